@@ -1,0 +1,50 @@
+# Everything that can be done with this project. `make help` lists it.
+
+# The profile of the host's programs: dev builds in minutes, release runs fastest.
+PROFILE ?= dev
+TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+DATA    ?= data
+
+.PHONY: help run test verify fix guests bench programs clean-data
+
+help: ## Lists what can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: guests programs ## Starts a node, plays the tournament, shows the result; Ctrl-C ends it.
+	@$(TARGET)/matrixd --data-dir $(DATA) & node=$$!; \
+	trap 'wait $$node' INT TERM; \
+	matrix="$(TARGET)/matrix --data-dir $(DATA)"; \
+	$$matrix status --wait 30 >/dev/null && \
+	$$matrix apply --wait guests/worlds/tournament.toml && \
+	$$matrix apply guests/worlds/schelling.toml && \
+	$$matrix status && \
+	echo "The node goes on running; try: $$matrix ask counter 'add 3'. Ctrl-C ends it." || kill -TERM $$node; \
+	wait $$node
+
+test: guests ## Passes every fast test: the test command of the README and of CI.
+	cargo test --workspace --locked
+	cargo test --manifest-path guests/Cargo.toml --workspace --locked
+
+verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
+	cargo fmt --all --check
+	cargo fmt --manifest-path guests/Cargo.toml --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked --test tidy
+
+fix: ## Formats the code, and mends what lints can mend.
+	cargo fmt --all
+	cargo fmt --manifest-path guests/Cargo.toml --all
+	cargo clippy --workspace --all-targets --fix --allow-dirty
+
+guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
+	@guests/build.sh
+
+programs: ## Builds matrixd and matrix.
+	cargo build --workspace --bins --locked --profile $(PROFILE)
+
+bench: guests ## Measures, and prints a table.
+	cargo build --workspace --bins --locked --release
+	target/release/bench
+
+clean-data: ## Deletes the data folder of `make run`.
+	rm -rf $(DATA)

@@ -1,0 +1,120 @@
+//! Who lives where, and how many neighbours of each kind every cell has.
+
+/// An empty cell; the kinds are 1, 2, and so on.
+pub(crate) const EMPTY: u8 = 0;
+/// How many cells touch a cell.
+pub(crate) const NEIGHBOURS: usize = 8;
+
+/// A torus of cells, row after row. Counts of neighbours are kept up to date by whoever moves, so that
+/// whether an agent is content is two look-ups: agents are asked at every step, but few of them move.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Grid {
+    width: usize,
+    height: usize,
+    kinds: usize,
+    cells: Vec<u8>,
+    /// For each cell: how many neighbours it has, then how many of each kind.
+    near: Vec<u8>,
+}
+
+impl Grid {
+    /// A grid of these cells, `width * height` of them, none above `kinds`. Sides are at least 3, or
+    /// a cell would be its own neighbour.
+    pub(crate) fn new(width: usize, height: usize, kinds: usize, cells: Vec<u8>) -> Self {
+        let near = vec![0; cells.len() * (kinds + 1)];
+        let mut grid = Self { width, height, kinds, cells, near };
+        for at in 0..grid.cells.len() {
+            if grid.cells[at] != EMPTY {
+                grid.count(at, grid.cells[at], 1);
+            }
+        }
+        grid
+    }
+
+    pub(crate) fn cells(&self) -> &[u8] {
+        &self.cells
+    }
+
+    /// How many neighbours a cell has, and how many of them are of the kind that lives there.
+    #[inline]
+    pub(crate) fn surroundings(&self, at: usize) -> (usize, usize) {
+        let base = at * (self.kinds + 1);
+        (usize::from(self.near[base]), usize::from(self.near[base + usize::from(self.cells[at])]))
+    }
+
+    /// Moves who lives at `from` to the empty cell `to`.
+    pub(crate) fn relocate(&mut self, from: usize, to: usize) {
+        let kind = std::mem::replace(&mut self.cells[from], EMPTY);
+        self.cells[to] = kind;
+        self.count(from, kind, u8::MAX);
+        self.count(to, kind, 1);
+    }
+
+    /// Adds `change` (1, or -1 as a wrapping byte) to what the neighbours of `at` count of `kind`.
+    fn count(&mut self, at: usize, kind: u8, change: u8) {
+        let stride = self.kinds + 1;
+        for neighbour in self.neighbours(at) {
+            let base = neighbour * stride;
+            self.near[base] = self.near[base].wrapping_add(change);
+            let of_kind = &mut self.near[base + usize::from(kind)];
+            *of_kind = of_kind.wrapping_add(change);
+        }
+    }
+
+    /// The cells around a cell; beyond an edge is the opposite one.
+    fn neighbours(&self, at: usize) -> [usize; NEIGHBOURS] {
+        let (row, column) = (at / self.width, at % self.width);
+        let above = if row == 0 { self.height - 1 } else { row - 1 } * self.width;
+        let below = if row + 1 == self.height { 0 } else { row + 1 } * self.width;
+        let beside = row * self.width;
+        let left = if column == 0 { self.width - 1 } else { column - 1 };
+        let right = if column + 1 == self.width { 0 } else { column + 1 };
+        [
+            above + left,
+            above + column,
+            above + right,
+            beside + left,
+            beside + right,
+            below + left,
+            below + column,
+            below + right,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn counts_stay_those_of_a_fresh_grid(
+            width in 3_usize..9,
+            height in 3_usize..9,
+            seed in proptest::collection::vec(0_u8..4, 81),
+            moves in proptest::collection::vec((0_usize..81, 0_usize..81), 0..40),
+        ) {
+            let cells = seed[..width * height].to_vec();
+            let mut grid = Grid::new(width, height, 3, cells);
+            for (from, to) in moves {
+                let (from, to) = (from % (width * height), to % (width * height));
+                if grid.cells[from] != EMPTY && grid.cells[to] == EMPTY {
+                    grid.relocate(from, to);
+                }
+            }
+            let fresh = Grid::new(width, height, 3, grid.cells.clone());
+            prop_assert_eq!(grid, fresh);
+        }
+    }
+
+    #[test]
+    fn the_edges_meet() {
+        let mut cells = vec![EMPTY; 12];
+        cells[0] = 1;
+        cells[11] = 1;
+        cells[3] = 2;
+        let grid = Grid::new(4, 3, 2, cells);
+        assert_eq!(grid.surroundings(0), (2, 1));
+    }
+}

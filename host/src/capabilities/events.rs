@@ -1,0 +1,67 @@
+//! `matrix:node/events`: what a guest tells the world.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker};
+
+use super::logging::GuestLog;
+use super::quota::Quota;
+use super::types;
+use crate::clock;
+use crate::runtime::bindings::matrix::node::events;
+use crate::runtime::bindings::matrix::node::types::Content;
+use crate::runtime::state::GuestState;
+use crate::telemetry::logs::LogLevel;
+use crate::transport::bus::{Bus, Source};
+
+/// The most bytes in the kind of an event.
+pub const KIND_BYTES_MAX: usize = 64;
+
+/// Where this guest's events go.
+#[derive(Debug)]
+pub struct Ctx {
+    bus: Bus,
+    source: Source,
+    granted: bool,
+    quota: Quota,
+    log: Arc<GuestLog>,
+}
+
+impl Ctx {
+    /// For a guest whose events carry `source`, and who is told in `log` what was dropped.
+    pub fn new(bus: Bus, source: Source, granted: bool, per_second: u32, log: Arc<GuestLog>) -> Self {
+        Self { bus, source, granted, quota: Quota::new(per_second), log }
+    }
+}
+
+/// One call's view of the guest.
+pub struct View<'a>(&'a mut Ctx);
+
+struct Events;
+
+impl HasData for Events {
+    type Data<'a> = View<'a>;
+}
+
+/// Lets components import the interface.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    events::add_to_linker::<_, Events>(linker, |state| View(&mut state.capabilities.events))
+}
+
+impl events::Host for View<'_> {
+    fn emit(&mut self, kind: String, content: Content) -> wasmtime::Result<()> {
+        if !self.0.granted {
+            return Err(wasmtime::Error::msg("no grant: set `grants.events = true` in the Soul's manifest"));
+        }
+        let named = kind.len() <= KIND_BYTES_MAX
+            && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+        if !named || !self.0.quota.take() {
+            let reason = "its kind is no dotted name, or `limits.events_per_second` was reached";
+            self.0.log.write(LogLevel::Warn, &format!("an event was dropped: {reason}"));
+            return Ok(());
+        }
+        let content = types::content_from_guest(content);
+        self.0.bus.publish(format!("guest.{kind}"), self.0.source.clone(), content, clock::now_ms());
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! `wasi:keyvalue/{store,atomics,batch}`: the replicated KV, as far as a guest was granted it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::component::{HasData, Linker, Resource};
+
+use super::grants::Grants;
+use super::quota::Quota;
+use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
+use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
+use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
+use crate::runtime::state::GuestState;
+
+/// How many keys one page of `list-keys` has at most.
+pub const PAGE_KEYS: usize = 256;
+/// How many keys one call of `batch` may name.
+pub const BATCH_KEYS_MAX: usize = 256;
+
+/// What this guest may read and write.
+#[derive(Debug)]
+pub struct Ctx {
+    kv: Kv,
+    own: String,
+    grants: Arc<Grants>,
+    quota: Quota,
+}
+
+impl Ctx {
+    /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
+    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, per_second: u32) -> Self {
+        Self { kv, own: format!("soul/{soul}"), grants, quota: Quota::new(per_second) }
+    }
+
+    /// The bucket of the KV behind a name that a guest gave.
+    fn open(&self, name: &str) -> Result<Bucket, Error> {
+        if name.is_empty() || name == "default" {
+            return Ok(Bucket { name: self.own.as_str().into(), write: true });
+        }
+        let granted = self.grants.buckets.iter().filter(|grant| grant.bucket == name);
+        match granted.map(|grant| grant.write).max() {
+            Some(write) => Ok(Bucket { name: name.into(), write }),
+            None => Err(Error::AccessDenied),
+        }
+    }
+}
+
+/// An open bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    name: Arc<str>,
+    write: bool,
+}
+
+/// One call's view of the guest.
+pub struct View<'a>(&'a mut GuestState);
+
+struct KeyValue;
+
+impl HasData for KeyValue {
+    type Data<'a> = View<'a>;
+}
+
+/// Lets components import the interfaces.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    store::add_to_linker::<_, KeyValue>(linker, |state| View(state))?;
+    atomics::add_to_linker::<_, KeyValue>(linker, |state| View(state))?;
+    batch::add_to_linker::<_, KeyValue>(linker, |state| View(state))
+}
+
+type Opened = Result<(Kv, Bucket), Error>;
+
+impl View<'_> {
+    fn ctx(&mut self) -> wasmtime::Result<&mut Ctx> {
+        let none = || wasmtime::Error::msg("rules have no KV: their state is their own");
+        self.0.capabilities.keyvalue.as_mut().ok_or_else(none)
+    }
+
+    /// The KV and the bucket behind a handle, if one more operation is within the quota.
+    fn take(&mut self, bucket: &Resource<Bucket>, write: bool) -> wasmtime::Result<Opened> {
+        let bucket = self.0.table.get(bucket)?.clone();
+        let ctx = self.ctx()?;
+        if !ctx.quota.take() {
+            return Ok(Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into())));
+        }
+        if write && !bucket.write {
+            return Ok(Err(Error::AccessDenied));
+        }
+        Ok(Ok((ctx.kv.clone(), bucket)))
+    }
+
+    async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
+        self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
+    }
+}
+
+/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
+impl store::Host for View<'_> {
+    fn open(&mut self, identifier: String) -> wasmtime::Result<Result<Resource<Bucket>, Error>> {
+        let bucket = attempt!(self.ctx()?.open(&identifier));
+        Ok(Ok(self.0.table.push(bucket)?))
+    }
+}
+
+impl store::HostBucket for View<'_> {
+    async fn get(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, false)?);
+        let entry = attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
+        Ok(Ok(entry.map(|entry| entry.value.into())))
+    }
+
+    async fn set(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        attempt!(self.wait(kv.put(&bucket.name, key.as_bytes(), value.into(), None, None)).await);
+        Ok(Ok(()))
+    }
+
+    async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        attempt!(self.wait(kv.delete(&bucket.name, key.as_bytes(), None)).await);
+        Ok(Ok(()))
+    }
+
+    async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<bool, Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, false)?);
+        let entry = attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
+        Ok(Ok(entry.is_some()))
+    }
+
+    /// The standard's cursor is a number, so a page is found by counting: a bucket that changes
+    /// meanwhile may show a key twice, or not at all, as the standard allows.
+    async fn list_keys(
+        &mut self,
+        bucket: Resource<Bucket>,
+        cursor: Option<u64>,
+    ) -> wasmtime::Result<Result<KeyResponse, Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, false)?);
+        let mut skip = usize::try_from(cursor.unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut start = Bytes::new();
+        let page = loop {
+            let page = kv.range(&bucket.name, &start, None, PAGE_KEYS, Consistency::Linearizable);
+            let page = attempt!(self.wait(page).await);
+            match page.next.clone() {
+                Some(next) if skip >= page.entries.len() => {
+                    skip -= page.entries.len();
+                    start = next;
+                }
+                _ => break page,
+            }
+        };
+        let more = page.next.is_some();
+        let keys: Vec<_> = page.entries.into_iter().skip(skip).map(|(key, _)| key).collect();
+        let next = cursor.unwrap_or(0) + keys.len() as u64;
+        let keys = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+        Ok(Ok(KeyResponse { keys, cursor: more.then_some(next) }))
+    }
+
+    fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
+        self.0.table.delete(bucket)?;
+        Ok(())
+    }
+}
+
+impl atomics::Host for View<'_> {
+    async fn increment(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+        delta: u64,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        let sum = attempt!(self.wait(kv.increment(&bucket.name, key.as_bytes(), delta, None)).await);
+        Ok(Ok(sum.value))
+    }
+}
+
+fn bounded(keys: usize) -> Result<(), Error> {
+    if keys <= BATCH_KEYS_MAX {
+        return Ok(());
+    }
+    Err(Error::Other(format!("{keys} keys in one call, and {BATCH_KEYS_MAX} are allowed")))
+}
+
+impl batch::Host for View<'_> {
+    async fn get_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<Vec<Option<(String, Vec<u8>)>>, Error>> {
+        attempt!(bounded(keys.len()));
+        let (kv, bucket) = attempt!(self.take(&bucket, false)?);
+        let names: Vec<_> = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+        let found = attempt!(self.wait(kv.get_many(&bucket.name, &names, Consistency::Linearizable)).await);
+        let pairs = keys.into_iter().zip(found);
+        Ok(Ok(pairs.map(|(key, entry)| entry.map(|entry| (key, entry.value.into()))).collect()))
+    }
+
+    async fn set_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key_values: Vec<(String, Vec<u8>)>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        attempt!(bounded(key_values.len()));
+        let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        let put = |(key, value): (String, Vec<u8>)| {
+            let path = kv.path(&bucket.name, key.as_bytes())?;
+            Ok(Mutation::Put { path, value: value.into(), lease: None })
+        };
+        let then = attempt!(key_values.into_iter().map(put).collect::<Result<_, KvError>>().map_err(other));
+        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
+        Ok(Ok(()))
+    }
+
+    async fn delete_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        attempt!(bounded(keys.len()));
+        let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        let delete = |key: String| Ok(Mutation::Delete { path: kv.path(&bucket.name, key.as_bytes())? });
+        let then = attempt!(keys.into_iter().map(delete).collect::<Result<_, KvError>>().map_err(other));
+        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
+        Ok(Ok(()))
+    }
+}
+
+fn other(error: KvError) -> Error {
+    Error::Other(error.to_string())
+}

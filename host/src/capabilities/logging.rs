@@ -1,0 +1,93 @@
+//! `wasi:logging/logging`, and the log of one guest that stdio writes to as well.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::{HasData, Linker};
+
+use super::quota::Quota;
+use crate::runtime::bindings::wasi::logging::logging;
+use crate::runtime::state::GuestState;
+use crate::telemetry::logs::{LogLevel, LogRing};
+
+/// The lines of one guest: limited in number, with one line that counts what was dropped.
+#[derive(Debug)]
+pub struct GuestLog {
+    ring: LogRing,
+    source: Arc<str>,
+    rate: Mutex<Rate>,
+}
+
+#[derive(Debug)]
+struct Rate {
+    quota: Quota,
+    dropped: u64,
+}
+
+impl GuestLog {
+    /// A log whose lines carry `source`, such as `soul:neo`.
+    pub fn new(ring: LogRing, source: &str, lines_per_second: u32) -> Self {
+        let rate = Mutex::new(Rate { quota: Quota::new(lines_per_second), dropped: 0 });
+        Self { ring, source: source.into(), rate }
+    }
+
+    /// Writes a line, or counts it as dropped. The ring escapes and cuts it.
+    pub(crate) fn write(&self, level: LogLevel, text: &str) {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        if !rate.quota.take() {
+            rate.dropped += 1;
+            return;
+        }
+        let dropped = std::mem::take(&mut rate.dropped);
+        drop(rate);
+        if dropped > 0 {
+            let line = format!("{dropped} lines were dropped: `limits.log_lines_per_second` was reached");
+            self.ring.push(LogLevel::Warn, self.source.clone(), &line);
+        }
+        self.ring.push(level, self.source.clone(), text);
+    }
+}
+
+/// Where this guest logs.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    log: Arc<GuestLog>,
+}
+
+impl Ctx {
+    /// For a guest with this log.
+    pub fn new(log: Arc<GuestLog>) -> Self {
+        Self { log }
+    }
+}
+
+/// One call's view of the guest.
+pub struct View<'a>(&'a Ctx);
+
+struct Logging;
+
+impl HasData for Logging {
+    type Data<'a> = View<'a>;
+}
+
+/// Lets components import the interface.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    logging::add_to_linker::<_, Logging>(linker, |state| View(&state.capabilities.logging))
+}
+
+impl logging::Host for View<'_> {
+    fn log(&mut self, level: logging::Level, context: String, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            logging::Level::Trace => LogLevel::Trace,
+            logging::Level::Debug => LogLevel::Debug,
+            logging::Level::Info => LogLevel::Info,
+            logging::Level::Warn => LogLevel::Warn,
+            logging::Level::Error | logging::Level::Critical => LogLevel::Error,
+        };
+        if context.is_empty() {
+            self.0.log.write(level, &message);
+        } else {
+            self.0.log.write(level, &format!("{context}: {message}"));
+        }
+        Ok(())
+    }
+}

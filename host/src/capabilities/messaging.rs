@@ -1,0 +1,146 @@
+//! `matrix:node/messaging`: send, ask, subscribe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{HasData, Linker};
+
+use super::grants::Grants;
+use super::quota::Quota;
+use super::types;
+use crate::ids::{SoulName, TopicName};
+use crate::runtime::bindings::matrix::node::messaging::{self, SendError as WitError};
+use crate::runtime::bindings::matrix::node::types::{Address, Content, Message, MessageId};
+use crate::runtime::state::GuestState;
+use crate::transport::envelope::{self, SendError};
+use crate::transport::router::{Draft, Router};
+
+/// The longest that a guest may wait for a reply.
+pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+/// What this guest may send, and to whom.
+#[derive(Debug)]
+pub struct Ctx {
+    me: envelope::Address,
+    soul: SoulName,
+    router: Router,
+    grants: Arc<Grants>,
+    body_bytes_max: usize,
+    quota: Quota,
+}
+
+impl Ctx {
+    /// For a Soul that is about to be born.
+    pub fn new(soul: SoulName, router: Router, grants: Arc<Grants>, body_bytes: u32, per_second: u32) -> Self {
+        Self {
+            me: envelope::Address::Soul(soul.clone()),
+            soul,
+            router,
+            grants,
+            body_bytes_max: body_bytes as usize,
+            quota: Quota::new(per_second),
+        }
+    }
+
+    fn draft(&mut self, guest: &GuestMoment, to: envelope::Address, content: Content) -> Result<Draft, SendError> {
+        if !self.quota.take() {
+            return Err(SendError::QuotaExceeded);
+        }
+        if content.body.len() > self.body_bytes_max {
+            return Err(SendError::TooLarge { limit: self.body_bytes_max as u64 });
+        }
+        Ok(Draft {
+            sender: self.me.clone(),
+            recipient: to,
+            content: types::content_from_guest(content),
+            in_reply_to: None,
+            hops: guest.hops,
+            trace: guest.trace,
+        })
+    }
+}
+
+type GuestMoment = crate::runtime::state::Moment;
+
+/// One call's view of the guest.
+pub struct View<'a>(&'a mut GuestState);
+
+struct Messaging;
+
+impl HasData for Messaging {
+    type Data<'a> = View<'a>;
+}
+
+/// Lets components import the interface.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    messaging::add_to_linker::<_, Messaging>(linker, |state| View(state))
+}
+
+impl View<'_> {
+    /// The guest's messaging, or nothing: rules and interceptors have none.
+    fn ctx(&mut self) -> wasmtime::Result<(&mut Ctx, GuestMoment)> {
+        let moment = self.0.moment;
+        match &mut self.0.capabilities.messaging {
+            Some(ctx) => Ok((ctx, moment)),
+            None => Err(wasmtime::Error::msg("messaging is for Souls only")),
+        }
+    }
+}
+
+impl messaging::Host for View<'_> {
+    fn send(&mut self, to: Address, content: Content) -> wasmtime::Result<Result<MessageId, WitError>> {
+        let (ctx, moment) = self.ctx()?;
+        let sent = address(to).and_then(|to| {
+            ctx.grants.may_send(&to).map_err(SendError::Denied)?;
+            let draft = ctx.draft(&moment, to, content)?;
+            ctx.router.send(draft)
+        });
+        Ok(sent.map(types::message_id).map_err(types::send_error))
+    }
+
+    async fn ask(
+        &mut self,
+        to: Address,
+        content: Content,
+        timeout_ms: u32,
+    ) -> wasmtime::Result<Result<Message, WitError>> {
+        let (ctx, moment) = self.ctx()?;
+        let prepared = address(to).and_then(|to| {
+            ctx.grants.may_ask(&to).map_err(SendError::Denied)?;
+            ctx.draft(&moment, to, content)
+        });
+        let draft = match prepared {
+            Ok(draft) => draft,
+            Err(error) => return Ok(Err(types::send_error(error))),
+        };
+        let (me, from, router) = (ctx.me.clone(), draft.recipient.clone(), ctx.router.clone());
+        let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
+        let answer = self.0.wait(router.ask(draft, timeout)).await;
+        let reply = answer.map(|answer| types::reply(router.next_id(), from, me, answer, moment.now_ms));
+        Ok(reply.map_err(types::send_error))
+    }
+
+    fn subscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
+        let (ctx, _) = self.ctx()?;
+        let subscribed = topic_name(&topic).and_then(|topic| {
+            ctx.grants.may_subscribe(&topic).map_err(SendError::Denied)?;
+            let fits = ctx.router.directory().subscribe(topic, ctx.soul.clone());
+            if fits { Ok(()) } else { Err(SendError::QuotaExceeded) }
+        });
+        Ok(subscribed.map_err(types::send_error))
+    }
+
+    fn unsubscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
+        let (ctx, _) = self.ctx()?;
+        let ended = topic_name(&topic).map(|topic| ctx.router.directory().unsubscribe(&topic, &ctx.soul));
+        Ok(ended.map_err(types::send_error))
+    }
+}
+
+fn address(to: Address) -> Result<envelope::Address, SendError> {
+    types::address_from_guest(to).map_err(|error| SendError::Denied(error.to_string()))
+}
+
+fn topic_name(topic: &str) -> Result<TopicName, SendError> {
+    topic.parse().map_err(|error: crate::ids::IdError| SendError::Denied(error.to_string()))
+}

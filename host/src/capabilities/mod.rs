@@ -1,0 +1,60 @@
+//! What a guest may ask for: one file for each WIT interface, with the same four items in the same
+//! order: `Ctx` (what this one guest may do, resolved from its grants when it is born), `View`
+//! (one call's access to it), `add_to_linker`, and `impl Host`.
+//!
+//! The set is closed. What a component imports beyond it is refused before anything runs.
+
+pub mod cli;
+pub mod clocks;
+pub mod config;
+pub mod events;
+pub mod filesystem;
+pub mod grants;
+pub mod io;
+pub mod keyvalue;
+pub mod logging;
+pub mod messaging;
+pub(crate) mod quota;
+pub mod random;
+pub mod types;
+
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::runtime::state::GuestState;
+
+/// Everything that one guest may do.
+#[derive(Debug)]
+pub struct Capabilities {
+    /// Messages; none for rules and interceptors.
+    pub messaging: Option<messaging::Ctx>,
+    /// Buckets of the KV; none for rules.
+    pub keyvalue: Option<keyvalue::Ctx>,
+    /// The event bus.
+    pub events: events::Ctx,
+    /// The guest's log.
+    pub logging: logging::Ctx,
+    /// The guest's settings.
+    pub config: config::Ctx,
+    /// The guest's stdio.
+    pub cli: cli::Ctx,
+    /// The guest's source of chance.
+    pub random: random::Ctx,
+}
+
+/// A linker that provides every interface of this room.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    types::add_to_linker(&mut linker)?;
+    messaging::add_to_linker(&mut linker)?;
+    events::add_to_linker(&mut linker)?;
+    logging::add_to_linker(&mut linker)?;
+    config::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker)?;
+    cli::add_to_linker(&mut linker)?;
+    clocks::add_to_linker(&mut linker)?;
+    filesystem::add_to_linker(&mut linker)?;
+    io::add_to_linker(&mut linker)?;
+    random::add_to_linker(&mut linker)?;
+    Ok(linker)
+}

@@ -1,0 +1,65 @@
+//! How often a guest may do something: a bucket of tokens that fills again with time.
+
+use std::time::Instant;
+
+/// Allows so many operations a second, and as many at once.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    per_second: u32,
+    left: u32,
+    filled: Instant,
+}
+
+impl Quota {
+    pub(crate) fn new(per_second: u32) -> Self {
+        Self { per_second, left: per_second, filled: Instant::now() }
+    }
+
+    /// Takes one token, if there is one. The clock is read only when the bucket is empty.
+    pub(crate) fn take(&mut self) -> bool {
+        if self.left == 0 {
+            let now = Instant::now();
+            self.fill(now);
+        }
+        let granted = self.left > 0;
+        self.left -= u32::from(granted);
+        granted
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        let gained = (elapsed * f64::from(self.per_second)).min(f64::from(self.per_second));
+        if gained >= 1.0 {
+            // A float that was bounded by a u32 converts without loss of range.
+            self.left = gained as u32;
+            self.filled = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn refuses_when_empty_and_fills_with_time() {
+        let mut quota = Quota::new(10);
+        let start = quota.filled;
+        assert!((0..10).all(|_| quota.take()));
+        quota.fill(start + Duration::from_millis(50));
+        assert_eq!(quota.left, 0, "half a token is none");
+        quota.fill(start + Duration::from_millis(250));
+        assert_eq!(quota.left, 2);
+        quota.fill(start + Duration::from_secs(3600));
+        assert_eq!(quota.left, 10, "never more than one second's worth");
+    }
+
+    #[test]
+    fn a_quota_of_nothing_grants_nothing() {
+        let mut quota = Quota::new(0);
+        quota.filled -= Duration::from_secs(5);
+        assert!(!quota.take());
+    }
+}

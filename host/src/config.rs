@@ -1,0 +1,88 @@
+//! The node's configuration: each room owns its part, and this file only gathers them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::kv::KvConfig;
+use crate::runtime::components::ComponentsConfig;
+use crate::runtime::engine::EngineConfig;
+use crate::runtime::limits::LimitsConfig;
+use crate::souls::host::SoulsConfig;
+use crate::telemetry::TelemetryConfig;
+use crate::transport::bus::BusConfig;
+use crate::transport::router::TransportConfig;
+
+/// The name of the configuration file in a data folder.
+pub const CONFIG_FILE: &str = "matrixd.toml";
+
+/// Everything that an operator may set. Unknown keys are errors; what is not set has the default that its
+/// room documents.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept. Set by the command line, not by the file.
+    #[serde(skip)]
+    pub data_dir: PathBuf,
+    /// Threads that run Souls. 0, the default: as many as there are processors.
+    pub threads: usize,
+    /// How long a shutdown may take, in milliseconds.
+    pub shutdown_ms: u64,
+    /// Living Souls.
+    pub souls: SoulsConfig,
+    /// What manifests may ask for.
+    pub limits: LimitsConfig,
+    /// Uploaded components.
+    pub components: ComponentsConfig,
+    /// The engine that runs them.
+    pub engine: EngineConfig,
+    /// Messages.
+    pub transport: TransportConfig,
+    /// The event bus.
+    pub bus: BusConfig,
+    /// The replicated KV.
+    pub kv: KvConfig,
+    /// Logs, metrics, traces.
+    pub telemetry: TelemetryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            threads: 0,
+            shutdown_ms: 10_000,
+            souls: SoulsConfig::default(),
+            limits: LimitsConfig::default(),
+            components: ComponentsConfig::default(),
+            engine: EngineConfig::default(),
+            transport: TransportConfig::default(),
+            bus: BusConfig::default(),
+            kv: KvConfig::default(),
+            telemetry: TelemetryConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration for a data folder: from `file`, else from `matrixd.toml` in the folder, else the
+    /// defaults.
+    pub fn load(data_dir: &Path, file: Option<&Path>) -> anyhow::Result<Self> {
+        let in_folder = data_dir.join(CONFIG_FILE);
+        let path = match file {
+            Some(file) => Some(file),
+            None => in_folder.exists().then_some(in_folder.as_path()),
+        };
+        let mut config = match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("the configuration {} is wrong", path.display()))?
+            }
+            None => Self::default(),
+        };
+        config.data_dir = data_dir.to_owned();
+        Ok(config)
+    }
+}

@@ -1,0 +1,179 @@
+//! Settings of the KV.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::error::KvError;
+use super::types::{Expect, Mutation, Txn};
+
+/// Values of the largest size that one transaction may hold together.
+const TXN_VALUES_MAX: usize = 4;
+
+/// Settings of the KV, the table `[kv]` of the node's configuration. Every bound is enforced where a request enters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KvConfig {
+    /// Folder of the log and the snapshots; created with mode 0700 if missing. One node, one folder.
+    pub dir: PathBuf,
+    /// This node's number within its realm; never changes for a folder.
+    pub node_id: u64,
+    /// Longest key, in bytes (1 to 4096).
+    pub key_bytes_max: usize,
+    /// Longest value, in bytes (at most 16 MiB). Larger things are blobs.
+    pub value_bytes_max: usize,
+    /// Most entries in a page of a range read.
+    pub range_page_max: usize,
+    /// Bytes of keys and values after which a page ends; it holds one entry at least.
+    pub range_page_bytes: usize,
+    /// Most conditions, and most mutations, in a transaction.
+    pub txn_ops_max: usize,
+    /// Bytes of keys and values that the state may take; at the limit writes are refused, deletes are not.
+    pub state_bytes_max: u64,
+    /// Bytes of mutations under way at a time; beyond it they are refused at once.
+    pub inflight_bytes_max: usize,
+    /// Changes that a watch takes out of the history at a time.
+    pub watch_buffer: usize,
+    /// Changes kept for watches to resume from.
+    pub history_revisions: usize,
+    /// Bytes of changes kept for watches to resume from.
+    pub history_bytes: usize,
+    /// Bytes of log after which a snapshot is taken and the log purged (or half the state, if that is more).
+    pub snapshot_log_bytes: u64,
+    /// Entries of the log after which a snapshot is taken whatever their size: bounds the time of a restart.
+    pub snapshot_log_entries: u64,
+    /// Bytes that must stay free on the disk: with less, mutations are refused until there is more again. A disk that
+    /// is full to the last byte would cost the log, and with it the node.
+    pub disk_reserve_bytes: u64,
+    /// Bytes of redb's page cache for the log. Only lagging followers and restarts read the log from disk.
+    pub log_cache_bytes: usize,
+    /// Milliseconds that a request waits for the realm before it fails as unavailable.
+    pub request_timeout_ms: u64,
+    /// Milliseconds between the leader's heartbeats; elections start after four to eight of them.
+    pub heartbeat_ms: u64,
+    /// Two fsyncs a commit instead of one. Not needed against torn writes, which checksums find, nor against
+    /// crafted values, which are masked on disk.
+    pub two_phase_commit: bool,
+    /// Called, once, when the store can no longer keep its promises: a failed fsync, a broken state machine. It must
+    /// end the process; nothing is acknowledged afterwards.
+    #[serde(skip)]
+    pub on_fatal: OnFatal,
+}
+
+impl Default for KvConfig {
+    fn default() -> KvConfig {
+        KvConfig {
+            dir: PathBuf::from("data/kv"),
+            node_id: 1,
+            key_bytes_max: 512,
+            value_bytes_max: 1 << 20,
+            range_page_max: 1000,
+            range_page_bytes: 4 << 20,
+            txn_ops_max: 128,
+            state_bytes_max: 1 << 30,
+            inflight_bytes_max: 64 << 20,
+            watch_buffer: 256,
+            history_revisions: 100_000,
+            history_bytes: 64 << 20,
+            snapshot_log_bytes: 64 << 20,
+            snapshot_log_entries: 200_000,
+            disk_reserve_bytes: 256 << 20,
+            log_cache_bytes: 32 << 20,
+            request_timeout_ms: 5_000,
+            heartbeat_ms: 250,
+            two_phase_commit: false,
+            on_fatal: OnFatal::default(),
+        }
+    }
+}
+
+impl KvConfig {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// `Config`, naming the setting.
+    pub fn check(&self) -> Result<(), KvError> {
+        let within = |field, holds: bool, detail| {
+            if holds { Ok(()) } else { Err(KvError::Config { field, detail }) }
+        };
+        within("dir", !self.dir.as_os_str().is_empty(), "name a folder")?;
+        within("key_bytes_max", (1..=4096).contains(&self.key_bytes_max), "use 1 to 4096")?;
+        within("value_bytes_max", self.value_bytes_max <= 16 << 20, "use at most 16777216 (16 MiB)")?;
+        within("range_page_max", self.range_page_max > 0, "use at least 1")?;
+        within("txn_ops_max", (1..=1024).contains(&self.txn_ops_max), "use 1 to 1024")?;
+        within("watch_buffer", self.watch_buffer > 0, "use at least 1")?;
+        within("history_revisions", self.history_revisions > 0, "use at least 1")?;
+        within("snapshot_log_entries", self.snapshot_log_entries >= 100, "use at least 100")?;
+        within("request_timeout_ms", self.request_timeout_ms > 0, "use at least 1")?;
+        within("heartbeat_ms", (10..=10_000).contains(&self.heartbeat_ms), "use 10 to 10000")?;
+        let largest = (TXN_VALUES_MAX + 1) * self.value_bytes_max + (1 << 20);
+        within(
+            "inflight_bytes_max",
+            self.inflight_bytes_max >= largest,
+            "let one largest transaction through: at least 1 MiB and five largest values",
+        )
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// Checks a value's size.
+    pub(super) fn check_value(&self, value: &Bytes) -> Result<(), KvError> {
+        let limit = self.value_bytes_max;
+        if value.len() > limit { Err(KvError::ValueTooLarge { limit, size: value.len() }) } else { Ok(()) }
+    }
+
+    /// Checks the size of a value to compare with.
+    pub(super) fn check_expect(&self, expect: &Expect) -> Result<(), KvError> {
+        if let Expect::Value(value) = expect { self.check_value(value) } else { Ok(()) }
+    }
+
+    /// Checks a transaction's numbers and sizes.
+    pub(super) fn check_txn(&self, txn: &Txn) -> Result<(), KvError> {
+        at_most("conditions", self.txn_ops_max, txn.require.len())?;
+        at_most("mutations", self.txn_ops_max, txn.then.len())?;
+        let mut bytes = 0;
+        for condition in &txn.require {
+            self.check_expect(&condition.expect)?;
+            bytes += if let Expect::Value(value) = &condition.expect { value.len() } else { 0 };
+        }
+        for mutation in &txn.then {
+            if let Mutation::Put { value, .. } = mutation {
+                self.check_value(value)?;
+                bytes += value.len();
+            }
+        }
+        // One entry of the log is one message to every follower.
+        at_most("bytes of values", TXN_VALUES_MAX * self.value_bytes_max, bytes)
+    }
+}
+
+/// Refuses more than `limit` of something in one request.
+pub(super) fn at_most(what: &'static str, limit: usize, size: usize) -> Result<(), KvError> {
+    if size > limit { Err(KvError::TxnTooLarge { what, limit, size }) } else { Ok(()) }
+}
+
+/// What to do when the store fails for good.
+#[derive(Clone)]
+pub struct OnFatal(pub Arc<dyn Fn(String) + Send + Sync>);
+
+impl Default for OnFatal {
+    /// Logs the reason and aborts: going on after a failed fsync would acknowledge what may be lost.
+    fn default() -> OnFatal {
+        OnFatal(Arc::new(|reason| {
+            tracing::error!(reason, "the replicated store failed; the process ends");
+            std::process::abort();
+        }))
+    }
+}
+
+impl fmt::Debug for OnFatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnFatal")
+    }
+}

@@ -1,0 +1,260 @@
+//! The thread on which Raft lives, with a runtime of its own: guests that keep the node's threads busy cannot make
+//! it miss a heartbeat. Here the room is put together on opening and taken apart on closing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::impls::BasicNode;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::config::KvConfig;
+use super::error::KvError;
+use super::history::History;
+use super::lease::Leases;
+use super::log_store::{LogStore, SharedTail};
+use super::machine::{Machine, Shared};
+use super::network::Network;
+use super::raft::{self, Raft};
+use super::reads::Reads;
+use super::snapshot::{Replica, Shelf, make_folder};
+use super::stats::Counters;
+use super::store::Store;
+use super::writer::{self, Write};
+use crate::tasks::Tasks;
+
+/// How often the upkeep looks at the disk, at Raft's health and at the log's length.
+const UPKEEP: Duration = Duration::from_millis(250);
+/// How long the upkeep leaves a failed snapshot alone.
+const SNAPSHOT_RETRY: Duration = Duration::from_secs(10);
+/// How long closing waits for work on the disk that cannot be interrupted (a snapshot being written).
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// What the rest of the room works with.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) raft: Raft,
+    pub(super) shared: Arc<Shared>,
+    pub(super) reads: Reads,
+    pub(super) leases: Arc<Leases>,
+    /// There is less space left on the disk than is to stay free.
+    pub(super) disk_low: Arc<AtomicBool>,
+}
+
+/// The thread, as seen from outside.
+pub(super) struct Engine {
+    pub(super) stop: CancellationToken,
+    finished: watch::Receiver<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts the thread, and returns once the store is open and recovered.
+    pub(super) async fn start<N: Network>(
+        config: KvConfig,
+        network: N,
+        tasks: &Tasks,
+    ) -> Result<(Engine, Parts), KvError> {
+        let stop = CancellationToken::new();
+        let (ready, opened) = oneshot::channel();
+        let (done, finished) = watch::channel(false);
+        let (tasks, stopping) = (tasks.clone(), stop.clone());
+        let body = move || {
+            run(config, network, &tasks, stopping, ready);
+            done.send_replace(true);
+        };
+        let thread = std::thread::Builder::new().name("kv-raft".into()).spawn(body);
+        let thread = thread.map_err(|error| KvError::io("starting the thread of the store", error))?;
+        // Made before the wait: where the caller gives up waiting, dropping it stops the thread.
+        let engine = Engine { stop, finished, thread: Mutex::new(Some(thread)) };
+        let died = |_| KvError::Unavailable("its thread ended while it was opened".into());
+        let parts = opened.await.map_err(died)??;
+        Ok((engine, parts))
+    }
+
+    /// Stops the thread, and returns once the data folder is free for others.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        // It can only fail when the thread has ended.
+        drop(self.finished.clone().wait_for(|finished| *finished).await);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        // Waited for, so that the folder can be opened again at once. A thread cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            drop(thread.join());
+        }
+    }
+}
+
+/// The thread's body.
+fn run<N: Network>(
+    config: KvConfig,
+    network: N,
+    tasks: &Tasks,
+    stop: CancellationToken,
+    ready: oneshot::Sender<Result<Parts, KvError>>,
+) {
+    let on_disk = OnDisk::open(&config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| KvError::io("making the runtime of the store", error));
+    let (on_disk, runtime) = match (on_disk, runtime) {
+        (Ok(on_disk), Ok(runtime)) => (on_disk, runtime),
+        (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
+    };
+    let (writes, writer) = (on_disk.writes.clone(), on_disk.writer);
+    let parts = (on_disk.log, on_disk.machine, on_disk.shared);
+    runtime.block_on(serve(&config, network, tasks, stop, parts, ready));
+    runtime.shutdown_timeout(CLOSING);
+    // Last of all, what queued up is written; the writer's end frees the file.
+    drop(writes.blocking_send(Write::Stop));
+    drop(writes);
+    drop(writer.join());
+}
+
+/// What is open once the folder is.
+pub(super) struct OnDisk {
+    pub(super) log: LogStore,
+    pub(super) writes: mpsc::Sender<Write>,
+    pub(super) writer: JoinHandle<()>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) machine: Machine,
+}
+
+impl OnDisk {
+    pub(super) fn open(config: &KvConfig) -> Result<OnDisk, KvError> {
+        let failed = |error| KvError::io(format!("making the folder {}", config.dir.display()), error);
+        make_folder(&config.dir).map_err(failed)?;
+        let path = config.dir.join("log.redb");
+        // The log first: its lock keeps other processes away from the snapshots too.
+        let (store, meta) =
+            Store::open(&path, config.node_id, config.log_cache_bytes, config.two_phase_commit)?;
+        let history = History::new(config.history_revisions, config.history_bytes, 1);
+        let (shelf, replica) = Shelf::open(config.dir.join("snapshots"), &history)?;
+        let replica = replica.unwrap_or_else(|| Replica::empty(history));
+        if meta.purged > replica.applied {
+            let detail = "the log was purged beyond the snapshot that is there";
+            return Err(KvError::corrupt(config.dir.display().to_string(), detail));
+        }
+        let counters = Arc::new(Counters::default());
+        let store = Arc::new(store);
+        let tail = Arc::new(SharedTail::new(&meta));
+        let (writes, writer) = writer::start(
+            Arc::clone(&store),
+            Arc::clone(&tail),
+            Arc::clone(&counters),
+            config.on_fatal.clone(),
+        )?;
+        let shared = Arc::new(Shared::new(replica, counters));
+        let machine = Machine::new(Arc::clone(&shared), Arc::new(shelf));
+        Ok(OnDisk { log: LogStore::new(store, tail, writes.clone()), writes, writer, shared, machine })
+    }
+}
+
+/// Runs Raft and the room's tasks until `stop`.
+async fn serve<N: Network>(
+    config: &KvConfig,
+    network: N,
+    tasks: &Tasks,
+    stop: CancellationToken,
+    (log, machine, shared): (LogStore, Machine, Arc<Shared>),
+    ready: oneshot::Sender<Result<Parts, KvError>>,
+) {
+    let raft = match start_raft(config, network, log, machine.clone()).await {
+        Ok(raft) => raft,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let counters = Arc::clone(&shared.counters);
+    let (reads, rounds) = Reads::new(raft.clone(), config.request_timeout(), counters);
+    let leases = Arc::new(Leases::new(Arc::clone(&shared), raft.clone()));
+    let disk_low = Arc::new(AtomicBool::new(is_disk_low(&config.dir, config.disk_reserve_bytes)));
+    let parts = Parts { raft: raft.clone(), shared, reads, leases, disk_low };
+    let (keeper, stopping) = (Arc::clone(&parts.leases), stop.clone());
+    let running = [
+        tasks.spawn("kv-reads", rounds.run(stop.clone())),
+        tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
+        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), stop.clone())),
+        tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), machine, stop.clone())),
+    ];
+    // Whoever opened the store may have given up: then it closes again.
+    if ready.send(Ok(parts)).is_ok() {
+        stop.cancelled().await;
+    }
+    stop.cancel();
+    for task in running {
+        drop(task.await);
+    }
+    if let Err(error) = raft.shutdown().await {
+        tracing::warn!(%error, "Raft did not stop cleanly");
+    }
+}
+
+async fn start_raft<N: Network>(
+    config: &KvConfig,
+    network: N,
+    log: LogStore,
+    machine: Machine,
+) -> Result<Raft, KvError> {
+    let failed = |error: &dyn std::fmt::Display| KvError::Unavailable(error.to_string());
+    let settings = raft::settings(config).validate().map_err(|error| failed(&error))?;
+    let raft = Raft::new(config.node_id, Arc::new(settings), network, log, machine).await;
+    let raft = raft.map_err(|error| failed(&error))?;
+    if !raft.is_initialized().await.map_err(|error| failed(&error))? {
+        let members = BTreeMap::from([(config.node_id, BasicNode::default())]);
+        raft.initialize(members).await.map_err(|error| failed(&error))?;
+    }
+    // A realm's only voter has recovered when this returns. One of several may wait long for the others: the node
+    // starts without them, and its reads say that they are unavailable.
+    if let Err(error) = raft.wait_for_recovery(Some(config.request_timeout())).await {
+        tracing::warn!(%error, "the store opened before the realm confirmed its log");
+    }
+    Ok(raft)
+}
+
+/// Watches the disk's free space and Raft's health.
+async fn upkeep(config: KvConfig, parts: Parts, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        let low = is_disk_low(&config.dir, config.disk_reserve_bytes);
+        if parts.disk_low.swap(low, Ordering::Relaxed) != low {
+            tracing::warn!(low, "the disk's free space crossed kv.disk_reserve_bytes");
+        }
+        let failure = parts.raft.metrics().borrow_watched().running_state.clone().err();
+        if let Some(failure) = failure.filter(|_| !stop.is_cancelled()) {
+            return (config.on_fatal.0)(format!("Raft stopped: {failure}"));
+        }
+    }
+}
+
+/// Takes snapshots when the log has grown enough, and has Raft purge the log behind them.
+async fn snapshots(config: KvConfig, parts: Parts, machine: Machine, stop: CancellationToken) {
+    let mut pause = UPKEEP;
+    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        pause = UPKEEP;
+        let (bytes, entries) = parts.shared.since_snapshot();
+        // A large state is written out less often: at most two bytes of snapshot for a byte of log.
+        let enough = config.snapshot_log_bytes.max(parts.shared.state_bytes.get() / 2);
+        if bytes < enough && entries < config.snapshot_log_entries {
+            continue;
+        }
+        if let Err(error) = machine.prepare_snapshot().await {
+            tracing::warn!(%error, "a snapshot failed; it is tried again later");
+            pause = SNAPSHOT_RETRY;
+        } else if parts.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether less than `reserve` bytes are free. A disk that does not say counts as one with space.
+fn is_disk_low(dir: &Path, reserve: u64) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < reserve)
+}

@@ -1,0 +1,375 @@
+//! [`Kv`], the handle that the node works with.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::Semaphore;
+
+use super::command::{Answer, Command, Op, Outcome};
+use super::config::{KvConfig, at_most};
+use super::engine::{Engine, Parts};
+use super::error::{KvError, WatchError};
+use super::network::{Network, NoPeers};
+use super::stats::KvStats;
+use super::types::{
+    Condition, Consistency, Entry, Expect, LEASE_TTL_MAX, LEASE_TTL_MIN, LeaseId, Mutation, Page, Path,
+    Reply, RequestId, Swap, Txn, TxnOutcome, check_bucket, end_of, join,
+};
+use super::watch::{self, Watch};
+use crate::tasks::Tasks;
+
+/// Bytes that one permit of the semaphore of writes under way stands for.
+const PERMIT_BYTES: usize = 1_024;
+
+/// A handle on the store. Cheap to clone; when the last one is dropped the store closes, as it does on
+/// [`Kv::close`].
+///
+/// Every mutation takes an optional [`RequestId`]. With one, it can be retried after any error without being done
+/// twice; without, an `Unavailable` leaves open whether it was done. A mutation is acknowledged only when a quorum
+/// has it on disk.
+#[derive(Clone)]
+pub struct Kv(Arc<Inner>);
+
+impl std::fmt::Debug for Kv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kv")
+    }
+}
+
+struct Inner {
+    config: KvConfig,
+    parts: Parts,
+    under_way: Semaphore,
+    /// Last, so that it outlives all that works with it.
+    engine: Engine,
+}
+
+impl Kv {
+    /// Opens the store in `config.dir`, as the only voter of its realm if the folder is new, and returns once it has
+    /// recovered what was acknowledged before. `tasks` runs its tasks; close the store before stopping `tasks`.
+    ///
+    /// # Errors
+    /// `Config`, `Locked`, `WrongNode`, `Corrupt`, `Io` or `Unavailable`.
+    pub async fn open(config: KvConfig, tasks: &Tasks) -> Result<Kv, KvError> {
+        Kv::open_with(config, NoPeers, tasks).await
+    }
+
+    /// As [`Kv::open`], with a network to other nodes.
+    async fn open_with<N: Network>(config: KvConfig, network: N, tasks: &Tasks) -> Result<Kv, KvError> {
+        config.check()?;
+        let under_way = Semaphore::new(config.inflight_bytes_max.div_ceil(PERMIT_BYTES));
+        let (engine, parts) = Engine::start(config.clone(), network, tasks).await?;
+        Ok(Kv(Arc::new(Inner { config, parts, under_way, engine })))
+    }
+
+    /// Stops the store and returns once its folder is free. Requests under way fail as `Closed`, watches end.
+    pub async fn close(&self) {
+        self.0.engine.close().await;
+    }
+
+    /// Checks `bucket` and `key`, for use in a [`Txn`].
+    ///
+    /// # Errors
+    /// `InvalidBucket`, `KeyEmpty` or `KeyTooLarge`.
+    pub fn path(&self, bucket: &str, key: &[u8]) -> Result<Path, KvError> {
+        Path::new(bucket, key, self.0.config.key_bytes_max)
+    }
+
+    /// Stores `value`. The key is deleted with `lease`; without one it is bound to none, whatever it was before.
+    ///
+    /// # Errors
+    /// A refusal named in [`KvError`], `NoSuchLease` among them, or `Unavailable`.
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &[u8],
+        value: Bytes,
+        lease: Option<LeaseId>,
+        request: Option<RequestId>,
+    ) -> Result<Reply<()>, KvError> {
+        self.0.config.check_value(&value)?;
+        let path = self.path(bucket, key)?;
+        let answer = self.propose(request, Op::Mutate(Mutation::Put { path, value, lease })).await?;
+        reply(answer, |outcome| matches!(outcome, Outcome::Done).then_some(()))
+    }
+
+    /// Deletes a key; says whether it was there.
+    ///
+    /// # Errors
+    /// A refusal named in [`KvError`], or `Unavailable`.
+    pub async fn delete(
+        &self,
+        bucket: &str,
+        key: &[u8],
+        request: Option<RequestId>,
+    ) -> Result<Reply<bool>, KvError> {
+        let path = self.path(bucket, key)?;
+        let answer = self.propose(request, Op::Mutate(Mutation::Delete { path })).await?;
+        reply(answer, |outcome| if let Outcome::Deleted { existed } = outcome { Some(existed) } else { None })
+    }
+
+    /// Stores `new`, or deletes the key where it is `None`, if the key holds what is expected. A lease that the key
+    /// is bound to stays.
+    ///
+    /// # Errors
+    /// A refusal named in [`KvError`], or `Unavailable`. A conflict is no error.
+    pub async fn compare_and_swap(
+        &self,
+        bucket: &str,
+        key: &[u8],
+        expect: Expect,
+        new: Option<Bytes>,
+        request: Option<RequestId>,
+    ) -> Result<Reply<Swap>, KvError> {
+        self.0.config.check_expect(&expect)?;
+        new.as_ref().map_or(Ok(()), |value| self.0.config.check_value(value))?;
+        let condition = Condition { path: self.path(bucket, key)?, expect };
+        let answer = self.propose(request, Op::Swap { condition, new }).await?;
+        reply(answer, |outcome| match outcome {
+            Outcome::Swapped => Some(Swap::Swapped),
+            Outcome::Conflict { current } => Some(Swap::Conflict { current }),
+            _ => None,
+        })
+    }
+
+    /// Adds `delta` to a decimal number and returns the sum. A key that does not exist counts as 0.
+    ///
+    /// # Errors
+    /// `NotANumber`, `Overflow`, another refusal named in [`KvError`], or `Unavailable`.
+    pub async fn increment(
+        &self,
+        bucket: &str,
+        key: &[u8],
+        delta: u64,
+        request: Option<RequestId>,
+    ) -> Result<Reply<u64>, KvError> {
+        let path = self.path(bucket, key)?;
+        let answer = self.propose(request, Op::Mutate(Mutation::Increment { path, delta })).await?;
+        reply(answer, |outcome| if let Outcome::Number(number) = outcome { Some(number) } else { None })
+    }
+
+    /// Does all of a transaction, or nothing.
+    ///
+    /// # Errors
+    /// `TxnTooLarge`, `NoSuchLease`, `NotANumber`, `Overflow`, another refusal named in [`KvError`], or
+    /// `Unavailable`. A condition that does not hold is no error.
+    pub async fn batch(&self, txn: Txn, request: Option<RequestId>) -> Result<Reply<TxnOutcome>, KvError> {
+        self.0.config.check_txn(&txn)?;
+        let answer = self.propose(request, Op::Txn(txn)).await?;
+        reply(answer, |outcome| match outcome {
+            Outcome::Done => Some(TxnOutcome::Committed),
+            Outcome::Unmet { condition } => {
+                Some(TxnOutcome::Refused { condition: usize::try_from(condition).unwrap_or(usize::MAX) })
+            }
+            _ => None,
+        })
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// `InvalidBucket`, `KeyEmpty`, `KeyTooLarge`; for linearizable reads `NotLeader`, `Unavailable` or `Closed`.
+    pub async fn get(
+        &self,
+        bucket: &str,
+        key: &[u8],
+        consistency: Consistency,
+    ) -> Result<Option<Entry>, KvError> {
+        let path = self.path(bucket, key)?;
+        self.settle(consistency).await?;
+        self.0.parts.shared.counters.reads.add(1);
+        Ok(self.0.parts.shared.read().state.entries.get(path.bytes()).cloned())
+    }
+
+    /// Reads several keys of a bucket at one moment, at most `range_page_max`; the results are in order of `keys`.
+    ///
+    /// # Errors
+    /// As [`Kv::get`], and `TxnTooLarge`.
+    pub async fn get_many(
+        &self,
+        bucket: &str,
+        keys: &[Bytes],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Entry>>, KvError> {
+        at_most("keys to read", self.0.config.range_page_max, keys.len())?;
+        let paths: Vec<Path> = keys.iter().map(|key| self.path(bucket, key)).collect::<Result<_, _>>()?;
+        self.settle(consistency).await?;
+        self.0.parts.shared.counters.reads.add(paths.len() as u64);
+        let replica = self.0.parts.shared.read();
+        Ok(paths.iter().map(|path| replica.state.entries.get(path.bytes()).cloned()).collect())
+    }
+
+    /// Reads the keys of a bucket from `start` up to, not including, `end` (to the bucket's end where it is `None`),
+    /// at most `limit` of them. A page is also ended by the configured bounds; `next` is where the next one starts.
+    ///
+    /// # Errors
+    /// As [`Kv::get`].
+    pub async fn range(
+        &self,
+        bucket: &str,
+        start: &[u8],
+        end: Option<&[u8]>,
+        limit: usize,
+        consistency: Consistency,
+    ) -> Result<Page, KvError> {
+        check_bucket(bucket)?;
+        let (from, to) = (join(bucket, start), end.map_or_else(|| end_of(bucket), |end| join(bucket, end)));
+        let entries_max = limit.clamp(1, self.0.config.range_page_max);
+        self.settle(consistency).await?;
+        self.0.parts.shared.counters.reads.add(1);
+        let replica = self.0.parts.shared.read();
+        let mut page = Page { entries: Vec::new(), next: None, revision: replica.state.revision };
+        let mut bytes = 0;
+        for (path, entry) in replica.state.entries.from(&from).take_while(|(path, _)| **path < to) {
+            let key = path.slice(bucket.len() + 1..);
+            bytes += key.len() + entry.value.len();
+            let full = page.entries.len() == entries_max || bytes > self.0.config.range_page_bytes;
+            if full && !page.entries.is_empty() {
+                page.next = Some(key);
+                break;
+            }
+            page.entries.push((key, entry.clone()));
+        }
+        Ok(page)
+    }
+
+    /// Watches the keys of `bucket` that begin with `prefix`: from revision `from_revision` on, if it is still kept,
+    /// or from now on. To miss nothing, read a range and watch from its revision plus one.
+    ///
+    /// # Errors
+    /// `InvalidBucket` or `Compacted`.
+    pub fn watch(
+        &self,
+        bucket: &str,
+        prefix: &[u8],
+        from_revision: Option<u64>,
+    ) -> Result<Watch, WatchError> {
+        let closed = self.0.engine.stop.child_token();
+        let buffer = self.0.config.watch_buffer;
+        watch::open(&self.0.parts.shared, closed, buffer, (bucket, prefix), from_revision)
+    }
+
+    /// Grants a lease of `ttl`, within [`LEASE_TTL_MIN`] and [`LEASE_TTL_MAX`], in whole milliseconds. It ends, and
+    /// its keys with it, when it has not been kept alive for that time by the leader's monotonic clock; after a
+    /// change or restart of the leader the time counts anew.
+    ///
+    /// # Errors
+    /// `InvalidTtl`, `TooManyLeases`, another refusal named in [`KvError`], or `Unavailable`.
+    pub async fn grant_lease(
+        &self,
+        ttl: Duration,
+        request: Option<RequestId>,
+    ) -> Result<Reply<LeaseId>, KvError> {
+        if !(LEASE_TTL_MIN..=LEASE_TTL_MAX).contains(&ttl) {
+            return Err(KvError::InvalidTtl);
+        }
+        let ttl_ms = u64::try_from(ttl.as_millis()).map_err(|_| KvError::InvalidTtl)?;
+        let answer = self.propose(request, Op::GrantLease { ttl_ms }).await?;
+        reply(answer, |outcome| if let Outcome::Granted(lease) = outcome { Some(lease) } else { None })
+    }
+
+    /// Gives a lease its full time again; returns that time. Asks the leader only, not the log.
+    ///
+    /// # Errors
+    /// `NoSuchLease` or `NotLeader`.
+    pub fn keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
+        self.0.parts.leases.keep_alive(lease)
+    }
+
+    /// Ends a lease and deletes its keys; returns once all are deleted.
+    ///
+    /// # Errors
+    /// `NoSuchLease`, another refusal named in [`KvError`], or `Unavailable`.
+    pub async fn revoke_lease(&self, lease: LeaseId) -> Result<Reply<()>, KvError> {
+        let mut begun = false;
+        loop {
+            let answer = match self.propose(None, Op::EndLease { lease }).await {
+                // The keeper of leases took over the rest.
+                Err(KvError::NoSuchLease) if begun => self.propose(None, Op::Txn(Txn::default())).await?,
+                other => other?,
+            };
+            if !matches!(answer.outcome, Outcome::LeaseEnded { more: true }) {
+                return Ok(Reply { log_index: answer.log_index, revision: answer.revision, value: () });
+            }
+            begun = true;
+        }
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> KvStats {
+        let parts = &self.0.parts;
+        let mut stats = parts.shared.counters.read();
+        let replica = parts.shared.read();
+        stats.keys = replica.state.entries.len() as u64;
+        stats.state_bytes = replica.state.bytes;
+        stats.leases = replica.state.leases.len() as u64;
+        stats.revision = replica.state.revision;
+        stats.oldest_revision = replica.state.history.oldest();
+        stats.applied_index = replica.applied.map_or(0, |id| id.index);
+        drop(replica);
+        let metrics = parts.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        stats.term = metrics.current_term;
+        stats.last_log_index = metrics.last_log_index.unwrap_or(0);
+        stats.purged_index = metrics.purged.map_or(0, |id| id.index);
+        stats.is_leader = u64::from(metrics.current_leader == Some(metrics.id));
+        stats
+    }
+
+    /// Waits until this node's state is as fresh as `consistency` asks.
+    async fn settle(&self, consistency: Consistency) -> Result<(), KvError> {
+        match consistency {
+            Consistency::Local => Ok(()),
+            Consistency::Linearizable => self.0.parts.reads.confirm().await,
+        }
+    }
+
+    /// Proposes `op` and waits for the answer; refusals by the state machine are errors.
+    async fn propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
+        let counters = &self.0.parts.shared.counters;
+        counters.writes.add(1);
+        let answer = self.try_propose(request, op).await.and_then(|answer| match answer.outcome {
+            Outcome::NotANumber => Err(KvError::NotANumber),
+            Outcome::Overflow => Err(KvError::Overflow),
+            Outcome::NoSuchLease => Err(KvError::NoSuchLease),
+            Outcome::TooManyLeases => Err(KvError::TooManyLeases),
+            Outcome::Unreadable => Err(KvError::Unavailable("the realm runs an older version".into())),
+            _ => Ok(answer),
+        });
+        answer.inspect_err(|_| counters.writes_failed.add(1))
+    }
+
+    async fn try_propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
+        let Inner { config, parts, under_way, engine } = &*self.0;
+        if parts.disk_low.load(Ordering::Relaxed) {
+            return Err(KvError::DiskFull { reserve: config.disk_reserve_bytes });
+        }
+        let size = op.size();
+        if op.grows() && parts.shared.state_bytes.get() + size as u64 > config.state_bytes_max {
+            return Err(KvError::Full { limit: config.state_bytes_max });
+        }
+        // Held until the answer is there: what is under way is bounded, and what is too much is told so at once.
+        let permits = u32::try_from(1 + size / PERMIT_BYTES).unwrap_or(u32::MAX);
+        let _permit = under_way.try_acquire_many(permits).map_err(|_| KvError::Overloaded)?;
+        let write = parts.raft.client_write(Command { request, op }.encode());
+        match tokio::time::timeout(config.request_timeout(), write).await {
+            Ok(Ok(written)) => Ok(written.data),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                Err(KvError::NotLeader { leader: forward.leader_id })
+            }
+            Ok(Err(_)) if engine.stop.is_cancelled() => Err(KvError::Closed),
+            Ok(Err(error)) => Err(KvError::Unavailable(error.to_string())),
+            Err(_) => Err(KvError::Unavailable("no quorum took the mutation in time".into())),
+        }
+    }
+}
+
+/// The reply that an answer holds; an answer of another kind is one to another use of the same request id.
+fn reply<T>(answer: Answer, value: impl FnOnce(Outcome) -> Option<T>) -> Result<Reply<T>, KvError> {
+    let value = value(answer.outcome).ok_or(KvError::RequestIdReused)?;
+    Ok(Reply { log_index: answer.log_index, revision: answer.revision, value })
+}

@@ -1,0 +1,203 @@
+//! The state machine as Raft sees it: applies the log's entries in memory, and keeps snapshots on disk. It never
+//! syncs: what was applied after the last snapshot comes back from the log.
+
+use std::io;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use futures::{Stream, TryStreamExt};
+use openraft::alias::SnapshotOf;
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use tokio::sync::{Notify, watch};
+
+use super::command::{Answer, Command, Outcome};
+use super::raft::{LogEntry, LogId, Membership, TypeConfig, size_in_memory};
+use super::snapshot::{Meta, Replica, Shelf, SnapshotFile};
+use super::stats::{Counter, Counters};
+
+type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// What the state machine shares with readers, watches and the lease keeper.
+pub(super) struct Shared {
+    replica: RwLock<Replica>,
+    /// The store's revision: tells watches that there is something new.
+    pub(super) revision: watch::Sender<u64>,
+    /// Tells the lease keeper that leases came or went.
+    pub(super) leases_changed: Notify,
+    pub(super) counters: Arc<Counters>,
+    /// Bytes of the state, so that a proposer need not lock it.
+    pub(super) state_bytes: Counter,
+    /// What was applied since the last snapshot.
+    applied_bytes: Counter,
+    applied_entries: Counter,
+}
+
+/// Raft's hold on the shared state.
+#[derive(Clone)]
+pub(super) struct Machine {
+    shared: Arc<Shared>,
+    shelf: Arc<Shelf>,
+}
+
+impl Shared {
+    pub(super) fn new(replica: Replica, counters: Arc<Counters>) -> Shared {
+        let shared = Shared {
+            revision: watch::Sender::new(replica.state.revision),
+            replica: RwLock::new(replica),
+            leases_changed: Notify::new(),
+            counters,
+            state_bytes: Counter::default(),
+            applied_bytes: Counter::default(),
+            applied_entries: Counter::default(),
+        };
+        shared.state_bytes.set(shared.read().state.bytes);
+        shared
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Replica> {
+        self.replica.read().expect("after a panic in the state machine no answer would be right")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Replica> {
+        self.replica.write().expect("after a panic in the state machine no answer would be right")
+    }
+
+    /// Bytes and entries of the log applied since the last snapshot.
+    pub(super) fn since_snapshot(&self) -> (u64, u64) {
+        (self.applied_bytes.get(), self.applied_entries.get())
+    }
+
+    fn snapshot_taken(&self, bytes: u64) {
+        self.applied_bytes.set(0);
+        self.applied_entries.set(0);
+        self.counters.snapshots.add(1);
+        self.counters.snapshot_bytes.set(bytes);
+    }
+
+    /// Applies entries in order; returns the answer to each.
+    fn apply<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> Vec<Answer> {
+        let mut replica = self.write();
+        let leases_before = replica.state.lease_changes;
+        let mut answers = Vec::new();
+        for entry in entries {
+            answers.push(apply_entry(&mut replica, entry));
+            self.applied_bytes.add(size_in_memory(entry) as u64);
+        }
+        let (revision, leases) = (replica.state.revision, replica.state.lease_changes);
+        self.state_bytes.set(replica.state.bytes);
+        drop(replica);
+        self.applied_entries.add(answers.len() as u64);
+        self.counters.applied_commands.add(answers.len() as u64);
+        self.announce(revision, leases != leases_before);
+        answers
+    }
+
+    fn announce(&self, revision: u64, leases_changed: bool) {
+        self.revision.send_if_modified(|shown| std::mem::replace(shown, revision) != revision);
+        if leases_changed {
+            self.leases_changed.notify_one();
+        }
+    }
+}
+
+fn apply_entry(replica: &mut Replica, entry: &LogEntry) -> Answer {
+    let id = entry.log_id();
+    replica.applied = Some(id);
+    let nothing = |outcome| Answer { log_index: id.index, revision: replica.state.revision, outcome };
+    match &entry.payload {
+        EntryPayload::Blank => nothing(Outcome::Done),
+        EntryPayload::Membership(membership) => {
+            replica.membership = Membership::new(Some(id), membership.clone());
+            nothing(Outcome::Done)
+        }
+        EntryPayload::Normal(proposal) => match Command::decode(proposal) {
+            Ok(command) => replica.state.apply(id.index, command),
+            Err(_) => nothing(Outcome::Unreadable),
+        },
+    }
+}
+
+impl Machine {
+    pub(super) fn new(shared: Arc<Shared>, shelf: Arc<Shelf>) -> Machine {
+        Machine { shared, shelf }
+    }
+
+    async fn take_snapshot(&self) -> io::Result<()> {
+        let image = self.shared.read().image();
+        let shelf = Arc::clone(&self.shelf);
+        let bytes = tokio::task::spawn_blocking(move || shelf.write(&image)).await??;
+        self.shared.snapshot_taken(bytes);
+        Ok(())
+    }
+
+    /// Writes a snapshot of which Raft is about to be told. Were Raft to have it written, a disk that is full just
+    /// then would stop it for good; so it only ever learns of snapshots that succeeded.
+    pub(super) async fn prepare_snapshot(&self) -> io::Result<()> {
+        self.take_snapshot().await?;
+        self.shelf.mark_fresh();
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Machine;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, Membership)> {
+        let replica = self.shared.read();
+        Ok((replica.applied, replica.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let items: Vec<EntryResponder<TypeConfig>> = entries.try_collect().await?;
+        let answers = self.shared.apply(items.iter().map(|(entry, _)| entry));
+        for ((_, responder), answer) in items.into_iter().zip(answers) {
+            if let Some(responder) = responder {
+                responder.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Machine {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotFile) -> io::Result<()> {
+        let (shelf, shared, meta) = (Arc::clone(&self.shelf), Arc::clone(&self.shared), meta.clone());
+        let install = move || {
+            let bounds = shared.read().state.history.replaced(Vec::new(), 1);
+            shelf.install(&meta, snapshot, &bounds)
+        };
+        let (replica, bytes) = tokio::task::spawn_blocking(install).await??;
+        let revision = replica.state.revision;
+        self.shared.state_bytes.set(replica.state.bytes);
+        *self.shared.write() = replica;
+        self.shared.snapshot_taken(bytes);
+        self.shared.announce(revision, true);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        Ok(self.shelf.current()?.map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Machine {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        // The upkeep task has just written one, and asks Raft to take note of it: see there.
+        let fresh = self.shelf.take_fresh();
+        if !fresh {
+            self.take_snapshot().await?;
+        }
+        let (meta, snapshot) =
+            self.shelf.current()?.ok_or_else(|| io::Error::other("the snapshot just taken is gone"))?;
+        Ok(Snapshot { meta, snapshot })
+    }
+}

@@ -1,0 +1,53 @@
+//! The replicated key-value store: buckets of keys, one order of revisions over all of them, watches, leases.
+//!
+//! A mutation becomes a `command` in Raft's log. It is acknowledged once a quorum of the realm's voters has it on
+//! disk and this node has applied it. The log is a redb file with one `writer`; the state is in memory, comes back
+//! from the latest `snapshot` and the log behind it, and is never synced itself.
+//!
+//! ```text
+//! handle::Kv --propose--> openraft --append--> log_store --> writer --fsync--> redb
+//!     |                      |
+//!     |                      +--apply--> machine --> state (pure) --> history --> watch
+//!     +--confirm--> reads (one read index for all that wait) --> state
+//! ```
+//!
+//! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`,
+//! `command`, `cow`, `requests`, `history`, `state`), the disk (`store`, `writer`, `log_store`,
+//! `snapshot`), Raft (`raft`, `machine`, `network`, `engine`), and what lives beside it (`reads`,
+//! `watch`, `lease`, `stats`). Only here openraft and redb are named.
+
+mod codec;
+mod command;
+mod config;
+mod cow;
+mod engine;
+mod error;
+mod handle;
+mod history;
+mod lease;
+mod log_store;
+mod machine;
+mod network;
+mod raft;
+mod reads;
+mod requests;
+mod snapshot;
+mod state;
+mod stats;
+mod store;
+mod types;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{KvConfig, OnFatal};
+pub use error::{KvError, WatchError};
+pub use handle::Kv;
+pub use stats::KvStats;
+pub use types::{
+    BUCKET_BYTES_MAX, Change, ChangeKind, Condition, Consistency, Entry, Expect, LEASE_TTL_MAX,
+    LEASE_TTL_MIN, LeaseId, Mutation, Page, Path, Reply, RequestId, Swap, Txn, TxnOutcome,
+};
+pub use watch::Watch;

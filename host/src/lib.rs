@@ -1,0 +1,36 @@
+//! The Matrix OS node: a minimal host of Wasm components.
+//!
+//! The rooms, from the door down; nothing below names anything above.
+//!
+//! - [`admin`]: the operator's door, gRPC and HTTP.
+//! - [`matrices`]: running Matrices; [`souls`]: living Souls.
+//! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
+//! - [`transport`]: where a message goes, and the event bus.
+//! - [`kv`]: the replicated key-value store.
+//! - [`telemetry`], [`ids`], [`tasks`], [`clock`]: below all.
+//!
+//! A message: `capabilities::messaging` → `transport::router` → `transport::mailbox` → `souls::actor` →
+//! `runtime::soul`. A tick: `matrices` → `souls` → `runtime::soul`, then `runtime::rules`. [`node`] joins
+//! the rooms, and is the only file that names them all.
+
+pub mod node;
+
+#[cfg(any())]
+pub mod admin;
+pub mod config;
+
+#[cfg(any())]
+pub mod matrices;
+pub mod souls;
+
+pub mod capabilities;
+pub mod runtime;
+
+pub mod transport;
+
+pub mod kv;
+
+pub mod clock;
+pub mod ids;
+pub mod tasks;
+pub mod telemetry;

@@ -1,0 +1,59 @@
+//! The program `matrixd`: arguments, configuration, node, signal, shutdown.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use matrixd::config::Config;
+use matrixd::node::Node;
+use matrixd::runtime::compile::compile_child;
+
+/// A node of Matrix OS: hosts Souls, Matrices and the stages between them.
+#[derive(Debug, Parser)]
+#[command(name = "matrixd", version)]
+struct Arguments {
+    /// Where everything is kept; made if it is not there.
+    #[arg(long, env = "MATRIX_DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+    /// The configuration; without it, `matrixd.toml` in the data folder, if there is one.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compiles one component under limits; the node calls this on itself.
+    #[command(hide = true)]
+    CompileComponent { input: PathBuf, output: PathBuf, settings: String },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::CompileComponent { input, output, settings }) = arguments.command {
+        return compile_child(&input, &output, &settings);
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("matrixd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // Two providers may be linked; which one is used must not depend on chance.
+    let provider = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    provider.map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let config = Config::load(&arguments.data_dir, arguments.config.as_deref())?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let node = Node::start(config).await?;
+        node.install_telemetry()?;
+        node.wait_for_end().await;
+        node.stop().await
+    })
+}

@@ -1,0 +1,186 @@
+//! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
+
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::capabilities::logging::GuestLog;
+use crate::capabilities::{Capabilities, cli, config, events, logging, random};
+use crate::config::Config;
+use crate::kv::Kv;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::components::Components;
+use crate::runtime::engine;
+use crate::souls::Souls;
+use crate::souls::host::Host;
+use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
+use crate::telemetry::logs::LogRing;
+use crate::transport::bus::{Bus, Source};
+use crate::transport::router::Router;
+
+/// The folder of the KV, in the data folder.
+const KV_DIR: &str = "kv";
+
+/// A running node. The order of the fields is the order in which they are built.
+#[derive(Debug)]
+pub struct Node {
+    shutdown: Duration,
+    telemetry: Arc<Telemetry>,
+    bus: Bus,
+    router: Router,
+    kv: Kv,
+    catalog: Catalog,
+    /// Guests run on threads of their own, so that none can keep the operator out.
+    guest_threads: Runtime,
+    guest_tasks: Tasks,
+    souls: Souls,
+}
+
+impl Node {
+    /// Starts a node on a data folder: all that ran when it last ended runs again.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        make_private_folder(&config.data_dir)?;
+        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), "node-1")?);
+        let bus = Bus::new(config.bus.clone());
+        let router = Router::new(&config.transport, random_number()?);
+        let kv = open_kv(&config).await?;
+        let catalog = open_catalog(&config, &kv, &bus, telemetry.logs())?;
+        let guest_threads = guest_threads(config.threads)?;
+        let guest_tasks = Tasks::on(guest_threads.handle().clone());
+        let souls = Souls::start(Host {
+            router: router.clone(),
+            bus: bus.clone(),
+            logs: telemetry.logs().clone(),
+            kv: kv.clone(),
+            components: catalog.clone(),
+            limits: config.limits.clone(),
+            config: config.souls.clone(),
+            tasks: guest_tasks.clone(),
+        })
+        .await
+        .context("cannot bring back the Souls")?;
+        let shutdown = Duration::from_millis(config.shutdown_ms);
+        Ok(Self { shutdown, telemetry, bus, router, kv, catalog, guest_threads, guest_tasks, souls })
+    }
+
+    /// Makes this node's telemetry receive the process's log lines and spans. Once a process.
+    pub fn install_telemetry(&self) -> anyhow::Result<()> {
+        Ok(self.telemetry.install()?)
+    }
+
+    /// Waits until someone asks the process to end.
+    pub async fn wait_for_end(&self) {
+        let interrupt = signal(SignalKind::interrupt());
+        let terminate = signal(SignalKind::terminate());
+        match (interrupt, terminate) {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            // Without signals the process can only be killed, which it survives.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Stops everything in order: states are saved, and nothing that was acknowledged is lost. An error says
+    /// what did not end in time.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let ended = self.guest_tasks.stop(self.shutdown).await;
+        self.guest_threads.shutdown_background();
+        self.kv.close().await;
+        let telemetry = self.telemetry;
+        tokio::task::spawn_blocking(move || telemetry.shutdown()).await??;
+        anyhow::ensure!(ended, "Souls were still busy after {} ms, and were cut off", self.shutdown.as_millis());
+        Ok(())
+    }
+
+    /// The Souls.
+    pub fn souls(&self) -> &Souls {
+        &self.souls
+    }
+
+    /// The components.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The way of messages.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// What happens.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The replicated KV.
+    pub fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    /// The log.
+    pub fn logs(&self) -> &LogRing {
+        self.telemetry.logs()
+    }
+}
+
+fn make_private_folder(path: &Path) -> anyhow::Result<()> {
+    let unusable = || format!("cannot use the data folder {}", path.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(unusable)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(unusable)
+}
+
+fn random_number() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+async fn open_kv(config: &Config) -> anyhow::Result<Kv> {
+    let mut settings = config.kv.clone();
+    settings.dir = config.data_dir.join(KV_DIR);
+    // The KV's own tasks run on the runtime that it is opened from.
+    Kv::open(settings, &Tasks::new()).await.context("cannot open the KV")
+}
+
+fn open_catalog(config: &Config, kv: &Kv, bus: &Bus, logs: &LogRing) -> anyhow::Result<Catalog> {
+    let engine = engine::engine(&config.engine).map_err(anyhow::Error::from).context("cannot set up the engine: see [engine]")?;
+    engine::start_ticker(&engine).context("cannot start the engine's clock")?;
+    let components = Components::open(&config.data_dir, config.components.clone(), engine.clone(), &config.engine)
+        .context("cannot open the components")?;
+    let (bus, logs) = (bus.clone(), logs.clone());
+    let try_out = move || no_capabilities(&bus, &logs);
+    Ok(Catalog::new(components, &engine, kv.clone(), config.limits.default.clone(), try_out)?)
+}
+
+/// What a component is tried out with when it is uploaded: no way to anything.
+fn no_capabilities(bus: &Bus, logs: &LogRing) -> Capabilities {
+    let log = Arc::new(GuestLog::new(logs.clone(), "node", 0));
+    Capabilities {
+        messaging: None,
+        keyvalue: None,
+        events: events::Ctx::new(bus.clone(), Source::Node, false, 0, log.clone()),
+        logging: logging::Ctx::new(log.clone()),
+        config: config::Ctx::default(),
+        cli: cli::Ctx::new(log),
+        random: random::Ctx::new(0),
+    }
+}
+
+fn guest_threads(threads: usize) -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.thread_name("guests").enable_all();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    builder.build().context("cannot start the threads of the guests")
+}

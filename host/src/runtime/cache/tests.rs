@@ -1,0 +1,126 @@
+use super::*;
+use crate::runtime::compile::tests::engine_config;
+use crate::runtime::engine;
+use crate::runtime::inspect::bombs::soul;
+
+/// A cache in a folder of its own, and what the compiler makes of the smallest Soul.
+struct Bench {
+    folder: tempfile::TempDir,
+    engine: Engine,
+    digest: Digest,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let engine = Engine::new(&engine::config(&engine_config())).expect("an engine");
+        Self { folder: tempfile::tempdir().expect("a folder"), engine, digest: Digest::of(&soul()) }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("compiled")
+    }
+
+    fn open(&self) -> ArtifactCache {
+        ArtifactCache::open(self.dir(), self.engine.clone()).expect("a cache")
+    }
+
+    fn fill(&self, cache: &ArtifactCache) {
+        let output = cache.fresh_path();
+        fs::write(&output, self.engine.precompile_component(&soul()).expect("compiles")).expect("written");
+        cache.take_in(&self.digest, &output).expect("loads");
+        assert!(!output.exists());
+    }
+
+    fn loads(&self, cache: &ArtifactCache) -> bool {
+        cache.load(&self.digest).expect("the disk works").is_some()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    }
+}
+
+#[test]
+fn what_is_taken_in_is_loaded_also_after_a_restart() {
+    let bench = Bench::new();
+    let cache = bench.open();
+    assert!(!bench.loads(&cache));
+    bench.fill(&cache);
+    assert!(bench.loads(&cache) && bench.loads(&bench.open()));
+    assert_eq!((Bench::mode(&bench.dir()), Bench::mode(&bench.dir().join(KEY_FILE))), (0o700, 0o600));
+    cache.remove(&bench.digest).expect("removed");
+    cache.remove(&bench.digest).expect("nothing to remove");
+    assert!(!bench.loads(&cache));
+}
+
+#[test]
+fn what_was_changed_or_moved_is_removed_unused() {
+    let bench = Bench::new();
+    let cache = bench.open();
+    let spoil = |change: &dyn Fn(&mut Vec<u8>)| {
+        bench.fill(&cache);
+        let path = cache.path(&bench.digest);
+        let mut bytes = fs::read(&path).expect("it is there");
+        change(&mut bytes);
+        fs::write(&path, bytes).expect("written");
+        assert!(!bench.loads(&cache));
+        assert!(!path.exists());
+    };
+    spoil(&|bytes| bytes[1_000] ^= 1);
+    spoil(&|bytes| *bytes.last_mut().expect("a tag") ^= 1);
+    spoil(&|bytes| bytes.truncate(bytes.len() - 1));
+    spoil(&|bytes| bytes.truncate(TAG_BYTES - 1));
+    spoil(&Vec::clear);
+    // The right tag, but of another component.
+    bench.fill(&cache);
+    let other = Digest::of(b"another");
+    fs::rename(cache.path(&bench.digest), cache.path(&other)).expect("moved");
+    assert!(cache.load(&other).expect("the disk works").is_none());
+}
+
+#[test]
+fn a_key_that_others_know_is_replaced_and_what_it_signed_is_not_used() {
+    let bench = Bench::new();
+    bench.fill(&bench.open());
+    let key = bench.dir().join(KEY_FILE);
+    let before = fs::read(&key).expect("a key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("made readable");
+    let cache = bench.open();
+    assert_ne!(fs::read(&key).expect("a key"), before);
+    assert_eq!(Bench::mode(&key), 0o600);
+    assert!(!bench.loads(&cache));
+}
+
+#[test]
+fn opening_removes_what_is_unfinished_or_of_another_engine() {
+    let bench = Bench::new();
+    let cache = bench.open();
+    bench.fill(&cache);
+    let (partial, foreign) = (cache.fresh_path(), bench.dir().join("00-0123456789abcdef.cwasm"));
+    for path in [&partial, &foreign] {
+        fs::write(path, b"left over").expect("written");
+    }
+    let cache = bench.open();
+    assert!(!partial.exists() && !foreign.exists());
+    assert!(bench.loads(&cache));
+}
+
+#[test]
+fn another_engine_has_another_hash() {
+    let bench = Bench::new();
+    let mut config = engine::config(&engine_config());
+    config.consume_fuel(false);
+    let other = Engine::new(&config).expect("an engine");
+    assert_ne!(engine_hash(&bench.engine), engine_hash(&other));
+    assert_eq!(engine_hash(&bench.engine), engine_hash(&bench.engine.clone()));
+}
+
+#[test]
+fn what_does_not_fit_the_engine_is_not_taken_in() {
+    let bench = Bench::new();
+    let cache = bench.open();
+    let output = cache.fresh_path();
+    fs::write(&output, b"\x7fELF and no more").expect("written");
+    assert!(matches!(cache.take_in(&bench.digest, &output), Err(CacheError::Load(_))));
+    assert!(!output.exists() && !bench.loads(&cache));
+}

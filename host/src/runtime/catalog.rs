@@ -1,0 +1,222 @@
+//! Every component of the node under its names: found, checked, joined to the host.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::component::{Component, LinkError};
+use super::components::{AdmitError, Admitted, Components};
+use super::guest::Crash;
+use super::inspect::{ComponentInfo, Kind};
+use super::limits::Limits;
+use super::rules::RulesInstance;
+use super::soul::SoulInstance;
+use super::state::GuestState;
+use crate::capabilities::{self, Capabilities};
+use crate::clock;
+use crate::ids::{ComponentName, Digest, IdError};
+use crate::kv::{Consistency, Kv, KvError};
+
+/// The bucket of the KV that holds one record a component, by digest.
+pub const BUCKET: &str = "sys/components";
+/// The bucket of the KV that holds, by name, the digest that the name stands for.
+pub const NAMES_BUCKET: &str = "sys/component-names";
+
+/// Why a component cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    /// Nothing is known under this name.
+    #[error("there is no component called `{0}`: push it first")]
+    UnknownName(ComponentName),
+    /// Nothing is known under this digest.
+    #[error("there is no component {0}: push it first")]
+    Unknown(Digest),
+    /// The text is neither a name nor a digest.
+    #[error(transparent)]
+    Reference(#[from] IdError),
+    /// It is not admitted.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// It does not fit the host.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It does not come to life.
+    #[error("the component {0}")]
+    Start(#[from] Crash),
+    /// The KV failed.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+}
+
+/// What is kept of a component beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its digest.
+    pub digest: Digest,
+    /// The name that it was uploaded under last, if any.
+    pub name: Option<ComponentName>,
+    /// What its bytes say.
+    pub info: ComponentInfo,
+    /// Milliseconds since the Unix epoch of the first upload.
+    pub uploaded_at_ms: u64,
+}
+
+/// The catalogue. Clones are the same one.
+#[derive(Clone)]
+pub struct Catalog(Arc<Inner>);
+
+struct Inner {
+    components: Components,
+    linker: Linker<GuestState>,
+    kv: Kv,
+    check: Check,
+    linked: Mutex<HashMap<Digest, Arc<Component>>>,
+}
+
+/// How an uploaded component is tried out: instantiated once, with no way to anything.
+struct Check {
+    limits: Limits,
+    capabilities: Box<dyn Fn() -> Capabilities + Send + Sync>,
+}
+
+impl Catalog {
+    /// A catalogue of `components`, which run in `engine`. `limits` and `capabilities` are what an
+    /// uploaded component is tried out with.
+    pub fn new(
+        components: Components,
+        engine: &Engine,
+        kv: Kv,
+        limits: Limits,
+        capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
+    ) -> Result<Self, ComponentError> {
+        let linker = capabilities::linker(engine);
+        let linker = linker.map_err(|error| LinkError::Import(format!("{error:#}")))?;
+        let check = Check { limits, capabilities: Box::new(capabilities) };
+        Ok(Self(Arc::new(Inner { components, linker, kv, check, linked: Mutex::default() })))
+    }
+
+    /// The components' bytes, where uploads begin.
+    pub fn components(&self) -> &Components {
+        &self.0.components
+    }
+
+    /// Takes up a component whose bytes are stored: read, compiled, joined, and instantiated once. Returns
+    /// its record, and how long compiling took, in microseconds. What is refused is deleted again.
+    pub async fn admit(
+        &self,
+        digest: Digest,
+        name: Option<ComponentName>,
+    ) -> Result<(Record, u64), ComponentError> {
+        let checked = self.checked(digest).await;
+        let (component, compile_us) = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                if self.record(digest).await?.is_none() {
+                    self.0.components.remove(digest).await?;
+                }
+                return Err(error);
+            }
+        };
+        let before = self.record(digest).await?;
+        let uploaded_at_ms = before.as_ref().map_or_else(clock::now_ms, |record| record.uploaded_at_ms);
+        let name = name.or(before.and_then(|record| record.name));
+        let record = Record { digest, name, info: component.info().clone(), uploaded_at_ms };
+        let value = serde_json::to_vec(&record).map_err(|error| KvError::corrupt(digest.to_string(), error))?;
+        self.0.kv.put(BUCKET, digest.to_string().as_bytes(), Bytes::from(value), None, None).await?;
+        if let Some(name) = &record.name {
+            let value = Bytes::from(digest.to_string());
+            self.0.kv.put(NAMES_BUCKET, name.as_str().as_bytes(), value, None, None).await?;
+        }
+        Ok((record, compile_us))
+    }
+
+    /// A component, ready to be instantiated.
+    pub async fn get(&self, digest: Digest) -> Result<Arc<Component>, ComponentError> {
+        if let Some(component) = self.linked().get(&digest) {
+            return Ok(component.clone());
+        }
+        let admitted = self.0.components.admit(digest).await?;
+        self.link(&admitted)
+    }
+
+    /// The digest behind a digest or a name.
+    pub async fn resolve(&self, reference: &str) -> Result<Digest, ComponentError> {
+        if reference.starts_with("sha256:") {
+            let digest: Digest = reference.parse()?;
+            return self.record(digest).await?.map(|_| digest).ok_or(ComponentError::Unknown(digest));
+        }
+        let name: ComponentName = reference.parse()?;
+        let found = self.0.kv.get(NAMES_BUCKET, name.as_str().as_bytes(), Consistency::Linearizable).await?;
+        let entry = found.ok_or_else(|| ComponentError::UnknownName(name.clone()))?;
+        Ok(String::from_utf8_lossy(&entry.value).parse()?)
+    }
+
+    /// What is kept of a component.
+    pub async fn record(&self, digest: Digest) -> Result<Option<Record>, ComponentError> {
+        let key = digest.to_string();
+        let found = self.0.kv.get(BUCKET, key.as_bytes(), Consistency::Linearizable).await?;
+        found.map(|entry| parse(&key, &entry.value)).transpose()
+    }
+
+    /// At most `limit` records after `after`, in the order of their digests.
+    pub async fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<Record>, ComponentError> {
+        // The first key after a digest's text is that text and a zero byte.
+        let start = after.map_or_else(String::new, |digest| format!("{digest}\0"));
+        let kv = &self.0.kv;
+        let page = kv.range(BUCKET, start.as_bytes(), None, limit, Consistency::Linearizable).await?;
+        let records = page.entries.iter().map(|(key, entry)| parse(&String::from_utf8_lossy(key), &entry.value));
+        records.collect()
+    }
+
+    /// Forgets a component; the caller has seen to it that nobody uses it. Forgetting one that is not
+    /// there is no error.
+    pub async fn remove(&self, digest: Digest) -> Result<(), ComponentError> {
+        if let Some(name) = self.record(digest).await?.and_then(|record| record.name)
+            && self.resolve(name.as_str()).await.is_ok_and(|named| named == digest)
+        {
+            self.0.kv.delete(NAMES_BUCKET, name.as_str().as_bytes(), None).await?;
+        }
+        self.0.kv.delete(BUCKET, digest.to_string().as_bytes(), None).await?;
+        self.linked().remove(&digest);
+        self.0.components.remove(digest).await?;
+        Ok(())
+    }
+
+    async fn checked(&self, digest: Digest) -> Result<(Arc<Component>, u64), ComponentError> {
+        let admitted = self.0.components.admit(digest).await?;
+        let component = self.link(&admitted)?;
+        let check = &self.0.check;
+        let state = GuestState::new(&check.limits, (check.capabilities)());
+        match component.info().kind {
+            Kind::Soul => SoulInstance::check(&component, state).await?,
+            Kind::Rules => drop(RulesInstance::new(&component, state).await?),
+            Kind::Transport => {}
+        }
+        Ok((component, admitted.compile_us))
+    }
+
+    fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
+        let linked = Component::link(admitted.digest, admitted.info.clone(), &admitted.component, &self.0.linker)?;
+        Ok(self.linked().entry(admitted.digest).or_insert_with(|| Arc::new(linked)).clone())
+    }
+
+    /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
+    fn linked(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Component>>> {
+        self.0.linked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn parse(key: &str, value: &[u8]) -> Result<Record, ComponentError> {
+    let damaged = |error| KvError::corrupt(format!("{BUCKET}/{key}"), error);
+    Ok(serde_json::from_slice(value).map_err(damaged)?)
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalog").field("components", &self.0.components).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! A component that may be instantiated: read, compiled, and joined to the host's interfaces.
+
+use wasmtime::component::{InstancePre, Linker};
+
+use super::guest::{Crash, Mode};
+use super::inspect::{ComponentInfo, Kind};
+use super::rules::RulesExports;
+use super::soul::SoulExports;
+use super::state::GuestState;
+use super::stateful::StatefulExports;
+use crate::ids::Digest;
+
+/// What all instances of a component share.
+pub struct Component {
+    digest: Digest,
+    info: ComponentInfo,
+    pre: InstancePre<GuestState>,
+    world: World,
+    stateful: Option<StatefulExports>,
+}
+
+enum World {
+    Soul(SoulExports),
+    Rules(RulesExports),
+    Transport,
+}
+
+/// Why a component cannot be joined to the host.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// An import has another type than the host's.
+    #[error("an import does not have the type that wit/ gives it: {0}")]
+    Import(String),
+    /// An export is missing, or has another type than it must.
+    #[error(transparent)]
+    Export(#[from] Crash),
+}
+
+impl Component {
+    /// Joins a compiled component to what `linker` provides.
+    pub(crate) fn link(
+        digest: Digest,
+        info: ComponentInfo,
+        compiled: &wasmtime::component::Component,
+        linker: &Linker<GuestState>,
+    ) -> Result<Self, LinkError> {
+        let pre = linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
+        let world = match info.kind {
+            Kind::Soul => World::Soul(SoulExports::of(compiled)?),
+            Kind::Rules => World::Rules(RulesExports::of(compiled)?),
+            Kind::Transport => World::Transport,
+        };
+        let stateful = StatefulExports::of(compiled)?;
+        Ok(Self { digest, info, pre, world, stateful })
+    }
+
+    /// Its name.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What its bytes say.
+    pub fn info(&self) -> &ComponentInfo {
+        &self.info
+    }
+
+    /// How it is called.
+    pub fn mode(&self) -> Mode {
+        if self.info.can_block { Mode::Fiber } else { Mode::Direct }
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<GuestState> {
+        &self.pre
+    }
+
+    pub(crate) fn soul(&self) -> Result<&SoulExports, Crash> {
+        match &self.world {
+            World::Soul(exports) => Ok(exports),
+            _ => Err(Crash::Contract { function: "agent", reason: "the component is no Soul".into() }),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Result<&RulesExports, Crash> {
+        match &self.world {
+            World::Rules(exports) => Ok(exports),
+            _ => Err(Crash::Contract { function: "rules", reason: "the component is no rule engine".into() }),
+        }
+    }
+
+    pub(crate) fn stateful(&self) -> Option<&StatefulExports> {
+        self.stateful.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! From a digest to something that may be run: read, inspect, compile or take from the cache, load.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, Semaphore};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::cache::{ArtifactCache, CacheError};
+use super::compile::{CompileError, Compiler, CompilerConfig};
+use super::engine::EngineConfig;
+use super::inspect::{ComponentInfo, InspectLimits, Refusal, inspect};
+use super::store::{ComponentStore, StoreConfig, StoreError, blocking};
+use crate::ids::Digest;
+
+/// The folder of uploaded components, in the data folder.
+const COMPONENTS_DIR: &str = "components";
+/// The folder of compiled components, in the data folder.
+const COMPILED_DIR: &str = "compiled";
+
+/// How components are kept and admitted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ComponentsConfig {
+    /// Bytes of all components on disk.
+    pub total_bytes_max: u64,
+    /// How many components there may be on disk.
+    pub components_max: usize,
+    /// How many uploads may go on at once.
+    pub uploads_max: usize,
+    /// How many admitted components are kept in memory; those in use stay beyond that.
+    pub loaded_max: usize,
+    /// How much a component may hold.
+    pub inspect: InspectLimits,
+    /// The limits of the compile child.
+    pub compiler: CompilerConfig,
+}
+
+impl Default for ComponentsConfig {
+    fn default() -> Self {
+        Self {
+            total_bytes_max: 8 << 30,
+            components_max: 10_000,
+            uploads_max: 8,
+            loaded_max: 128,
+            inspect: InspectLimits::default(),
+            compiler: CompilerConfig::default(),
+        }
+    }
+}
+
+/// Why a component may not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// It is not there, or its file is of no use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It was read, and refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It was not compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It was not loaded.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// A component that may be run.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What it is called.
+    pub digest: Digest,
+    /// What it is.
+    pub info: ComponentInfo,
+    /// How long compiling took, in microseconds; 0: it had been compiled earlier.
+    pub compile_us: u64,
+    /// The component, ready to be linked.
+    pub component: Component,
+}
+
+/// What is admitted, or being admitted: whoever comes second waits for the first.
+type Slot = Arc<OnceCell<Arc<Admitted>>>;
+
+/// All components of a node.
+#[derive(Debug)]
+pub struct Components {
+    store: ComponentStore,
+    cache: Arc<ArtifactCache>,
+    compiler: Compiler,
+    limits: Arc<InspectLimits>,
+    /// One at a time: an inspection holds the whole component in memory.
+    inspecting: Semaphore,
+    loaded_max: usize,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    slots: HashMap<Digest, (Slot, u64)>,
+    /// Counts the uses of all slots, so that the one used longest ago can be found.
+    uses: u64,
+}
+
+impl Components {
+    /// Opens what is kept in the data folder `data`, for `engine`, which was made with the settings
+    /// `engine_config`. Blocks on the disk. One process a folder.
+    pub fn open(
+        data: &Path,
+        config: ComponentsConfig,
+        engine: Engine,
+        engine_config: &EngineConfig,
+    ) -> Result<Self, AdmitError> {
+        let store = ComponentStore::open(StoreConfig {
+            dir: data.join(COMPONENTS_DIR),
+            component_bytes_max: config.inspect.component_bytes_max,
+            total_bytes_max: config.total_bytes_max,
+            components_max: config.components_max,
+            uploads_max: config.uploads_max,
+        })?;
+        Ok(Self {
+            store,
+            cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine)?),
+            compiler: Compiler::new(config.compiler, engine_config),
+            limits: Arc::new(config.inspect),
+            inspecting: Semaphore::new(1),
+            loaded_max: config.loaded_max,
+            loaded: Mutex::default(),
+        })
+    }
+
+    /// The components' bytes.
+    pub fn store(&self) -> &ComponentStore {
+        &self.store
+    }
+
+    /// Makes a stored component ready to run, or says why not. Done once a digest, however many ask; a
+    /// failure is not remembered. Where the future is dropped, the work stops.
+    pub async fn admit(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
+        let slot = self.slot(digest);
+        slot.get_or_try_init(|| self.prepare(digest)).await.cloned()
+    }
+
+    /// Takes a component away: its bytes, its compiled form, and what is kept in memory. What runs goes
+    /// on running. False: there was none.
+    pub async fn remove(&self, digest: Digest) -> Result<bool, AdmitError> {
+        let removed = self.store.remove(digest).await?;
+        self.loaded().slots.remove(&digest);
+        let cache = Arc::clone(&self.cache);
+        blocking(move || cache.remove(&digest)).await?;
+        Ok(removed)
+    }
+
+    async fn prepare(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
+        let info = self.inspect(digest).await?;
+        let cache = Arc::clone(&self.cache);
+        let (component, compile_us) = match blocking(move || cache.load(&digest)).await? {
+            Some(component) => (component, 0),
+            None => self.compile(digest).await?,
+        };
+        Ok(Arc::new(Admitted { digest, info, compile_us, component }))
+    }
+
+    async fn inspect(&self, digest: Digest) -> Result<ComponentInfo, AdmitError> {
+        let _turn = self.inspecting.acquire().await.expect("the semaphore is never closed");
+        let bytes = self.store.read(digest).await?;
+        let limits = Arc::clone(&self.limits);
+        Ok(blocking(move || inspect(&bytes, &limits)).await?)
+    }
+
+    async fn compile(&self, digest: Digest) -> Result<(Component, u64), AdmitError> {
+        let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
+        let compiled = self.compiler.compile(&input, &output).await?;
+        tracing::info!(%digest, micros = compiled.micros, "compiled a component");
+        let cache = Arc::clone(&self.cache);
+        let component = blocking(move || cache.take_in(&digest, &output)).await?;
+        Ok((component, compiled.micros))
+    }
+
+    /// The slot of a digest, made if there is none; in its place goes, if there are too many, the one that
+    /// was used longest ago and that nobody waits for.
+    fn slot(&self, digest: Digest) -> Slot {
+        let mut loaded = self.loaded();
+        loaded.uses += 1;
+        let now = loaded.uses;
+        if let Some((slot, used)) = loaded.slots.get_mut(&digest) {
+            *used = now;
+            return Arc::clone(slot);
+        }
+        if loaded.slots.len() >= self.loaded_max {
+            let idle = loaded.slots.iter().filter(|(_, (slot, _))| Arc::strong_count(slot) == 1);
+            if let Some(oldest) = idle.min_by_key(|(_, (_, used))| *used).map(|(digest, _)| *digest) {
+                loaded.slots.remove(&oldest);
+            }
+        }
+        let slot = Slot::default();
+        loaded.slots.insert(digest, (Arc::clone(&slot), now));
+        slot
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        self.loaded.lock().expect("nobody panics while they hold the list")
+    }
+}

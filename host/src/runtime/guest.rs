@@ -1,0 +1,230 @@
+//! One live component: entering it, and leaving it in one piece or not at all.
+
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
+};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use super::limits::LIFTED_BYTES_MAX;
+use super::state::{GuestState, Moment};
+
+/// How a guest is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// On the caller's stack: for guests that import nothing that waits.
+    Direct,
+    /// On a stack of its own, which may be left and entered again.
+    Fiber,
+}
+
+/// Why a guest is no more. Its store must be dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Crash {
+    /// The guest trapped by itself: a panic, an abort, an invalid operation.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// The guest used more time than it has.
+    #[error("ran longer than `limits.call_ms`, {0} ms")]
+    Deadline(u128),
+    /// The guest used more fuel than it has.
+    #[error("used more fuel than `limits.call_fuel`, {0}")]
+    Fuel(u64),
+    /// The guest recursed too deeply.
+    #[error("used up its stack")]
+    Stack,
+    /// The guest was denied a resource, and could not go on.
+    #[error("was denied {0}")]
+    Denied(String),
+    /// The guest returned more than the host copies.
+    #[error("handed over more bytes in one call than the host copies, {0}")]
+    Lifted(usize),
+    /// The guest broke the rules of its interface.
+    #[error("broke the contract of {function}: {reason}")]
+    Contract {
+        /// The function of `wit/`.
+        function: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The node has no room for another instance.
+    #[error("the node has no room for it: {0}")]
+    NoRoom(String),
+}
+
+impl Crash {
+    /// A word for metrics and events.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Deadline(_) => "deadline",
+            Self::Fuel(_) => "fuel",
+            Self::Stack => "stack",
+            Self::Denied(_) => "denied",
+            Self::Lifted(_) => "lifted",
+            Self::Contract { .. } => "contract",
+            Self::NoRoom(_) => "no-room",
+        }
+    }
+}
+
+/// One instance in its store.
+pub(crate) struct Guest {
+    store: Store<GuestState>,
+    instance: Instance,
+    mode: Mode,
+    fuel_used: u64,
+}
+
+impl Guest {
+    /// Instantiates a component.
+    pub(crate) async fn new(
+        pre: &InstancePre<GuestState>,
+        state: GuestState,
+        mode: Mode,
+    ) -> Result<Self, Crash> {
+        let mut store = Store::new(pre.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.epoch_deadline_callback(move |mut context| {
+            let budget = &mut context.data_mut().budget;
+            if budget.is_spent() {
+                budget.overrun = true;
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            Ok(match mode {
+                Mode::Direct => UpdateDeadline::Continue(1),
+                Mode::Fiber => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+            })
+        });
+        arm(&mut store, Moment::default(), LIFTED_BYTES_MAX);
+        let instance = match mode {
+            Mode::Direct => pre.instantiate(&mut store),
+            Mode::Fiber => pre.instantiate_async(&mut store).await,
+        };
+        let instance = instance.map_err(|error| match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+            Some(full) => Crash::NoRoom(full.to_string()),
+            None => crash(&mut store, error),
+        })?;
+        Ok(Self { store, instance, mode, fuel_used: 0 })
+    }
+
+    /// A function that the component exports, its types checked.
+    pub(crate) fn function<P, R>(
+        &mut self,
+        index: &ComponentExportIndex,
+        name: &'static str,
+    ) -> Result<TypedFunc<P, R>, Crash>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        self.instance
+            .get_typed_func(&mut self.store, index)
+            .map_err(|error| Crash::Contract { function: name, reason: format!("{error:#}") })
+    }
+
+    /// Enters the guest. After an error the guest must not be entered again.
+    pub(crate) async fn call<P, R>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        parameters: P,
+        moment: Moment,
+    ) -> Result<R, Crash>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.call_lifting(function, parameters, moment, LIFTED_BYTES_MAX).await
+    }
+
+    /// Enters the guest, and lets it hand over as much as `lifted_bytes_max`.
+    pub(crate) async fn call_lifting<P, R>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        parameters: P,
+        moment: Moment,
+        lifted_bytes_max: usize,
+    ) -> Result<R, Crash>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        arm(&mut self.store, moment, lifted_bytes_max);
+        let result = match self.mode {
+            Mode::Direct => function.call(&mut self.store, parameters),
+            Mode::Fiber => function.call_async(&mut self.store, parameters).await,
+        };
+        let left = self.store.get_fuel().unwrap_or(0);
+        self.fuel_used += self.store.data().call_fuel.saturating_sub(left);
+        result.map_err(|error| crash(&mut self.store, error))
+    }
+
+    /// Fuel used since the instance was made.
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.fuel_used
+    }
+
+    /// Linear memory in use, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.store.data().limiter.memory_bytes()
+    }
+
+    /// The host's side.
+    pub(crate) fn state(&mut self) -> &mut GuestState {
+        self.store.data_mut()
+    }
+}
+
+/// Gives the guest its full time and fuel for the entry that follows: a deadline that is set once would
+/// bound the life of the store instead.
+fn arm(store: &mut Store<GuestState>, moment: Moment, lifted_bytes_max: usize) {
+    store.set_hostcall_fuel(lifted_bytes_max);
+    let state = store.data_mut();
+    state.moment = moment;
+    state.budget.enter();
+    let fuel = state.call_fuel;
+    store.set_epoch_deadline(1);
+    // Fails only without `consume_fuel`, which the engine always has.
+    let _ = store.set_fuel(fuel);
+}
+
+/// Reads the reason out of wasmtime's error, the host's own records first: they know better.
+fn crash(store: &mut Store<GuestState>, error: wasmtime::Error) -> Crash {
+    let state = store.data_mut();
+    if state.budget.overrun {
+        return Crash::Deadline(state.budget.call.as_millis());
+    }
+    if let Some(denied) = state.limiter.take_denied() {
+        return Crash::Denied(denied);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return Crash::Fuel(state.call_fuel),
+        Some(Trap::StackOverflow) => return Crash::Stack,
+        _ => {}
+    }
+    let reason = format!("{:#}", error.root_cause());
+    if reason.contains("fuel") && reason.contains("hostcall") {
+        return Crash::Lifted(store.hostcall_fuel());
+    }
+    Crash::Trap(reason)
+}
+
+/// Finds functions in a component's exported interfaces, once for all its instances.
+pub(crate) struct Exports<'a> {
+    component: &'a Component,
+    interface: ComponentExportIndex,
+}
+
+impl<'a> Exports<'a> {
+    /// The interface `matrix:node/NAME`, if the component exports it.
+    pub(crate) fn of(component: &'a Component, name: &str) -> Option<Self> {
+        let name = format!("matrix:node/{name}@0.1.0");
+        component.get_export_index(None, &name).map(|interface| Self { component, interface })
+    }
+
+    /// One function of the interface.
+    pub(crate) fn function(&self, name: &'static str) -> Result<ComponentExportIndex, Crash> {
+        self.component
+            .get_export_index(Some(&self.interface), name)
+            .ok_or(Crash::Contract { function: name, reason: "it is not exported".into() })
+    }
+}

@@ -1,0 +1,227 @@
+//! What one component may use: declared in manifests, bounded by the node, enforced here.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::ResourceLimiter;
+
+/// Core instances in one component instance. Rust and C components need about 5, Python's about 30.
+pub const CORE_INSTANCES_MAX: usize = 40;
+/// Linear memories in one component instance.
+pub const MEMORIES_MAX: usize = 4;
+/// Tables in one component instance.
+pub const TABLES_MAX: usize = 20;
+/// Elements in one table: CPython's function table, the largest known, has 7,700.
+pub const TABLE_ELEMENTS_MAX: usize = 20_000;
+/// Bytes that one call may make the host copy out of a guest, counted by wasmtime as it lifts: for a
+/// handful of the largest messages, or a large outcome of rules.
+pub const LIFTED_BYTES_MAX: usize = 2 << 20;
+/// The same, for a snapshot: the state of a Matrix with a million agents.
+pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
+/// Resource handles that one guest may hold.
+pub const HANDLES_MAX: usize = 1_000;
+
+/// What one component may use. In a manifest, 0 means the node's default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Linear memory, in bytes.
+    pub memory_bytes: u64,
+    /// Wall time of one entry into the guest, in milliseconds, host calls that wait left out.
+    pub call_ms: u32,
+    /// Fuel for each entry: about one unit an instruction.
+    pub call_fuel: u64,
+    /// Messages that a mailbox holds.
+    pub mailbox_messages: u32,
+    /// Bytes of one message's body.
+    pub body_bytes: u32,
+    /// Messages sent in a second.
+    pub messages_per_second: u32,
+    /// Operations on the KV in a second.
+    pub kv_per_second: u32,
+    /// Lines logged in a second.
+    pub log_lines_per_second: u32,
+    /// Events published in a second.
+    pub events_per_second: u32,
+}
+
+impl Default for Limits {
+    /// Fit for a laptop that runs a few hundred Souls.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 16 << 20,
+            call_ms: 250,
+            call_fuel: 10_000_000_000,
+            mailbox_messages: 4_096,
+            body_bytes: 256 * 1024,
+            messages_per_second: 100_000,
+            kv_per_second: 1_000,
+            log_lines_per_second: 100,
+            events_per_second: 1_000,
+        }
+    }
+}
+
+/// The node's defaults, and what no manifest may exceed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Where a manifest says nothing.
+    pub default: Limits,
+    /// The most that a manifest may ask for.
+    pub max: Limits,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let max = Limits {
+            memory_bytes: 64 << 20,
+            call_ms: 60_000,
+            call_fuel: 1_000_000_000_000,
+            mailbox_messages: 65_536,
+            body_bytes: 256 * 1024,
+            messages_per_second: 10_000_000,
+            kv_per_second: 100_000,
+            log_lines_per_second: 10_000,
+            events_per_second: 100_000,
+        };
+        Self { default: Limits::default(), max }
+    }
+}
+
+/// A manifest asks for more than the node gives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`limits.{field}` is {asked}, and this node allows {max} at most")]
+pub struct LimitError {
+    /// Which limit.
+    pub field: &'static str,
+    /// What the manifest says.
+    pub asked: u64,
+    /// What the node allows.
+    pub max: u64,
+}
+
+impl LimitsConfig {
+    /// The limits that hold for a manifest: its own, the defaults where it says 0.
+    pub fn resolve(&self, asked: &Limits) -> Result<Limits, LimitError> {
+        macro_rules! each {
+            ($($field:ident),*) => {
+                Limits { $($field: {
+                    let value = if asked.$field == 0 { self.default.$field } else { asked.$field };
+                    if value > self.max.$field {
+                        return Err(LimitError {
+                            field: stringify!($field),
+                            asked: value.into(),
+                            max: self.max.$field.into(),
+                        });
+                    }
+                    value
+                }),* }
+            };
+        }
+        Ok(each!(
+            memory_bytes, call_ms, call_fuel, mailbox_messages, body_bytes, messages_per_second,
+            kv_per_second, log_lines_per_second, events_per_second
+        ))
+    }
+
+    /// A request in which every limit is the node's default.
+    pub const ASK_NOTHING: Limits = Limits {
+        memory_bytes: 0,
+        call_ms: 0,
+        call_fuel: 0,
+        mailbox_messages: 0,
+        body_bytes: 0,
+        messages_per_second: 0,
+        kv_per_second: 0,
+        log_lines_per_second: 0,
+        events_per_second: 0,
+    };
+}
+
+/// Enforces memory and tables on one store, and remembers what it denied: a guest sees a denied
+/// growth as a failed allocation and traps with a reason of its own.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory_bytes_max: usize,
+    memory_bytes: usize,
+    denied: Option<String>,
+}
+
+impl Limiter {
+    pub(crate) fn new(memory_bytes_max: u64) -> Self {
+        let memory_bytes_max = usize::try_from(memory_bytes_max).unwrap_or(usize::MAX);
+        Self { memory_bytes_max, memory_bytes: 0, denied: None }
+    }
+
+    /// Linear memory in use, all memories of the store together, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes as u64
+    }
+
+    /// What was denied since the last call, if anything.
+    pub(crate) fn take_denied(&mut self) -> Option<String> {
+        self.denied.take()
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.memory_bytes_max {
+            let max = self.memory_bytes_max;
+            self.denied = Some(format!("memory of {total} bytes: `limits.memory_bytes` is {max}"));
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS_MAX {
+            self.denied = Some(format!("a table of {desired} elements: the most is {TABLE_ELEMENTS_MAX}"));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_means_default_and_too_much_is_refused_by_name() {
+        let config = LimitsConfig::default();
+        let asked = Limits { memory_bytes: 1 << 20, ..LimitsConfig::ASK_NOTHING };
+        let limits = config.resolve(&asked).expect("within the bounds");
+        assert_eq!((limits.memory_bytes, limits.call_ms), (1 << 20, config.default.call_ms));
+        let asked = Limits { memory_bytes: 65 << 20, ..LimitsConfig::ASK_NOTHING };
+        let error = config.resolve(&asked).expect_err("more than the node allows");
+        assert_eq!(
+            error.to_string(),
+            "`limits.memory_bytes` is 68157440, and this node allows 67108864 at most"
+        );
+    }
+
+    #[test]
+    fn limiter_counts_all_memories_and_says_what_it_denied() {
+        let mut limiter = Limiter::new(3 << 16);
+        assert!(limiter.memory_growing(0, 2 << 16, None).expect("no error"));
+        assert!(!limiter.memory_growing(0, 2 << 16, None).expect("no error"));
+        assert_eq!(limiter.memory_bytes(), 2 << 16);
+        let denied = limiter.take_denied().expect("a reason");
+        assert_eq!(denied, "memory of 262144 bytes: `limits.memory_bytes` is 196608");
+        assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, None).expect("no error"));
+    }
+}

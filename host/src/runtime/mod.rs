@@ -1,0 +1,21 @@
+//! Wasm: from uploaded bytes to live instances.
+//!
+//! Bytes are read ([`inspect`]), compiled in a child process, kept, and joined to the host's
+//! interfaces ([`component`]); an instance lives in a store of its own ([`guest`]), entered through
+//! the typed worlds ([`soul`], [`rules`]). Only here and in `capabilities/` is wasmtime known.
+
+pub mod bindings;
+pub mod cache;
+pub mod catalog;
+pub mod compile;
+pub mod component;
+pub mod components;
+pub mod engine;
+pub mod guest;
+pub mod inspect;
+pub mod limits;
+pub mod rules;
+pub mod soul;
+pub mod state;
+pub mod stateful;
+pub mod store;

@@ -1,0 +1,147 @@
+//! Live rules: the world `matrix-rules`, typed.
+
+use std::sync::Arc;
+
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
+
+use super::bindings::exports::matrix::node::rules as wit;
+use super::bindings::matrix::node::types::Content as WitContent;
+use super::component::Component;
+use super::guest::{Crash, Exports, Guest};
+use super::soul::MessageView;
+use super::state::{GuestState, Moment};
+use super::stateful::{Snapshot, Stateful};
+use crate::capabilities::types;
+use crate::transport::envelope::Content;
+
+pub use wit::{Action, Description, Event, Outcome, Prompt, Setup};
+
+type Stepped = (Result<Outcome, String>,);
+
+pub(crate) struct RulesExports {
+    describe: ComponentExportIndex,
+    start: ComponentExportIndex,
+    step: ComponentExportIndex,
+    join: ComponentExportIndex,
+    leave: ComponentExportIndex,
+    receive: ComponentExportIndex,
+    view: ComponentExportIndex,
+}
+
+impl RulesExports {
+    pub(crate) fn of(component: &wasmtime::component::Component) -> Result<Self, Crash> {
+        let missing = Crash::Contract { function: "rules", reason: "it is not exported".into() };
+        let rules = Exports::of(component, "rules").ok_or(missing)?;
+        Ok(Self {
+            describe: rules.function("describe")?,
+            start: rules.function("start")?,
+            step: rules.function("step")?,
+            join: rules.function("join")?,
+            leave: rules.function("leave")?,
+            receive: rules.function("receive")?,
+            view: rules.function("view")?,
+        })
+    }
+}
+
+/// Rules in memory. After a [`Crash`] they must be dropped.
+pub struct RulesInstance {
+    guest: Guest,
+    describe: TypedFunc<(), (Description,)>,
+    start: TypedFunc<(Setup,), Stepped>,
+    step: TypedFunc<(Vec<Action>,), Stepped>,
+    join: TypedFunc<(String,), (Result<u32, String>,)>,
+    leave: TypedFunc<(u32,), (Result<(), String>,)>,
+    receive: TypedFunc<(Arc<MessageView>,), (Result<Option<WitContent>, String>,)>,
+    view: TypedFunc<(), (WitContent,)>,
+    stateful: Stateful,
+}
+
+impl RulesInstance {
+    /// Instantiates a component; its functions' types are checked.
+    pub async fn new(component: &Component, state: GuestState) -> Result<Self, Crash> {
+        let exports = component.rules()?;
+        let missing = Crash::Contract { function: "stateful", reason: "rules must export it".into() };
+        let indices = component.stateful().ok_or(missing)?;
+        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        Ok(Self {
+            describe: guest.function(&exports.describe, "rules.describe")?,
+            start: guest.function(&exports.start, "rules.start")?,
+            step: guest.function(&exports.step, "rules.step")?,
+            join: guest.function(&exports.join, "rules.join")?,
+            leave: guest.function(&exports.leave, "rules.leave")?,
+            receive: guest.function(&exports.receive, "rules.receive")?,
+            view: guest.function(&exports.view, "rules.view")?,
+            stateful: Stateful::new(&mut guest, indices)?,
+            guest,
+        })
+    }
+
+    /// What these rules are.
+    pub async fn describe(&mut self) -> Result<Description, Crash> {
+        let (description,) = self.guest.call(&self.describe, (), Moment::default()).await?;
+        Ok(description)
+    }
+
+    /// Sets the Matrix up. The inner error is the rules' own refusal of the setup.
+    pub async fn start(&mut self, setup: Setup) -> Result<Result<Outcome, String>, Crash> {
+        let (outcome,) = self.guest.call(&self.start, (setup,), Moment::default()).await?;
+        Ok(outcome)
+    }
+
+    /// Advances by one tick.
+    pub async fn step(&mut self, actions: Vec<Action>) -> Result<Result<Outcome, String>, Crash> {
+        let (outcome,) = self.guest.call(&self.step, (actions,), Moment::default()).await?;
+        Ok(outcome)
+    }
+
+    /// Lets a player in; returns its place.
+    pub async fn join(&mut self, player: String) -> Result<Result<u32, String>, Crash> {
+        let (place,) = self.guest.call(&self.join, (player,), Moment::default()).await?;
+        Ok(place)
+    }
+
+    /// Lets a player go.
+    pub async fn leave(&mut self, player: u32) -> Result<Result<(), String>, Crash> {
+        let (left,) = self.guest.call(&self.leave, (player,), Moment::default()).await?;
+        Ok(left)
+    }
+
+    /// Handles a message to the Matrix.
+    pub async fn receive(&mut self, message: MessageView) -> Result<Result<Option<Content>, String>, Crash> {
+        let (reply,) = self.guest.call(&self.receive, (Arc::new(message),), Moment::default()).await?;
+        Ok(reply.map(|content| content.map(types::content_from_guest)))
+    }
+
+    /// The present state as people would look at it.
+    pub async fn view(&mut self) -> Result<Content, Crash> {
+        let (content,) = self.guest.call(&self.view, (), Moment::default()).await?;
+        Ok(types::content_from_guest(content))
+    }
+
+    /// The whole state.
+    pub async fn snapshot(&mut self) -> Result<Result<Snapshot, String>, Crash> {
+        self.stateful.snapshot(&mut self.guest, Moment::default()).await
+    }
+
+    /// Takes up a state.
+    pub async fn restore(&mut self, state: Snapshot) -> Result<Result<(), String>, Crash> {
+        self.stateful.restore(&mut self.guest, state, Moment::default()).await
+    }
+
+    /// Fuel used since the instance was made.
+    pub fn fuel_used(&self) -> u64 {
+        self.guest.fuel_used()
+    }
+
+    /// Linear memory in use, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.guest.memory_bytes()
+    }
+}
+
+impl std::fmt::Debug for RulesInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RulesInstance").field("memory_bytes", &self.memory_bytes()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,246 @@
+//! A live Soul: the world `soul`, typed.
+
+use std::sync::Arc;
+
+use wasmtime::component::{ComponentExportIndex, ComponentType, Lower, TypedFunc};
+
+use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
+use super::bindings::exports::matrix::node::player;
+use super::bindings::matrix::node::types::{Address, Content as WitContent, MessageId as WitId};
+use super::component::Component;
+use super::guest::{Crash, Exports, Guest};
+use super::limits::LIFTED_BYTES_MAX;
+use super::state::{GuestState, Moment};
+use super::stateful::{Snapshot, Stateful};
+use crate::capabilities::types;
+use crate::transport::envelope::{Content, Envelope};
+use crate::transport::router::Handled;
+
+/// One message, in the form in which it is copied into guests. Same fields as `message` in `wit/types.wit`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub struct MessageView {
+    id: WitId,
+    sender: Address,
+    recipient: Address,
+    #[component(name = "in-reply-to")]
+    in_reply_to: Option<WitId>,
+    #[component(name = "content-type")]
+    content_type: Arc<str>,
+    body: Vec<u8>,
+    #[component(name = "sent-at")]
+    sent_at: u64,
+}
+
+/// Splits a message into what the guest sees and what the host keeps.
+pub fn split(envelope: Envelope) -> (MessageView, Handled) {
+    let view = MessageView {
+        id: types::message_id(envelope.id),
+        sender: types::address(&envelope.sender),
+        recipient: types::address(&envelope.recipient),
+        in_reply_to: envelope.in_reply_to.map(types::message_id),
+        content_type: envelope.content.content_type,
+        body: envelope.content.body.into(),
+        sent_at: envelope.sent_at_ms,
+    };
+    let handled = Handled {
+        id: envelope.id,
+        sender: envelope.sender,
+        recipient: envelope.recipient,
+        hops: envelope.hops,
+        trace: envelope.trace,
+        reply_to: envelope.reply_to,
+    };
+    (view, handled)
+}
+
+/// What one seat sees at one tick. Same fields as `turn` in `wit/player.wit`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// The seat.
+    pub seat: u32,
+    /// What there is to see.
+    pub observation: Vec<u8>,
+    /// What the last action earned.
+    pub reward: f64,
+    /// No action will follow.
+    pub last: bool,
+}
+
+/// Who is born.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The Soul's name.
+    pub name: String,
+    /// In a sentence or two.
+    pub description: String,
+    /// Words that describe it.
+    pub traits: Vec<String>,
+    /// What it seeks and shuns, from -1 to 1.
+    pub values: Vec<(String, f32)>,
+    /// Its own settings.
+    pub config: Vec<(String, String)>,
+    /// Its source of chance.
+    pub seed: u64,
+}
+
+type Receive = TypedFunc<(Arc<Vec<MessageView>>,), (Vec<Result<Option<WitContent>, String>>,)>;
+type Act = TypedFunc<(String, u64, Vec<player::Turn>), (Result<Vec<Vec<u8>>, String>,)>;
+
+/// Where a Soul's functions are, found once for each component.
+pub(crate) struct SoulExports {
+    init: ComponentExportIndex,
+    receive: ComponentExportIndex,
+    act: Option<ComponentExportIndex>,
+}
+
+impl SoulExports {
+    pub(crate) fn of(component: &wasmtime::component::Component) -> Result<Self, Crash> {
+        let missing = Crash::Contract { function: "agent", reason: "it is not exported".into() };
+        let agent = Exports::of(component, "agent").ok_or(missing)?;
+        let player = Exports::of(component, "player");
+        Ok(Self {
+            init: agent.function("init")?,
+            receive: agent.function("receive")?,
+            act: player.map(|player| player.function("act")).transpose()?,
+        })
+    }
+}
+
+/// A Soul in memory. After a [`Crash`] it must be dropped.
+pub struct SoulInstance {
+    guest: Guest,
+    receive: Receive,
+    act: Option<Act>,
+    stateful: Option<Stateful>,
+    body_bytes_max: usize,
+}
+
+impl SoulInstance {
+    /// Instantiates a component and lets the Soul be born. The inner error is the guest's own refusal.
+    pub async fn start(
+        component: &Component,
+        state: GuestState,
+        origin: Origin,
+        moment: Moment,
+    ) -> Result<Result<Self, String>, Crash> {
+        let exports = component.soul()?;
+        let body_bytes_max = state.body_bytes_max;
+        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        let init = guest.function::<(Birth,), (Result<(), String>,)>(&exports.init, "agent.init")?;
+        let receive = guest.function(&exports.receive, "agent.receive")?;
+        let act = exports.act.as_ref().map(|act| guest.function(act, "player.act")).transpose()?;
+        let stateful = component.stateful().map(|indices| Stateful::new(&mut guest, indices)).transpose()?;
+        let (born,) = guest.call(&init, (birth(origin),), moment).await?;
+        Ok(born.map(|()| Self { guest, receive, act, stateful, body_bytes_max }))
+    }
+
+    /// Checks, without a Soul being born, that the component's functions have the types of `wit/`.
+    pub(crate) async fn check(component: &Component, state: GuestState) -> Result<(), Crash> {
+        let exports = component.soul()?;
+        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        guest.function::<(Birth,), (Result<(), String>,)>(&exports.init, "agent.init")?;
+        let _: Receive = guest.function(&exports.receive, "agent.receive")?;
+        if let Some(act) = &exports.act {
+            let _: Act = guest.function(act, "player.act")?;
+        }
+        component.stateful().map(|indices| Stateful::new(&mut guest, indices)).transpose()?;
+        Ok(())
+    }
+
+    /// Handles a batch: one result a message, in the same order.
+    pub async fn receive(
+        &mut self,
+        batch: Arc<Vec<MessageView>>,
+        moment: Moment,
+    ) -> Result<Vec<Result<Option<Content>, String>>, Crash> {
+        let expected = batch.len();
+        let lifted = LIFTED_BYTES_MAX + expected * self.body_bytes_max;
+        let (replies,) = self.guest.call_lifting(&self.receive, (batch,), moment, lifted).await?;
+        if replies.len() != expected {
+            let reason = format!("{} results came for {expected} messages", replies.len());
+            return Err(Crash::Contract { function: "agent.receive", reason });
+        }
+        Ok(replies.into_iter().map(|r| r.map(|c| c.map(types::content_from_guest))).collect())
+    }
+
+    /// Whether the Soul can take part in a Matrix.
+    pub fn plays(&self) -> bool {
+        self.act.is_some()
+    }
+
+    /// Decides the turns of one tick: one action a turn, in the same order.
+    pub async fn act(
+        &mut self,
+        matrix: &str,
+        tick: u64,
+        turns: &[Turn],
+        moment: Moment,
+    ) -> Result<Result<Vec<Vec<u8>>, String>, Crash> {
+        let Some(act) = &self.act else {
+            return Ok(Err("its component does not export `player`".into()));
+        };
+        let seen = turns.iter().map(|turn| player::Turn {
+            seat: turn.seat,
+            observation: turn.observation.clone(),
+            reward: turn.reward,
+            final_: turn.last,
+        });
+        let parameters = (matrix.to_owned(), tick, seen.collect());
+        let (actions,) = self.guest.call(act, parameters, moment).await?;
+        match actions {
+            Ok(actions) if actions.len() != turns.len() => {
+                let reason = format!("{} actions came for {} turns", actions.len(), turns.len());
+                Err(Crash::Contract { function: "player.act", reason })
+            }
+            actions => Ok(actions),
+        }
+    }
+
+    /// The Soul's state; none: its component does not export `stateful`.
+    pub async fn snapshot(&mut self, moment: Moment) -> Result<Option<Result<Snapshot, String>>, Crash> {
+        match &self.stateful {
+            Some(stateful) => stateful.snapshot(&mut self.guest, moment).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives the Soul a state. The inner error is the guest's own refusal.
+    pub async fn restore(&mut self, state: Snapshot, moment: Moment) -> Result<Result<(), String>, Crash> {
+        match &self.stateful {
+            Some(stateful) => stateful.restore(&mut self.guest, state, moment).await,
+            None => Ok(Err("its component does not export `stateful`".into())),
+        }
+    }
+
+    /// Fuel used since the instance was made.
+    pub fn fuel_used(&self) -> u64 {
+        self.guest.fuel_used()
+    }
+
+    /// Linear memory in use, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.guest.memory_bytes()
+    }
+
+    /// The host's side of the guest.
+    pub fn state(&mut self) -> &mut GuestState {
+        self.guest.state()
+    }
+}
+
+fn birth(origin: Origin) -> Birth {
+    let values = origin.values.into_iter().map(|(name, weight)| Value { name, weight }).collect();
+    Birth {
+        name: origin.name,
+        persona: Persona { description: origin.description, traits: origin.traits, values },
+        config: origin.config,
+        seed: origin.seed,
+    }
+}
+
+impl std::fmt::Debug for SoulInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SoulInstance").field("memory_bytes", &self.memory_bytes()).finish_non_exhaustive()
+    }
+}

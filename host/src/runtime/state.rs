@@ -1,0 +1,92 @@
+//! What the host keeps for one guest: the `T` of its `Store<T>`.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceTable;
+
+use super::limits::{HANDLES_MAX, Limiter, Limits};
+use crate::capabilities::Capabilities;
+use crate::transport::envelope::TraceContext;
+
+/// What a guest knows of the moment: fixed for the length of one entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The time that the guest sees, in milliseconds since the Unix epoch: that of the message it handles.
+    pub now_ms: u64,
+    /// How many messages led here.
+    pub hops: u16,
+    /// The trace that what it does belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// How much wall time an entry has left.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pub(crate) call: Duration,
+    entered: Instant,
+    waited: Duration,
+    pub(crate) overrun: bool,
+}
+
+impl Budget {
+    fn new(call: Duration) -> Self {
+        Self { call, entered: Instant::now(), waited: Duration::ZERO, overrun: false }
+    }
+
+    pub(crate) fn enter(&mut self) {
+        self.entered = Instant::now();
+        self.waited = Duration::ZERO;
+        self.overrun = false;
+    }
+
+    /// Time that the host made the guest wait, which is not the guest's.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.entered.elapsed().saturating_sub(self.waited) >= self.call
+    }
+}
+
+/// The host's side of one guest.
+pub struct GuestState {
+    pub(crate) limiter: Limiter,
+    pub(crate) budget: Budget,
+    pub(crate) table: ResourceTable,
+    pub(crate) moment: Moment,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) call_fuel: u64,
+    pub(crate) body_bytes_max: usize,
+}
+
+impl GuestState {
+    /// The state of a guest about to be born.
+    pub fn new(limits: &Limits, capabilities: Capabilities) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self {
+            limiter: Limiter::new(limits.memory_bytes),
+            budget: Budget::new(Duration::from_millis(limits.call_ms.into())),
+            table,
+            moment: Moment::default(),
+            capabilities,
+            call_fuel: limits.call_fuel,
+            body_bytes_max: limits.body_bytes as usize,
+        }
+    }
+
+    /// Waits for `future` on the guest's behalf: the time does not count against its budget.
+    pub(crate) async fn wait<F: Future>(&mut self, future: F) -> F::Output {
+        let start = Instant::now();
+        let output = future.await;
+        self.budget.waited(start.elapsed());
+        output
+    }
+}
+
+impl std::fmt::Debug for GuestState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuestState").field("limiter", &self.limiter).field("moment", &self.moment).finish()
+    }
+}

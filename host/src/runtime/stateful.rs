@@ -1,0 +1,77 @@
+//! The interface `stateful`, which Souls may export and rules must.
+
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
+
+use super::guest::{Crash, Exports, Guest};
+use super::limits::SNAPSHOT_BYTES_MAX;
+use super::state::Moment;
+
+/// A component's state, as it gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Names the layout of the bytes.
+    pub schema: String,
+    /// The state.
+    pub bytes: Vec<u8>,
+}
+
+/// The most bytes in the name of a schema.
+pub const SCHEMA_BYTES_MAX: usize = 128;
+
+pub(crate) struct StatefulExports {
+    schema: ComponentExportIndex,
+    snapshot: ComponentExportIndex,
+    restore: ComponentExportIndex,
+}
+
+impl StatefulExports {
+    pub(crate) fn of(component: &wasmtime::component::Component) -> Result<Option<Self>, Crash> {
+        let Some(stateful) = Exports::of(component, "stateful") else { return Ok(None) };
+        Ok(Some(Self {
+            schema: stateful.function("schema")?,
+            snapshot: stateful.function("snapshot")?,
+            restore: stateful.function("restore")?,
+        }))
+    }
+}
+
+/// The functions of one instance.
+pub(crate) struct Stateful {
+    schema: TypedFunc<(), (String,)>,
+    snapshot: TypedFunc<(), (Result<Vec<u8>, String>,)>,
+    restore: TypedFunc<(String, Vec<u8>), (Result<(), String>,)>,
+}
+
+impl Stateful {
+    pub(crate) fn new(guest: &mut Guest, exports: &StatefulExports) -> Result<Self, Crash> {
+        Ok(Self {
+            schema: guest.function(&exports.schema, "stateful.schema")?,
+            snapshot: guest.function(&exports.snapshot, "stateful.snapshot")?,
+            restore: guest.function(&exports.restore, "stateful.restore")?,
+        })
+    }
+
+    pub(crate) async fn snapshot(
+        &self,
+        guest: &mut Guest,
+        moment: Moment,
+    ) -> Result<Result<Snapshot, String>, Crash> {
+        let (schema,) = guest.call(&self.schema, (), moment).await?;
+        if schema.is_empty() || schema.len() > SCHEMA_BYTES_MAX {
+            let reason = format!("a schema has 1 to {SCHEMA_BYTES_MAX} bytes, not {}", schema.len());
+            return Err(Crash::Contract { function: "stateful.schema", reason });
+        }
+        let (bytes,) = guest.call_lifting(&self.snapshot, (), moment, SNAPSHOT_BYTES_MAX).await?;
+        Ok(bytes.map(|bytes| Snapshot { schema, bytes }))
+    }
+
+    pub(crate) async fn restore(
+        &self,
+        guest: &mut Guest,
+        state: Snapshot,
+        moment: Moment,
+    ) -> Result<Result<(), String>, Crash> {
+        let (restored,) = guest.call(&self.restore, (state.schema, state.bytes), moment).await?;
+        Ok(restored)
+    }
+}

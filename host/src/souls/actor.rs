@@ -1,0 +1,376 @@
+//! One Soul: one mailbox, one message at a time, in order. The actor owns the instance; whatever
+//! happens to the guest, the actor goes on, and says how it ended.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::{Acted, RUNS_MAX};
+use super::host::Host;
+use super::life::{Life, StartError};
+use super::manifest::Manifest;
+use super::restart::{Next, Restarts};
+use super::status::{State, Status};
+use crate::ids::MatrixName;
+use crate::runtime::component::Component;
+use crate::runtime::guest::Crash;
+use crate::runtime::limits::Limits;
+use crate::runtime::soul::{Turn, split};
+use crate::runtime::state::Moment;
+use crate::transport::envelope::{Envelope, SendError};
+use crate::transport::mailbox::Inbox;
+
+/// The most messages that enter a guest at once.
+const BATCH_MAX: usize = 64;
+/// How long a batch should take: longer ones would keep other Souls waiting.
+const BATCH_TARGET: Duration = Duration::from_millis(1);
+
+/// One tick's turns for one Soul.
+#[derive(Debug, Clone)]
+pub struct ActRequest {
+    /// The run: a Matrix that was created anew under an old name is another run.
+    pub run: Arc<str>,
+    /// The Matrix.
+    pub matrix: MatrixName,
+    /// The tick, from 0.
+    pub tick: u64,
+    /// The tick of this player's turn before, in this run.
+    pub previous: Option<u64>,
+    /// What the Soul's seats see.
+    pub turns: Arc<Vec<Turn>>,
+    /// The time that the Soul sees, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// Why a Soul did not act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// There is no such Soul here, or it is stopped.
+    #[error("the Soul is not there, or stopped")]
+    Gone,
+    /// It crashed over it.
+    #[error(transparent)]
+    Crashed(#[from] Crash),
+    /// It cannot be started.
+    #[error("the Soul cannot be started: {0}")]
+    NotStarted(String),
+    /// It refused.
+    #[error("the Soul refused: {0}")]
+    Refused(String),
+    /// It came back from an older state: the ticks after `last` have to be played to it again.
+    #[error("the Soul has played this run only up to tick {last:?}")]
+    Behind {
+        /// The last tick that it has played in this run.
+        last: Option<u64>,
+    },
+}
+
+/// What an actor does besides handling messages.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Decide turns.
+    Act(ActRequest, oneshot::Sender<Result<Vec<Vec<u8>>, ActError>>),
+    /// Forget what was answered in a run that is over.
+    Forget(Arc<str>),
+    /// Come to life, and tell how that went.
+    Wake(oneshot::Sender<Result<(), StartError>>),
+    /// Save the state, and tell its schema, length and digest.
+    Save(oneshot::Sender<Result<super::Saved, String>>),
+    /// Save the state if it is due; leave memory if idle for long.
+    Tend,
+    /// Save the state and end.
+    Stop(oneshot::Sender<()>),
+}
+
+pub(crate) struct Actor {
+    pub(crate) host: Arc<Host>,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) limits: Limits,
+    pub(crate) component: Option<Arc<Component>>,
+    pub(crate) inbox: Inbox,
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) life: Life,
+    pub(crate) restarts: Restarts,
+    pub(crate) active: Instant,
+    /// How many messages enter at once, by how long the last ones took.
+    pub(crate) batch_max: usize,
+}
+
+impl Actor {
+    /// Works until it is stopped, its registry is gone, or it has failed for good.
+    pub(crate) async fn run(mut self) {
+        let stopping = self.host.tasks.stopping();
+        loop {
+            let paused = self.restarts.pause();
+            tokio::select! {
+                biased;
+                job = self.jobs.recv() => match job {
+                    Some(Job::Stop(done)) => {
+                        self.end(State::Stopped, "").await;
+                        // Whoever asked may be gone.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(job) => self.work(job).await,
+                    None => return,
+                },
+                () = stopping.cancelled() => {
+                    self.end(State::Passive, "").await;
+                    return;
+                }
+                () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now).into()), if paused.is_some() => {
+                    self.restarts.resume();
+                    self.status.set(State::Passive, "");
+                }
+                () = self.inbox.ready(), if paused.is_none() => self.turn().await,
+            }
+            if self.restarts.gave_up() {
+                return self.fail().await;
+            }
+        }
+    }
+
+    async fn work(&mut self, job: Job) {
+        // Whoever waits for an answer may be gone: sending to nobody is no error.
+        match job {
+            Job::Act(request, reply) => {
+                let acted = self.act(request).await;
+                let _ = reply.send(acted);
+            }
+            Job::Forget(run) => self.life.forget(&run),
+            Job::Wake(reply) => {
+                let woken = self.wake().await;
+                let _ = reply.send(woken);
+            }
+            Job::Save(reply) => {
+                let saved = match self.wake().await {
+                    Ok(()) => self.save().await,
+                    Err(error) => Err(error.to_string()),
+                };
+                let _ = reply.send(saved);
+            }
+            Job::Tend => self.tend().await,
+            Job::Stop(_) => {}
+        }
+    }
+
+    /// Takes a batch out of the mailbox and lets the guest handle it.
+    async fn turn(&mut self) {
+        if let Err(error) = self.wake().await {
+            return self.not_started(&error);
+        }
+        let mut envelopes: Vec<Envelope> = Vec::new();
+        // Who can read a clock sees one message at a time: its time would depend on the batch.
+        let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
+        let max = if sees_time { 1 } else { self.batch_max };
+        self.inbox.drain(&mut envelopes, max);
+        let Some(first) = envelopes.first() else { return };
+        let moment = Moment {
+            now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
+            hops: envelopes.iter().map(|e| e.hops).max().unwrap_or(0),
+            trace: first.trace,
+        };
+        let span = tracing::debug_span!("receive", soul = %self.manifest.name, messages = envelopes.len());
+        let count = envelopes.len();
+        let (views, handled): (Vec<_>, Vec<_>) = envelopes.into_iter().map(split).unzip();
+        let Some(instance) = self.life.instance() else { return };
+        let start = Instant::now();
+        let result = tracing::Instrument::instrument(instance.receive(Arc::new(views), moment), span).await;
+        self.pace(start.elapsed(), count);
+        self.status.handled.fetch_add(count as u64, Ordering::Relaxed);
+        match result {
+            Ok(replies) => {
+                self.ended_well().await;
+                for (handled, reply) in handled.into_iter().zip(replies) {
+                    self.host.router.reply(handled, reply.map_err(SendError::Failed));
+                }
+            }
+            Err(crash) => {
+                let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
+                self.crashed(&crash);
+                for handled in handled {
+                    self.host.router.reply(handled, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn act(&mut self, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
+        if self.restarts.pause().is_some() {
+            return Err(ActError::NotStarted("it crashed a moment ago, and is paused".into()));
+        }
+        if let Err(error) = self.wake().await {
+            self.not_started(&error);
+            return Err(ActError::NotStarted(error.to_string()));
+        }
+        // After a crash of the node a tick may be asked for again: it is answered, not played twice.
+        let acted = self.life.header_mut().and_then(|header| header.acted.get(request.run.as_ref()));
+        match acted {
+            Some(acted) if acted.tick == request.tick => return Ok(acted.actions.clone()),
+            acted => {
+                let last = acted.map(|acted| acted.tick);
+                if last != request.previous {
+                    return Err(ActError::Behind { last });
+                }
+            }
+        }
+        let moment = Moment { now_ms: request.now_ms, hops: 0, trace: None };
+        let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
+        let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
+        match acted {
+            Ok(Ok(actions)) => {
+                let last = request.turns.iter().all(|turn| turn.last);
+                self.remember(&request, &actions, last);
+                self.ended_well().await;
+                Ok(actions)
+            }
+            Ok(Err(refusal)) => Err(ActError::Refused(refusal)),
+            Err(crash) => {
+                self.crashed(&crash);
+                Err(crash.into())
+            }
+        }
+    }
+
+    fn remember(&mut self, request: &ActRequest, actions: &[Vec<u8>], last: bool) {
+        let Some(header) = self.life.header_mut() else { return };
+        if last {
+            header.acted.remove(request.run.as_ref());
+            return;
+        }
+        let acted = Acted { tick: request.tick, actions: actions.to_vec() };
+        if let Some(known) = header.acted.get_mut(request.run.as_ref()) {
+            *known = acted;
+            return;
+        }
+        if header.acted.len() >= RUNS_MAX {
+            header.acted.pop_first();
+        }
+        header.acted.insert(request.run.as_ref().to_owned(), acted);
+    }
+
+    /// Brings the Soul into memory, if it is not there.
+    async fn wake(&mut self) -> Result<(), StartError> {
+        if self.life.is_awake() {
+            return Ok(());
+        }
+        self.status.set(State::Starting, "");
+        let component = match &self.component {
+            Some(component) => component.clone(),
+            None => {
+                let found = self.host.components.get(self.manifest.component).await;
+                let component = found.map_err(|error| StartError::Component(error.to_string()))?;
+                self.component = Some(component.clone());
+                component
+            }
+        };
+        self.life.wake(&self.host, &self.manifest, &self.limits, &component).await?;
+        self.active = Instant::now();
+        self.status.set(State::Running, "");
+        self.observe();
+        Ok(())
+    }
+
+    /// Finds the number of messages that enter at once, so that a batch takes about `BATCH_TARGET`.
+    fn pace(&mut self, took: Duration, count: usize) {
+        let each = (took / u32::try_from(count).unwrap_or(u32::MAX).max(1)).max(Duration::from_nanos(1));
+        let fits = BATCH_TARGET.as_nanos() / each.as_nanos();
+        self.batch_max = usize::try_from(fits).unwrap_or(BATCH_MAX).clamp(1, BATCH_MAX);
+    }
+
+    async fn ended_well(&mut self) {
+        self.active = Instant::now();
+        self.status.turns.fetch_add(1, Ordering::Relaxed);
+        self.life.changed();
+        self.observe();
+        if self.life.turns_unsaved() >= self.host.every_turns(&self.manifest) {
+            self.save_or_warn().await;
+        }
+    }
+
+    fn observe(&mut self) {
+        let (memory, fuel) = self.life.usage();
+        self.status.memory_bytes.store(memory, Ordering::Relaxed);
+        self.status.fuel_used.store(fuel, Ordering::Relaxed);
+    }
+
+    fn crashed(&mut self, crash: &Crash) {
+        self.life.crashed();
+        self.observe();
+        self.status.crashes.fetch_add(1, Ordering::Relaxed);
+        let next = self.restarts.after_crash(Instant::now());
+        self.status.set(State::BackingOff, &crash.to_string());
+        self.host.report_crash(&self.manifest.name, crash.kind(), &crash.to_string(), next);
+    }
+
+    fn not_started(&mut self, error: &StartError) {
+        self.status.crashes.fetch_add(1, Ordering::Relaxed);
+        let next = self.restarts.after_crash(Instant::now());
+        self.status.set(State::BackingOff, &error.to_string());
+        self.host.report_crash(&self.manifest.name, error.kind(), &error.to_string(), next);
+    }
+
+    async fn tend(&mut self) {
+        if !self.life.is_awake() {
+            return;
+        }
+        if self.life.unsaved_for() >= self.host.every_seconds(&self.manifest) {
+            self.save_or_warn().await;
+        }
+        if self.active.elapsed() >= self.host.config.idle_after() {
+            self.end(State::Passive, "").await;
+        }
+    }
+
+    async fn save(&mut self) -> Result<super::Saved, String> {
+        let saved = self.life.save(&self.host, &self.manifest.name).await;
+        match saved {
+            Ok(saved) => {
+                self.status.checkpoint_at_ms.store(saved.at_ms, Ordering::Relaxed);
+                if let Ok(mut schema) = self.status.schema.lock() {
+                    saved.schema.clone_into(&mut schema);
+                }
+                Ok(saved)
+            }
+            Err(super::life::SaveError::Crashed(crash)) => {
+                self.crashed(&crash);
+                Err(crash.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn save_or_warn(&mut self) {
+        if let Err(reason) = self.save().await {
+            tracing::warn!(soul = %self.manifest.name, reason, "the state could not be saved");
+        }
+    }
+
+    /// Saves what is unsaved, and leaves memory.
+    async fn end(&mut self, state: State, reason: &str) {
+        if self.life.is_awake() && self.life.turns_unsaved() > 0 {
+            self.save_or_warn().await;
+        }
+        self.life.sleep();
+        self.observe();
+        self.status.set(state, reason);
+    }
+
+    async fn fail(mut self) {
+        self.inbox.close();
+        let (_, reason) = self.status.get();
+        self.status.set(State::Failed, "");
+        self.host.report_failed(&self.manifest, &reason).await;
+    }
+}
+
+/// What comes after a crash, for events.
+pub(crate) fn next_step(next: Next) -> String {
+    match next {
+        Next::Restart(pause) => format!("restarts in {} ms", pause.as_millis()),
+        Next::GiveUp => "failed".to_owned(),
+    }
+}

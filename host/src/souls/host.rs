@@ -1,0 +1,160 @@
+//! What every Soul of this node shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::actor::next_step;
+use super::manifest::Manifest;
+use super::records;
+use super::restart::{Next, RestartConfig};
+use crate::capabilities::logging::GuestLog;
+use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, messaging, random};
+use crate::clock;
+use crate::ids::SoulName;
+use crate::kv::Kv;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::limits::{Limits, LimitsConfig};
+use crate::tasks::Tasks;
+use crate::telemetry::logs::LogRing;
+use crate::transport::bus::{Bus, Source};
+use crate::transport::envelope::Content;
+use crate::transport::router::Router;
+
+/// What the operator may set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoulsConfig {
+    /// How many Souls this node takes.
+    pub souls_max: usize,
+    /// After how many seconds without a message a Soul leaves memory.
+    pub idle_seconds: u64,
+    /// After how many turns a state is saved, where the manifest says nothing.
+    pub checkpoint_turns: u32,
+    /// After how many seconds a changed state is saved, where the manifest says nothing.
+    pub checkpoint_seconds: u32,
+    /// When a crashed Soul comes back.
+    pub restart: RestartConfig,
+}
+
+impl Default for SoulsConfig {
+    fn default() -> Self {
+        Self {
+            souls_max: 100_000,
+            idle_seconds: 300,
+            checkpoint_turns: 1_024,
+            checkpoint_seconds: 5,
+            restart: RestartConfig::default(),
+        }
+    }
+}
+
+impl SoulsConfig {
+    pub(crate) fn idle_after(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+}
+
+/// The rooms below that a Soul needs.
+#[derive(Debug)]
+pub struct Host {
+    /// Sends messages.
+    pub router: Router,
+    /// Tells what happens.
+    pub bus: Bus,
+    /// Keeps log lines.
+    pub logs: LogRing,
+    /// Keeps states.
+    pub kv: Kv,
+    /// Knows components.
+    pub components: Catalog,
+    /// What manifests may ask for.
+    pub limits: LimitsConfig,
+    /// What the operator set.
+    pub config: SoulsConfig,
+    /// Where actors run.
+    pub tasks: Tasks,
+}
+
+impl Host {
+    /// What one Soul may do.
+    pub(crate) fn capabilities(
+        &self,
+        manifest: &Manifest,
+        limits: &Limits,
+        random: random::Ctx,
+    ) -> Capabilities {
+        let soul = &manifest.name;
+        let grants = Arc::new(manifest.grants.clone());
+        let source = Source::Soul(soul.clone());
+        let log = GuestLog::new(self.logs.clone(), &source.to_string(), limits.log_lines_per_second);
+        let log = Arc::new(log);
+        let router = self.router.clone();
+        Capabilities {
+            messaging: Some(messaging::Ctx::new(
+                soul.clone(),
+                router,
+                grants.clone(),
+                limits.body_bytes,
+                limits.messages_per_second,
+            )),
+            events: events::Ctx::new(
+                self.bus.clone(),
+                source,
+                grants.events,
+                limits.events_per_second,
+                log.clone(),
+            ),
+            keyvalue: Some(keyvalue::Ctx::new(
+                self.kv.clone(),
+                soul.as_str(),
+                grants,
+                limits.kv_per_second,
+            )),
+            logging: logging::Ctx::new(log.clone()),
+            config: config::Ctx::new(Arc::new(manifest.config.clone())),
+            cli: cli::Ctx::new(log),
+            random,
+        }
+    }
+
+    pub(crate) fn every_turns(&self, manifest: &Manifest) -> u32 {
+        match manifest.durability.every_turns {
+            0 => self.config.checkpoint_turns.max(1),
+            turns => turns,
+        }
+    }
+
+    pub(crate) fn every_seconds(&self, manifest: &Manifest) -> Duration {
+        let seconds = match manifest.durability.every_seconds {
+            0 => self.config.checkpoint_seconds.max(1),
+            seconds => seconds,
+        };
+        Duration::from_secs(seconds.into())
+    }
+
+    /// Tells the world something about a Soul.
+    pub(crate) fn report(&self, kind: &'static str, soul: &SoulName, detail: &serde_json::Value) {
+        let body = detail.to_string().into();
+        let content = Content { content_type: "application/json".into(), body };
+        self.bus.publish(kind, Source::Soul(soul.clone()), content, clock::now_ms());
+    }
+
+    pub(crate) fn report_crash(&self, soul: &SoulName, kind: &str, reason: &str, next: Next) {
+        tracing::warn!(%soul, kind, reason, next = next_step(next), "a Soul crashed");
+        let next = next_step(next);
+        self.report("soul.crashed", soul, &json!({ "kind": kind, "reason": reason, "next": next }));
+    }
+
+    pub(crate) async fn report_failed(&self, manifest: &Manifest, reason: &str) {
+        let soul = &manifest.name;
+        tracing::error!(%soul, reason, "a Soul has failed: spawn it again to try once more");
+        self.report("soul.failed", soul, &json!({ "reason": reason }));
+        let wanted = records::Wanted::Failed { reason: reason.to_owned() };
+        if let Err(error) = records::save(&self.kv, manifest, &wanted, None).await {
+            tracing::error!(%soul, %error, "that a Soul has failed could not be saved");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A Soul's life between birth and sleep: its instance, and what is kept of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Saved;
+use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
+use super::host::Host;
+use super::manifest::Manifest;
+use crate::capabilities::random;
+use crate::clock;
+use crate::ids::{Digest, SoulName};
+use crate::runtime::component::Component;
+use crate::runtime::guest::Crash;
+use crate::runtime::limits::Limits;
+use crate::runtime::soul::{Origin, SoulInstance};
+use crate::runtime::state::{GuestState, Moment};
+use crate::runtime::stateful::Snapshot;
+
+/// Why a Soul did not come to life.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its component cannot be had.
+    #[error("its component cannot be loaded: {0}")]
+    Component(String),
+    /// Its component crashed.
+    #[error("its component {0}")]
+    Crashed(#[from] Crash),
+    /// `init` returned an error.
+    #[error("`init` refused: {0}")]
+    Init(String),
+    /// `restore` returned an error.
+    #[error("`restore` refused its state: {0}")]
+    Restore(String),
+    /// Its checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+impl StartError {
+    /// A word for metrics and events.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Component(_) => "component",
+            Self::Crashed(crash) => crash.kind(),
+            Self::Init(_) => "init",
+            Self::Restore(_) => "restore",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+}
+
+/// Why a state was not saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The guest crashed over it.
+    #[error(transparent)]
+    Crashed(#[from] Crash),
+    /// The guest refused.
+    #[error("`snapshot` refused: {0}")]
+    Refused(String),
+    /// It could not be stored.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Asleep or awake. What is saved is kept in mind while awake, so that what did not change is not written.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    instance: Option<Box<SoulInstance>>,
+    header: Option<Header>,
+    /// The header as it was last saved.
+    saved: Option<Header>,
+    turns_unsaved: u32,
+    unsaved_since: Option<Instant>,
+    fuel_before: u64,
+}
+
+impl Life {
+    pub(crate) fn is_awake(&self) -> bool {
+        self.instance.is_some()
+    }
+
+    pub(crate) fn instance(&mut self) -> Option<&mut SoulInstance> {
+        self.instance.as_deref_mut()
+    }
+
+    pub(crate) fn header_mut(&mut self) -> Option<&mut Header> {
+        self.header.as_mut()
+    }
+
+    pub(crate) fn forget(&mut self, run: &str) {
+        if let Some(header) = &mut self.header {
+            header.acted.remove(run);
+        }
+    }
+
+    /// Instantiates the component, and gives the Soul back what was saved of it.
+    pub(crate) async fn wake(
+        &mut self,
+        host: &Host,
+        manifest: &Manifest,
+        limits: &Limits,
+        component: &Arc<Component>,
+    ) -> Result<(), StartError> {
+        let saved = checkpoint::load(&host.kv, &manifest.name).await?;
+        let random = match &saved {
+            Some(checkpoint) => checkpoint.header.random.clone(),
+            None => random::Ctx::new(manifest.seed),
+        };
+        let moment = Moment { now_ms: saved.as_ref().map_or_else(clock::now_ms, |c| c.header.at_ms), ..Moment::default() };
+        let state = GuestState::new(limits, host.capabilities(manifest, limits, random));
+        let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
+        let mut instance = born.map_err(StartError::Init)?;
+        if let Some(checkpoint) = &saved {
+            restore(host, manifest, &mut instance, checkpoint, moment).await?;
+        }
+        self.header = Some(match &saved {
+            Some(checkpoint) => checkpoint.header.clone(),
+            None => first_header(manifest),
+        });
+        self.saved = saved.map(|checkpoint| checkpoint.header);
+        self.instance = Some(Box::new(instance));
+        self.turns_unsaved = 0;
+        self.unsaved_since = None;
+        Ok(())
+    }
+
+    /// A turn ended: the state may have changed.
+    pub(crate) fn changed(&mut self) {
+        self.turns_unsaved += 1;
+        self.unsaved_since.get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn turns_unsaved(&self) -> u32 {
+        self.turns_unsaved
+    }
+
+    /// How long the oldest unsaved turn has been waiting.
+    pub(crate) fn unsaved_for(&self) -> Duration {
+        self.unsaved_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Memory in use and fuel used, also by instances before this one.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        match &self.instance {
+            Some(instance) => (instance.memory_bytes(), self.fuel_before + instance.fuel_used()),
+            None => (0, self.fuel_before),
+        }
+    }
+
+    /// Saves the state; durable when it returns. What is as it was is not written again.
+    pub(crate) async fn save(&mut self, host: &Host, soul: &SoulName) -> Result<Saved, SaveError> {
+        let (Some(instance), Some(header)) = (self.instance.as_deref_mut(), &self.header) else {
+            return Err(SaveError::Refused("the Soul is asleep".into()));
+        };
+        let now_ms = clock::now_ms();
+        let moment = Moment { now_ms: header.at_ms, ..Moment::default() };
+        let snapshot = instance.snapshot(moment).await?.transpose().map_err(SaveError::Refused)?;
+        // A Soul that keeps no state has to be told again what it saw, so its answers are not kept either.
+        let acted = if snapshot.is_some() { header.acted.clone() } else { BTreeMap::new() };
+        let snapshot = snapshot.unwrap_or(Snapshot { schema: String::new(), bytes: Vec::new() });
+        let size = snapshot.bytes.len() as u64;
+        let mut next = Header {
+            schema: snapshot.schema,
+            state: Digest::of(&snapshot.bytes),
+            parent: self.saved.as_ref().map(|saved| saved.state),
+            random: instance.state().capabilities.random.clone(),
+            topics: host.router.directory().subscriptions(soul),
+            component: header.component,
+            at_ms: header.at_ms,
+            acted,
+        };
+        let unchanged = self.saved.as_ref().is_some_and(|saved| {
+            Header { parent: saved.parent, at_ms: saved.at_ms, ..next.clone() } == *saved
+        });
+        if !unchanged {
+            next.at_ms = now_ms;
+            let checkpoint = Checkpoint { header: next.clone(), state: Bytes::from(snapshot.bytes) };
+            checkpoint::save(&host.kv, soul, &checkpoint).await?;
+            self.saved = Some(next.clone());
+        }
+        let saved = Saved { schema: next.schema, size, digest: next.state, at_ms: next.at_ms };
+        self.turns_unsaved = 0;
+        self.unsaved_since = None;
+        Ok(saved)
+    }
+
+    /// Drops an instance that must not be entered again. What came after the last checkpoint is lost.
+    pub(crate) fn crashed(&mut self) {
+        self.sleep();
+    }
+
+    /// Leaves memory.
+    pub(crate) fn sleep(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.fuel_before += instance.fuel_used();
+        }
+        self.header = None;
+        self.saved = None;
+        self.turns_unsaved = 0;
+        self.unsaved_since = None;
+    }
+}
+
+async fn restore(
+    host: &Host,
+    manifest: &Manifest,
+    instance: &mut SoulInstance,
+    checkpoint: &Checkpoint,
+    moment: Moment,
+) -> Result<(), StartError> {
+    for topic in &checkpoint.header.topics {
+        host.router.directory().subscribe(topic.clone(), manifest.name.clone());
+    }
+    if checkpoint.header.schema.is_empty() {
+        return Ok(());
+    }
+    let snapshot =
+        Snapshot { schema: checkpoint.header.schema.clone(), bytes: checkpoint.state.clone().into() };
+    instance.restore(snapshot, moment).await?.map_err(StartError::Restore)
+}
+
+fn origin(manifest: &Manifest) -> Origin {
+    Origin {
+        name: manifest.name.as_str().to_owned(),
+        description: manifest.persona.description.clone(),
+        traits: manifest.persona.traits.clone(),
+        values: manifest.persona.values.clone(),
+        config: manifest.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        seed: manifest.seed,
+    }
+}
+
+fn first_header(manifest: &Manifest) -> Header {
+    Header {
+        schema: String::new(),
+        component: manifest.component,
+        state: Digest::of(b""),
+        parent: None,
+        at_ms: 0,
+        random: random::Ctx::new(manifest.seed),
+        topics: Vec::new(),
+        acted: BTreeMap::new(),
+    }
+}

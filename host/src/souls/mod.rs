@@ -1,0 +1,32 @@
+//! Living Souls.
+//!
+//! [`Souls`] is the registry: it holds one handle a Soul, and keeps what should run in the KV
+//! ([`records`]). Behind a handle an [`actor`] owns the Soul's instance ([`life`]), drains its mailbox,
+//! saves its state ([`checkpoint`]) and restarts it when it crashes ([`restart`]).
+
+pub mod actor;
+pub mod checkpoint;
+pub mod host;
+pub mod life;
+pub mod manifest;
+pub mod records;
+mod registry;
+pub mod restart;
+pub mod status;
+
+pub use registry::{SoulError, SoulView, Souls};
+
+use crate::ids::Digest;
+
+/// A state that was saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// Layout of the state; empty: the component keeps none.
+    pub schema: String,
+    /// Length of the state, in bytes.
+    pub size: u64,
+    /// Digest of the state.
+    pub digest: Digest,
+    /// Milliseconds since the Unix epoch at which it was written.
+    pub at_ms: u64,
+}

@@ -1,0 +1,379 @@
+//! All Souls of this node: spawned, found, stopped, brought back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::actor::{ActError, ActRequest, Actor, Job};
+use super::checkpoint::CheckpointError;
+use super::host::Host;
+use super::life::{Life, StartError};
+use super::manifest::{Manifest, ManifestError};
+use super::records::{self, Wanted};
+use super::restart::Restarts;
+use super::status::{State, Status, read};
+use super::{Saved, checkpoint};
+use crate::ids::{Digest, SoulName};
+use crate::kv::{KvError, RequestId};
+use crate::runtime::catalog::ComponentError;
+use crate::runtime::inspect::Kind;
+use crate::transport::envelope::Address;
+use crate::transport::mailbox::Mailbox;
+
+/// Jobs that wait for one actor: turns of a few Matrices, a save, a stop.
+const JOBS_MAX: usize = 64;
+/// How often idle Souls and unsaved states are looked for.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Why something could not be done with a Soul.
+#[derive(Debug, thiserror::Error)]
+pub enum SoulError {
+    /// There is no such Soul.
+    #[error("there is no Soul called {0}")]
+    Unknown(SoulName),
+    /// Its manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Its component is wrong.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// Its component is of another world.
+    #[error("component {digest} is no Soul: it is {found}")]
+    WrongWorld {
+        /// The component.
+        digest: Digest,
+        /// What it is.
+        found: &'static str,
+    },
+    /// It did not come to life.
+    #[error("{soul} did not start: {reason}")]
+    Start {
+        /// Which Soul.
+        soul: SoulName,
+        /// Why.
+        reason: StartError,
+    },
+    /// The node has as many Souls as it takes.
+    #[error("this node takes {0} Souls at most: delete some, or raise `souls.souls_max`")]
+    TooMany(usize),
+    /// It is stopped or has failed.
+    #[error("{0} is stopped: spawn it again first")]
+    Stopped(SoulName),
+    /// Its state could not be saved.
+    #[error("the state of {0} was not saved: {1}")]
+    Save(SoulName, String),
+    /// The KV failed.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// A checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// A Soul, as it stands.
+#[derive(Debug, Clone)]
+pub struct SoulView {
+    /// What it is.
+    pub manifest: Arc<Manifest>,
+    /// What it is doing.
+    pub state: State,
+    /// Why, where that needs saying.
+    pub reason: String,
+    /// Messages that wait.
+    pub mailbox_depth: usize,
+    /// Messages handled since the node started.
+    pub handled: u64,
+    /// Crashes since the node started.
+    pub crashes: u64,
+    /// Linear memory in use, in bytes.
+    pub memory_bytes: u64,
+    /// Fuel used since the node started.
+    pub fuel_used: u64,
+    /// Milliseconds since the Unix epoch of the last checkpoint that this node made; 0: none.
+    pub checkpoint_at_ms: u64,
+    /// Layout of that checkpoint's state.
+    pub schema: String,
+}
+
+/// The registry. Clones are the same registry.
+#[derive(Debug, Clone)]
+pub struct Souls(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    host: Arc<Host>,
+    table: RwLock<BTreeMap<SoulName, Handle>>,
+    /// One mutation a Soul at a time.
+    locks: Mutex<HashMap<SoulName, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Handle {
+    manifest: Arc<Manifest>,
+    status: Arc<Status>,
+    mailbox: Option<Arc<Mailbox>>,
+    jobs: Option<mpsc::Sender<Job>>,
+}
+
+impl Souls {
+    /// Brings back every Soul that the KV knows: asleep, until the first message comes.
+    pub async fn start(host: Host) -> Result<Self, SoulError> {
+        let souls = Self(Arc::new(Inner {
+            host: Arc::new(host),
+            table: RwLock::default(),
+            locks: Mutex::default(),
+        }));
+        for record in records::load_all(&souls.0.host.kv).await? {
+            let manifest = Arc::new(record.manifest);
+            let handle = match record.wanted {
+                Wanted::Running => souls.launch(&manifest)?,
+                Wanted::Stopped => Handle::ended(manifest.clone(), State::Stopped, String::new()),
+                Wanted::Failed { reason } => Handle::ended(manifest.clone(), State::Failed, reason),
+            };
+            souls.insert(manifest.name.clone(), handle);
+        }
+        let tending = souls.clone();
+        souls.0.host.tasks.spawn("souls.tend", async move { tending.tend().await });
+        Ok(souls)
+    }
+
+    /// Makes a Soul run as its manifest says, and answers when it has come to life. The same manifest
+    /// again changes nothing; another one takes the place of the old, with the state kept.
+    pub async fn spawn(&self, manifest: Manifest, request: Option<RequestId>) -> Result<SoulView, SoulError> {
+        let host = &self.0.host;
+        manifest.check(&host.limits)?;
+        let component = host.components.get(manifest.component).await?;
+        if component.info().kind != Kind::Soul {
+            let found = component.info().kind.singular();
+            return Err(SoulError::WrongWorld { digest: manifest.component, found });
+        }
+        let manifest = Arc::new(manifest);
+        let name = manifest.name.clone();
+        let lock = self.lock(&name);
+        let _only = lock.lock().await;
+        let before = self.handle(&name);
+        if let Some(handle) = &before {
+            let running = !matches!(handle.status.get().0, State::Stopped | State::Failed);
+            if running && *handle.manifest == *manifest {
+                return Ok(handle.view());
+            }
+        } else if self.count() >= host.config.souls_max {
+            return Err(SoulError::TooMany(host.config.souls_max));
+        }
+        if let Some(handle) = &before {
+            handle.stop().await;
+        }
+        let handle = self.launch(&manifest)?;
+        if let Err(reason) = handle.wake().await {
+            handle.stop().await;
+            self.restore_handle(&name, before);
+            return Err(SoulError::Start { soul: name, reason });
+        }
+        records::save(&host.kv, &manifest, &Wanted::Running, request).await?;
+        let view = handle.view();
+        self.insert(name.clone(), handle);
+        host.report("soul.spawned", &name, &json!({ "component": manifest.component.to_string() }));
+        Ok(view)
+    }
+
+    /// One Soul.
+    pub fn get(&self, soul: &SoulName) -> Result<SoulView, SoulError> {
+        self.handle(soul).map(|handle| handle.view()).ok_or_else(|| SoulError::Unknown(soul.clone()))
+    }
+
+    /// At most `limit` Souls after `after`, in the order of their names, whose names start with `prefix`.
+    pub fn list(&self, after: Option<&SoulName>, prefix: &str, limit: usize) -> Vec<SoulView> {
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
+        let range = table.range((from, Bound::Unbounded));
+        let chosen = range.filter(|(name, _)| name.as_str().starts_with(prefix)).take(limit);
+        chosen.map(|(_, handle)| handle.view()).collect()
+    }
+
+    /// Stops a Soul; its state is kept.
+    pub async fn stop(&self, soul: &SoulName, request: Option<RequestId>) -> Result<SoulView, SoulError> {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
+        records::save(&self.0.host.kv, &handle.manifest, &Wanted::Stopped, request).await?;
+        handle.stop().await;
+        let ended = Handle { mailbox: handle.mailbox, jobs: None, ..handle };
+        ended.status.set(State::Stopped, "");
+        let view = ended.view();
+        self.insert(soul.clone(), ended);
+        self.0.host.report("soul.stopped", soul, &json!({}));
+        Ok(view)
+    }
+
+    /// Stops a Soul and forgets it. Forgetting one that is not there is no error.
+    pub async fn delete(&self, soul: &SoulName, request: Option<RequestId>) -> Result<(), SoulError> {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        records::delete(&self.0.host.kv, soul, request).await?;
+        if let Some(handle) = self.handle(soul) {
+            handle.stop().await;
+            self.0.host.report("soul.deleted", soul, &json!({}));
+        }
+        checkpoint::delete(&self.0.host.kv, soul).await?;
+        self.0.host.router.directory().remove(&Address::Soul(soul.clone()));
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
+        self.0.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(soul);
+        Ok(())
+    }
+
+    /// Saves a Soul's state now.
+    pub async fn checkpoint(&self, soul: &SoulName) -> Result<Saved, SoulError> {
+        let saved = self.ask(soul, Job::Save).await.ok_or_else(|| self.gone(soul))?;
+        saved.map_err(|reason| SoulError::Save(soul.clone(), reason))
+    }
+
+    /// Lets a Soul decide its turns of one tick.
+    pub async fn act(&self, soul: &SoulName, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
+        self.ask(soul, |reply| Job::Act(request, reply)).await.unwrap_or(Err(ActError::Gone))
+    }
+
+    /// Tells a Soul that a run is over, so that it need not remember its last answer.
+    pub async fn forget_run(&self, soul: &SoulName, run: Arc<str>) {
+        if let Some(jobs) = self.handle(soul).and_then(|handle| handle.jobs) {
+            // A Soul that is gone has forgotten already.
+            let _ = jobs.send(Job::Forget(run)).await;
+        }
+    }
+
+    /// How many Souls are known.
+    pub fn count(&self) -> usize {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many Souls use a component.
+    pub fn users_of(&self, component: Digest) -> usize {
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().filter(|handle| handle.manifest.component == component).count()
+    }
+
+    fn launch(&self, manifest: &Arc<Manifest>) -> Result<Handle, SoulError> {
+        let host = &self.0.host;
+        let limits = manifest.check(&host.limits)?;
+        let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
+        let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
+        let status = Arc::new(Status::new(State::Passive, String::new()));
+        host.router.directory().insert(Address::Soul(manifest.name.clone()), mailbox.clone());
+        let actor = Actor {
+            host: host.clone(),
+            manifest: manifest.clone(),
+            limits,
+            component: None,
+            inbox,
+            jobs: jobs_inbox,
+            status: status.clone(),
+            life: Life::default(),
+            restarts: Restarts::new(host.config.restart),
+            active: Instant::now(),
+            batch_max: 1,
+        };
+        host.tasks.spawn("soul", actor.run());
+        Ok(Handle { manifest: manifest.clone(), status, mailbox: Some(mailbox), jobs: Some(jobs) })
+    }
+
+    /// Puts back what stood before a spawn that failed: what had run is started again.
+    fn restore_handle(&self, name: &SoulName, before: Option<Handle>) {
+        match before {
+            Some(handle) if !matches!(handle.status.get().0, State::Failed) || handle.jobs.is_some() => {
+                if let Ok(again) = self.launch(&handle.manifest) {
+                    self.insert(name.clone(), again);
+                }
+            }
+            Some(_) => {}
+            None => self.0.host.router.directory().remove(&Address::Soul(name.clone())),
+        }
+    }
+
+    async fn ask<T>(&self, soul: &SoulName, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
+        let jobs = self.handle(soul)?.jobs?;
+        let (reply, answer) = oneshot::channel();
+        jobs.send(job(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    fn gone(&self, soul: &SoulName) -> SoulError {
+        match self.handle(soul) {
+            Some(_) => SoulError::Stopped(soul.clone()),
+            None => SoulError::Unknown(soul.clone()),
+        }
+    }
+
+    fn handle(&self, soul: &SoulName) -> Option<Handle> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).get(soul).cloned()
+    }
+
+    fn insert(&self, soul: SoulName, handle: Handle) {
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner).insert(soul, handle);
+    }
+
+    fn lock(&self, soul: &SoulName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.entry(soul.clone()).or_default().clone()
+    }
+
+    /// Asks every Soul, once in a while, to save what is unsaved and to leave memory if it is idle.
+    async fn tend(&self) {
+        let stopping = self.0.host.tasks.stopping();
+        let mut tick = tokio::time::interval(TEND_EVERY);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+            for handle in table.values().filter(|handle| handle.status.get().0 == State::Running) {
+                if let Some(jobs) = &handle.jobs {
+                    // A Soul with a full queue of jobs is not idle, and will be asked again.
+                    let _ = jobs.try_send(Job::Tend);
+                }
+            }
+        }
+    }
+}
+
+impl Handle {
+    fn ended(manifest: Arc<Manifest>, state: State, reason: String) -> Self {
+        Self { manifest, status: Arc::new(Status::new(state, reason)), mailbox: None, jobs: None }
+    }
+
+    fn view(&self) -> SoulView {
+        let (state, reason) = self.status.get();
+        SoulView {
+            manifest: self.manifest.clone(),
+            state,
+            reason,
+            mailbox_depth: self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()),
+            handled: read(&self.status.handled),
+            crashes: read(&self.status.crashes),
+            memory_bytes: read(&self.status.memory_bytes),
+            fuel_used: read(&self.status.fuel_used),
+            checkpoint_at_ms: read(&self.status.checkpoint_at_ms),
+            schema: self.status.schema.lock().map(|schema| schema.clone()).unwrap_or_default(),
+        }
+    }
+
+    async fn wake(&self) -> Result<(), StartError> {
+        let gone = || StartError::Init("its actor has ended".into());
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        let (reply, answer) = oneshot::channel();
+        jobs.send(Job::Wake(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Ends the actor, its state saved. One that has ended already is no error.
+    async fn stop(&self) {
+        let Some(jobs) = &self.jobs else { return };
+        let (done, ended) = oneshot::channel();
+        if jobs.send(Job::Stop(done)).await.is_ok() {
+            let _ = ended.await;
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
+
+use opentelemetry::metrics::Meter;
+
+use super::metrics::{CallSeconds, SecondsBy, Total, TotalBy, observe, observe_by};
+
+/// What every room may count.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// `matrix_refusals_total{limit}`: what was refused because a limit forbade it. The label is the
+    /// limit's name in the manifest or in the node's configuration, such as `mailbox_messages`.
+    pub refusals: TotalBy,
+    /// Living Souls.
+    pub souls: SoulMetrics,
+    /// Running Matrices.
+    pub matrices: MatrixMetrics,
+    /// Wasm.
+    pub runtime: RuntimeMetrics,
+    /// Messages and events.
+    pub transport: TransportMetrics,
+    /// The replicated KV.
+    pub kv: KvMetrics,
+    /// The operator's door.
+    pub admin: AdminMetrics,
+    /// The process.
+    pub process: ProcessMetrics,
+}
+
+impl Metrics {
+    pub(super) fn new(meter: &Meter, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let refusals = "What was refused because a limit forbade it, by the limit's name.";
+        Ok(Self {
+            refusals: TotalBy::new(meter, "matrix_refusals", "limit", refusals),
+            souls: SoulMetrics::new(meter),
+            matrices: MatrixMetrics::new(meter),
+            runtime: RuntimeMetrics::new(meter, registry)?,
+            transport: TransportMetrics::new(meter),
+            kv: KvMetrics::new(meter),
+            admin: AdminMetrics::new(meter),
+            process: ProcessMetrics { meter: meter.clone() },
+        })
+    }
+}
+
+/// Souls by what they are doing, as `Cluster.Status` has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SoulStates {
+    /// In memory.
+    pub running: u64,
+    /// Out of memory until the next message.
+    pub passive: u64,
+    /// Crashed, to be restarted.
+    pub backing_off: u64,
+    /// Stopped by an operator.
+    pub stopped: u64,
+    /// Crashed too often.
+    pub failed: u64,
+}
+
+/// What `souls` counts.
+#[derive(Debug, Clone)]
+pub struct SoulMetrics {
+    meter: Meter,
+    /// `matrix_soul_turns_total`: messages and other calls that Souls handled.
+    pub turns: Total,
+    /// `matrix_soul_failures_total{reason}`: turns that ended in a trap, a timeout or an exceeded limit.
+    pub failures: TotalBy,
+    /// `matrix_soul_restarts_total`: Souls started anew after a failure.
+    pub restarts: Total,
+    /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
+    pub checkpoints: TotalBy,
+    /// `matrix_soul_swaps_total{result}`: code swaps, by `done`, `rolled_back` or `refused`.
+    pub swaps: TotalBy,
+}
+
+impl SoulMetrics {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            meter: meter.clone(),
+            turns: Total::new(meter, "matrix_soul_turns", "Calls that Souls handled."),
+            failures: TotalBy::new(meter, "matrix_soul_failures", "reason", "Turns that failed."),
+            restarts: Total::new(meter, "matrix_soul_restarts", "Souls started anew after a failure."),
+            checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
+            swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Code swaps of Souls."),
+        }
+    }
+
+    /// `matrix_souls{state}`: looked up by `look` at each scrape. It must neither wait nor keep its room
+    /// alive, as goes for every `observe` here.
+    pub fn observe(&self, look: impl Fn() -> SoulStates + Send + Sync + 'static) {
+        observe_by(&self.meter, "matrix_souls", "state", "Souls, by what they are doing.", move || {
+            let SoulStates { running, passive, backing_off, stopped, failed } = look();
+            [
+                ("running", running),
+                ("passive", passive),
+                ("backing_off", backing_off),
+                ("stopped", stopped),
+                ("failed", failed),
+            ]
+        });
+    }
+}
+
+/// What `matrices` counts.
+#[derive(Debug, Clone)]
+pub struct MatrixMetrics {
+    meter: Meter,
+    /// `matrix_ticks_total`: ticks of all Matrices.
+    pub ticks: Total,
+    /// `matrix_actions_total{result}`: what players were asked for, by `given`, `late` or `failed`.
+    pub actions: TotalBy,
+    /// `matrix_tick_seconds{part}`: how long a tick took, by `ask`, `step` or `log`.
+    pub tick_seconds: SecondsBy,
+}
+
+impl MatrixMetrics {
+    fn new(meter: &Meter) -> Self {
+        let seconds = "How long the parts of a tick took.";
+        Self {
+            meter: meter.clone(),
+            ticks: Total::new(meter, "matrix_ticks", "Ticks of all Matrices."),
+            actions: TotalBy::new(meter, "matrix_actions", "result", "Actions that players were asked for."),
+            tick_seconds: SecondsBy::new(meter, "matrix_tick_seconds", "part", seconds),
+        }
+    }
+
+    /// `matrix_matrices`: Matrices that run, looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> u64 + Send + Sync + 'static) {
+        observe(&self.meter, "matrix_matrices", "Matrices that run.", look);
+    }
+}
+
+/// What the Wasm instances of a node take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RuntimeFigures {
+    /// Live instances.
+    pub instances: u64,
+    /// Linear memory of all instances, in bytes.
+    pub memory_bytes: u64,
+    /// Components that are compiled and in memory.
+    pub components: u64,
+}
+
+/// What `runtime` counts.
+#[derive(Debug, Clone)]
+pub struct RuntimeMetrics {
+    meter: Meter,
+    /// `matrix_call_seconds`: how long calls into guests took.
+    pub call_seconds: CallSeconds,
+    /// `matrix_traps_total{reason}`: calls that a guest did not survive, by `trap`, `timeout`, `memory`,
+    /// `fuel` and such.
+    pub traps: TotalBy,
+    /// `matrix_instantiations_total`: instances made.
+    pub instantiations: Total,
+    /// `matrix_component_seconds{step}`: how long it took to `compile` or `load` a component.
+    pub component_seconds: SecondsBy,
+    /// `matrix_components_refused_total{reason}`: components that were not admitted.
+    pub refused: TotalBy,
+}
+
+impl RuntimeMetrics {
+    fn new(meter: &Meter, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let (calls, refused) = ("How long calls into guests took.", "Components that were not admitted.");
+        let component = "How long components took to compile or load.";
+        Ok(Self {
+            meter: meter.clone(),
+            call_seconds: CallSeconds::new(registry, "matrix_call_seconds", calls)?,
+            traps: TotalBy::new(meter, "matrix_traps", "reason", "Calls that a guest did not survive."),
+            instantiations: Total::new(meter, "matrix_instantiations", "Instances made."),
+            component_seconds: SecondsBy::new(meter, "matrix_component_seconds", "step", component),
+            refused: TotalBy::new(meter, "matrix_components_refused", "reason", refused),
+        })
+    }
+
+    /// `matrix_instances`, `matrix_guest_memory_bytes`, `matrix_components_loaded`: looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> RuntimeFigures + Clone + Send + Sync + 'static) {
+        let (instances, memory, components) = (look.clone(), look.clone(), look);
+        observe(&self.meter, "matrix_instances", "Live instances.", move || instances().instances);
+        let description = "Linear memory of all instances.";
+        observe(&self.meter, "matrix_guest_memory_bytes", description, move || memory().memory_bytes);
+        let description = "Components that are compiled and in memory.";
+        observe(&self.meter, "matrix_components_loaded", description, move || components().components);
+    }
+}
+
+/// How full what the transport keeps is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TransportFigures {
+    /// Messages that wait in mailboxes.
+    pub waiting: u64,
+    /// The sequence number of the latest event.
+    pub events: u64,
+    /// Open subscriptions to events.
+    pub subscribers: u64,
+}
+
+/// What `transport` counts.
+#[derive(Debug, Clone)]
+pub struct TransportMetrics {
+    meter: Meter,
+    /// `matrix_messages_delivered_total`: messages that mailboxes of this node accepted.
+    pub delivered: Total,
+    /// `matrix_messages_undelivered_total{reason}`: messages that were not accepted, by the name of the
+    /// error in `wit/messaging.wit`.
+    pub undelivered: TotalBy,
+    /// `matrix_messages_remote_total{direction}`: messages between nodes, `sent` or `received`.
+    pub remote: TotalBy,
+}
+
+impl TransportMetrics {
+    fn new(meter: &Meter) -> Self {
+        let undelivered = "Messages that were not accepted.";
+        Self {
+            meter: meter.clone(),
+            delivered: Total::new(meter, "matrix_messages_delivered", "Messages that mailboxes accepted."),
+            undelivered: TotalBy::new(meter, "matrix_messages_undelivered", "reason", undelivered),
+            remote: TotalBy::new(meter, "matrix_messages_remote", "direction", "Messages between nodes."),
+        }
+    }
+
+    /// `matrix_mailbox_messages`, `matrix_events`, `matrix_event_subscribers`: looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> TransportFigures + Clone + Send + Sync + 'static) {
+        let (waiting, events, subscribers) = (look.clone(), look.clone(), look);
+        let description = "Messages that wait in mailboxes.";
+        observe(&self.meter, "matrix_mailbox_messages", description, move || waiting().waiting);
+        let description = "The sequence number of the latest event.";
+        observe(&self.meter, "matrix_events", description, move || events().events);
+        let description = "Open subscriptions to events.";
+        observe(&self.meter, "matrix_event_subscribers", description, move || subscribers().subscribers);
+    }
+}
+
+/// How the replicated KV stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KvFigures {
+    /// The Raft term.
+    pub term: u64,
+    /// Index of the last log entry applied.
+    pub applied: u64,
+    /// 1: this node leads.
+    pub leader: u64,
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// What `kv` counts.
+#[derive(Debug, Clone)]
+pub struct KvMetrics {
+    meter: Meter,
+    /// `matrix_kv_operations_total{operation}`: operations, by `get`, `put` and such.
+    pub operations: TotalBy,
+    /// `matrix_kv_failures_total{reason}`: operations that failed.
+    pub failures: TotalBy,
+    /// `matrix_kv_seconds{step}`: how long it took to `commit` a write, to `sync` the log, to `read`.
+    pub seconds: SecondsBy,
+}
+
+impl KvMetrics {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            meter: meter.clone(),
+            operations: TotalBy::new(meter, "matrix_kv_operations", "operation", "Operations of the KV."),
+            failures: TotalBy::new(meter, "matrix_kv_failures", "reason", "KV operations that failed."),
+            seconds: SecondsBy::new(meter, "matrix_kv_seconds", "step", "How long steps of the KV took."),
+        }
+    }
+
+    /// `matrix_kv_state{figure}`: the fields of [`KvFigures`], looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> KvFigures + Send + Sync + 'static) {
+        observe_by(&self.meter, "matrix_kv_state", "figure", "How the KV stands.", move || {
+            let KvFigures { term, applied, leader, keys, bytes } = look();
+            [("term", term), ("applied", applied), ("leader", leader), ("keys", keys), ("bytes", bytes)]
+        });
+    }
+}
+
+/// What `admin` counts.
+#[derive(Debug, Clone)]
+pub struct AdminMetrics {
+    /// `matrix_requests_total{code}`: calls answered, by gRPC status code.
+    pub requests: TotalBy,
+    /// `matrix_request_seconds{method}`: how long unary calls took, by `Service/Method`.
+    pub request_seconds: SecondsBy,
+}
+
+impl AdminMetrics {
+    fn new(meter: &Meter) -> Self {
+        let seconds = "How long unary calls took.";
+        Self {
+            requests: TotalBy::new(meter, "matrix_requests", "code", "Calls answered."),
+            request_seconds: SecondsBy::new(meter, "matrix_request_seconds", "method", seconds),
+        }
+    }
+}
+
+/// What concerns the process as a whole.
+#[derive(Debug, Clone)]
+pub struct ProcessMetrics {
+    meter: Meter,
+}
+
+impl ProcessMetrics {
+    /// `matrix_tasks`: asynchronous tasks that have not ended, looked up by `look`.
+    pub fn observe_tasks(&self, look: impl Fn() -> u64 + Send + Sync + 'static) {
+        observe(&self.meter, "matrix_tasks", "Asynchronous tasks that have not ended.", look);
+    }
+}

@@ -1,0 +1,122 @@
+//! Who is where: addresses to mailboxes, topics to subscribers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::envelope::Address;
+use super::mailbox::Mailbox;
+use crate::ids::{SoulName, TopicName};
+
+/// The most topics that one Soul may subscribe to: what a Soul costs the node must not depend on how
+/// often it asks.
+pub const TOPICS_PER_SOUL_MAX: usize = 64;
+
+/// Shared by all senders; read on every message, written when a Soul or a Matrix comes or goes.
+#[derive(Debug, Default)]
+pub struct Directory {
+    mailboxes: RwLock<HashMap<Address, Arc<Mailbox>>>,
+    topics: RwLock<HashMap<TopicName, BTreeSet<SoulName>>>,
+}
+
+impl Directory {
+    /// The mailbox of an address, if its owner is here.
+    pub fn find(&self, address: &Address) -> Option<Arc<Mailbox>> {
+        read(&self.mailboxes).get(address).cloned()
+    }
+
+    /// Makes an address reachable. A mailbox that it had before is replaced.
+    pub fn insert(&self, address: Address, mailbox: Arc<Mailbox>) {
+        write(&self.mailboxes).insert(address, mailbox);
+    }
+
+    /// Makes an address unknown, and ends its subscriptions.
+    pub fn remove(&self, address: &Address) {
+        write(&self.mailboxes).remove(address);
+        if let Address::Soul(soul) = address {
+            write(&self.topics).retain(|_, subscribers| {
+                subscribers.remove(soul);
+                !subscribers.is_empty()
+            });
+        }
+    }
+
+    /// Adds a subscriber. False: the Soul has as many subscriptions as it may.
+    pub fn subscribe(&self, topic: TopicName, soul: SoulName) -> bool {
+        let mut topics = write(&self.topics);
+        let held = topics.values().filter(|subscribers| subscribers.contains(&soul)).count();
+        if held >= TOPICS_PER_SOUL_MAX && !topics.get(&topic).is_some_and(|s| s.contains(&soul)) {
+            return false;
+        }
+        topics.entry(topic).or_default().insert(soul);
+        true
+    }
+
+    /// Removes a subscriber, if it is one.
+    pub fn unsubscribe(&self, topic: &TopicName, soul: &SoulName) {
+        let mut topics = write(&self.topics);
+        if let Some(subscribers) = topics.get_mut(topic) {
+            subscribers.remove(soul);
+            if subscribers.is_empty() {
+                topics.remove(topic);
+            }
+        }
+    }
+
+    /// The topics that a Soul subscribes to, in order.
+    pub fn subscriptions(&self, soul: &SoulName) -> Vec<TopicName> {
+        let mut topics: Vec<_> = read(&self.topics)
+            .iter()
+            .filter(|(_, subscribers)| subscribers.contains(soul))
+            .map(|(topic, _)| topic.clone())
+            .collect();
+        topics.sort();
+        topics
+    }
+
+    /// The mailboxes of a topic's subscribers, in the order of their names.
+    pub fn subscribers(&self, topic: &TopicName) -> Vec<Arc<Mailbox>> {
+        let names: Vec<_> = read(&self.topics).get(topic).into_iter().flatten().cloned().collect();
+        let mailboxes = read(&self.mailboxes);
+        names.into_iter().filter_map(|soul| mailboxes.get(&Address::Soul(soul)).cloned()).collect()
+    }
+}
+
+/// Nothing can panic while one of these locks is held, so a poisoned lock still holds the truth.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_soul_that_goes_leaves_nothing_behind() {
+        let directory = Directory::default();
+        let neo: SoulName = "neo".parse().expect("a name");
+        let news: TopicName = "news".parse().expect("a name");
+        let (mailbox, _inbox) = Mailbox::new(1);
+        directory.insert(Address::Soul(neo.clone()), mailbox);
+        assert!(directory.subscribe(news.clone(), neo.clone()));
+        assert_eq!(directory.subscribers(&news).len(), 1);
+        directory.remove(&Address::Soul(neo.clone()));
+        assert!(directory.find(&Address::Soul(neo.clone())).is_none());
+        assert!(directory.subscriptions(&neo).is_empty() && directory.subscribers(&news).is_empty());
+    }
+
+    #[test]
+    fn subscriptions_are_bounded() {
+        let directory = Directory::default();
+        let neo: SoulName = "neo".parse().expect("a name");
+        let topic = |n: usize| format!("t{n}").parse::<TopicName>().expect("a name");
+        assert!((0..TOPICS_PER_SOUL_MAX).all(|n| directory.subscribe(topic(n), neo.clone())));
+        assert!(!directory.subscribe(topic(TOPICS_PER_SOUL_MAX), neo.clone()));
+        assert!(directory.subscribe(topic(0), neo.clone()), "one that it holds already");
+        directory.unsubscribe(&topic(0), &neo);
+        assert!(directory.subscribe(topic(TOPICS_PER_SOUL_MAX), neo));
+    }
+}

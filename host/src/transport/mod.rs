@@ -1,0 +1,41 @@
+//! Where a message goes, and what happens on the node.
+//!
+//! A [`Draft`](router::Draft) enters by [`Router`](router::Router), which gives it an id and asks the
+//! pure [`decide`](decide::decide) what becomes of it; a local recipient's
+//! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is. The
+//! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
+
+pub mod bus;
+pub mod decide;
+pub mod directory;
+pub mod envelope;
+pub mod mailbox;
+pub mod router;
+pub mod wire;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Messages for tests.
+
+    use super::envelope::{Content, Envelope, ReplyTo};
+    use crate::ids::MessageId;
+
+    pub(crate) fn content(text: &str) -> Content {
+        Content { content_type: "text/plain".into(), body: text.to_owned().into() }
+    }
+
+    pub(crate) fn envelope(text: &str) -> Envelope {
+        Envelope {
+            id: MessageId(1),
+            sender: "client:test".parse().expect("an address"),
+            recipient: "soul:neo".parse().expect("an address"),
+            in_reply_to: None,
+            content: content(text),
+            sent_at_ms: 0,
+            hops: 1,
+            trace: None,
+            deadline: None,
+            reply_to: ReplyTo::Sender,
+        }
+    }
+}

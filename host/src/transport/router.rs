@@ -1,0 +1,301 @@
+//! The way of every message: bounds, directory, decision, mailbox.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::decide::{Bounds, Decision, Head, Place, decide};
+use super::directory::Directory;
+use super::envelope::{Address, Content, Envelope, Reply, ReplyTo, SendError, TraceContext};
+use super::mailbox::Refused;
+use crate::clock;
+use crate::ids::{MessageId, MessageIds};
+
+/// What the operator may set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransportConfig {
+    /// The longest body of a message, in bytes; a Soul's own limit may be lower.
+    pub body_bytes_max: usize,
+    /// The longest chain of messages, each caused by the one before. It ends what would go back and
+    /// forth for ever; long conversations go through a client or a Matrix.
+    pub hops_max: u16,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self { body_bytes_max: 256 * 1024, hops_max: 256 }
+    }
+}
+
+/// A message before the node has given it an id.
+#[derive(Debug)]
+pub struct Draft {
+    /// Who sends it.
+    pub sender: Address,
+    /// Whom it is for.
+    pub recipient: Address,
+    /// What it says.
+    pub content: Content,
+    /// The message that it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// How many messages led here, this one not counted.
+    pub hops: u16,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// What was asked, and what came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The question.
+    pub question: MessageId,
+    /// The reply; none: the recipient had nothing to say.
+    pub content: Option<Content>,
+}
+
+/// Sends messages. Clones are the same router.
+#[derive(Debug, Clone)]
+pub struct Router(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    directory: Directory,
+    ids: MessageIds,
+    bounds: Bounds,
+    refused: AtomicU64,
+}
+
+impl Router {
+    /// A router that knows nobody yet. `process` is a random number that tells this process's message
+    /// ids from all others.
+    pub fn new(config: &TransportConfig, process: u64) -> Self {
+        let bounds = Bounds { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
+        Self(Arc::new(Inner {
+            directory: Directory::default(),
+            ids: MessageIds::new(process),
+            bounds,
+            refused: AtomicU64::new(0),
+        }))
+    }
+
+    /// Who is where.
+    pub fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    /// How many messages were refused since the start.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// Sends a message; returns once its recipient's mailbox has accepted it. A message to a topic
+    /// is accepted when every subscriber with room has it; one without subscribers is accepted too.
+    pub fn send(&self, draft: Draft) -> Result<MessageId, SendError> {
+        self.dispatch(draft, ReplyTo::Sender, None)
+    }
+
+    /// Sends a message and waits for its reply, for at most `timeout`.
+    pub async fn ask(&self, draft: Draft, timeout: Duration) -> Result<Answer, SendError> {
+        let (caller, reply) = oneshot::channel();
+        let recipient = draft.recipient.clone();
+        if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
+            return Err(SendError::UnknownRecipient(recipient));
+        }
+        let question = self.dispatch(draft, ReplyTo::Caller(caller), Some(Instant::now() + timeout))?;
+        match tokio::time::timeout(timeout, reply).await {
+            Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
+            Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
+            Err(_) => Err(SendError::DeadlineExceeded),
+        }
+    }
+
+    /// Carries a recipient's answer to whoever wants it. `handled` is the message that it answers.
+    pub fn reply(&self, handled: Handled, reply: Reply) {
+        match handled.reply_to {
+            // A caller who gave up wants nothing any more.
+            ReplyTo::Caller(caller) => drop(caller.send(reply)),
+            ReplyTo::Sender => {
+                let Ok(Some(content)) = reply else { return };
+                // A sender without a mailbox, or with a full one, does without the reply: `send`
+                // promises acceptance of the message, and `ask` is for those who need the answer.
+                let _ = self.send(Draft {
+                    sender: handled.recipient,
+                    recipient: handled.sender,
+                    content,
+                    in_reply_to: Some(handled.id),
+                    hops: handled.hops,
+                    trace: handled.trace,
+                });
+            }
+        }
+    }
+
+    /// An id for a message that does not pass through a mailbox.
+    pub fn next_id(&self) -> MessageId {
+        self.0.ids.next(clock::now_ms())
+    }
+
+    fn dispatch(
+        &self,
+        draft: Draft,
+        reply_to: ReplyTo,
+        deadline: Option<Instant>,
+    ) -> Result<MessageId, SendError> {
+        let result = self.try_dispatch(draft, reply_to, deadline);
+        if result.is_err() {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn try_dispatch(
+        &self,
+        draft: Draft,
+        reply_to: ReplyTo,
+        deadline: Option<Instant>,
+    ) -> Result<MessageId, SendError> {
+        let hops = draft.hops.saturating_add(1);
+        let head = Head {
+            recipient: &draft.recipient,
+            hops,
+            body_bytes: draft.content.body.len(),
+            content_type_bytes: draft.content.content_type.len(),
+        };
+        let mailbox = self.0.directory.find(&draft.recipient);
+        let place = if mailbox.is_some() { Place::Here } else { Place::Nowhere };
+        let decision = decide(head, self.0.bounds, place);
+        if let Decision::Refuse(error) = decision {
+            return Err(error);
+        }
+        let sent_at_ms = clock::now_ms();
+        let id = self.0.ids.next(sent_at_ms);
+        let envelope = Envelope {
+            id,
+            sender: draft.sender,
+            recipient: draft.recipient,
+            in_reply_to: draft.in_reply_to,
+            content: draft.content,
+            sent_at_ms,
+            hops,
+            trace: draft.trace,
+            deadline,
+            reply_to,
+        };
+        match mailbox {
+            Some(mailbox) => mailbox.push(envelope).map_err(|(envelope, refused)| match refused {
+                Refused::Full => SendError::MailboxFull,
+                Refused::Closed => SendError::Failed(format!("{} is stopped", envelope.recipient)),
+            })?,
+            None => self.fan_out(&envelope),
+        }
+        Ok(id)
+    }
+
+    fn fan_out(&self, envelope: &Envelope) {
+        let Address::Topic(topic) = &envelope.recipient else { return };
+        for mailbox in self.0.directory.subscribers(topic) {
+            let copy = Envelope {
+                sender: envelope.sender.clone(),
+                recipient: envelope.recipient.clone(),
+                content: envelope.content.clone(),
+                reply_to: ReplyTo::Sender,
+                ..*envelope
+            };
+            if mailbox.push(copy).is_err() {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// What is kept of a message while its recipient works on it.
+#[derive(Debug)]
+pub struct Handled {
+    /// The message.
+    pub id: MessageId,
+    /// Who sent it.
+    pub sender: Address,
+    /// Who works on it; for a message to a topic, the topic.
+    pub recipient: Address,
+    /// How many messages led here.
+    pub hops: u16,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Who wants the reply.
+    pub reply_to: ReplyTo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::Mailbox;
+    use super::super::testing::content;
+    use super::*;
+
+    fn draft(recipient: &str) -> Draft {
+        Draft {
+            sender: "soul:neo".parse().expect("an address"),
+            recipient: recipient.parse().expect("an address"),
+            content: content("hi"),
+            in_reply_to: None,
+            hops: 0,
+            trace: None,
+        }
+    }
+
+    fn handled(envelope: Envelope) -> Handled {
+        Handled {
+            id: envelope.id,
+            sender: envelope.sender,
+            recipient: envelope.recipient,
+            hops: envelope.hops,
+            trace: envelope.trace,
+            reply_to: envelope.reply_to,
+        }
+    }
+
+    #[tokio::test]
+    async fn ask_is_answered_and_send_is_replied_to_the_mailbox() {
+        let router = Router::new(&TransportConfig::default(), 1);
+        let (smith, mut smiths) = Mailbox::new(8);
+        let (neo, mut neos) = Mailbox::new(8);
+        router.directory().insert("soul:smith".parse().expect("an address"), smith);
+        router.directory().insert("soul:neo".parse().expect("an address"), neo);
+        let sent = router.send(draft("soul:smith")).expect("smith has a mailbox");
+        let answering = async {
+            let mut batch = Vec::new();
+            while batch.len() < 2 {
+                smiths.ready().await;
+                smiths.drain(&mut batch, 9);
+            }
+            for envelope in batch {
+                router.reply(handled(envelope), Ok(Some(content("yo"))));
+            }
+        };
+        let (answer, ()) =
+            tokio::join!(router.ask(draft("soul:smith"), Duration::from_secs(5)), answering);
+        assert_eq!(answer.expect("an answer").content, Some(content("yo")));
+        let mut batch = Vec::new();
+        neos.drain(&mut batch, 9);
+        assert_eq!(batch.iter().map(|e| (e.in_reply_to, e.hops)).collect::<Vec<_>>(), [(Some(sent), 2)]);
+    }
+
+    #[tokio::test]
+    async fn refusals_are_answers() {
+        let router = Router::new(&TransportConfig { hops_max: 3, ..Default::default() }, 1);
+        let nobody = router.send(draft("soul:nobody"));
+        assert!(matches!(nobody, Err(SendError::UnknownRecipient(_))));
+        let (mailbox, inbox) = Mailbox::new(1);
+        router.directory().insert("soul:smith".parse().expect("an address"), mailbox);
+        assert_eq!(router.send(Draft { hops: 3, ..draft("soul:smith") }), Err(SendError::TooManyHops { limit: 3 }));
+        let silence = router.ask(draft("soul:smith"), Duration::from_millis(5)).await;
+        assert!(matches!(silence, Err(SendError::DeadlineExceeded)));
+        assert_eq!(router.send(draft("soul:smith")), Err(SendError::MailboxFull));
+        drop(inbox);
+        assert_eq!(router.send(draft("soul:smith")), Err(SendError::Failed("soul:smith is stopped".into())));
+        assert_eq!(router.refused(), 4);
+    }
+}

@@ -1,0 +1,331 @@
+//! How messages are written between nodes (`/matrix/1.0.0`). Pure: bytes in, values out.
+//!
+//! A stream is a sequence of frames: the length, an unsigned LEB128 varint in its shortest form, then
+//! that many bytes, the protocol buffer `FrameProto` of `wire/proto.rs`. Tags are never used anew. A
+//! reader skips fields that it does not know, and refuses kinds and codes that it does not know.
+//!
+//! Every error ends the stream: the peer does not speak the protocol, or means harm. What one node
+//! allows and another does not is no error, but [`Frame::Refused`], which is answered.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+use prost::Message as _;
+
+use crate::ids::{IdError, MessageId};
+use crate::transport::envelope::{
+    Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
+};
+
+mod proto;
+#[cfg(test)]
+mod tests;
+
+use proto::{
+    ContentProto, FailureProto, FrameProto, IdProto, KindProto, MessageProto, OutcomeProto, ReplyProto,
+};
+
+/// What a frame may take beyond the body: two addresses (135 bytes each), a media type (128) or an
+/// error's text (1,024), and some 100 bytes of numbers and tags.
+pub const HEADER_BYTES_MAX: usize = 2048;
+
+/// The most bytes of an error's text that travel; longer ones are cut.
+pub const ERROR_TEXT_BYTES_MAX: usize = 1024;
+
+/// The longest time to a deadline that is believed; longer ones are shortened. A day: nobody waits
+/// longer, and no clock overflows.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The most bytes in a length: 4 hold 256 MiB, more than any frame may have.
+const LENGTH_BYTES_MAX: usize = 4;
+
+/// What this node takes from others and sends to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireLimits {
+    /// The largest body, in bytes; at most 200 MiB. Default 1 MiB.
+    pub body_bytes_max: usize,
+    /// The most messages, each caused by the one before. Default 64.
+    pub hops_max: u16,
+}
+
+impl Default for WireLimits {
+    fn default() -> Self {
+        Self { body_bytes_max: 1 << 20, hops_max: 64 }
+    }
+}
+
+impl WireLimits {
+    fn frame_bytes_max(&self) -> usize {
+        self.body_bytes_max + HEADER_BYTES_MAX
+    }
+}
+
+/// What a peer sent.
+#[derive(Debug)]
+pub enum Frame {
+    /// A message.
+    Message {
+        /// The message. Its `reply_to` is `Sender`: only the receiver can know of a caller.
+        envelope: Envelope,
+        /// Whether the peer waits for a [`Frame::Reply`] to it.
+        wants_reply: bool,
+    },
+    /// The reply to a message that this node sent and waits for.
+    Reply {
+        /// The message that it answers.
+        to: MessageId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A sound message that this node's limits forbid.
+    Refused {
+        /// The message.
+        id: MessageId,
+        /// Whether the peer waits for a reply: it is to be `error`.
+        wants_reply: bool,
+        /// Why.
+        error: SendError,
+    },
+}
+
+/// Why bytes are no frame, or a message cannot become one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The length is not in its shortest form, or has too many bytes.
+    #[error("the length of a frame is no varint of at most {LENGTH_BYTES_MAX} bytes in its shortest form")]
+    Length,
+    /// The frame is too long.
+    #[error(
+        "a frame of {given} bytes is too long: the limit is {limit}; both nodes need the same `body_bytes_max`"
+    )]
+    TooLong {
+        /// Bytes in the frame.
+        given: usize,
+        /// The most that this node takes.
+        limit: usize,
+    },
+    /// The bytes are no protocol buffer of this kind.
+    #[error("a frame is malformed: {0}")]
+    Malformed(String),
+    /// A field that is needed is missing, or holds what it must not.
+    #[error("the field `{0}` of a frame is missing or holds what it must not")]
+    Field(&'static str),
+    /// The frame is of a kind, or an error has a code, that this version does not know.
+    #[error("a frame holds a `{0}` that is not known: the peer runs a newer version")]
+    Unknown(&'static str),
+    /// An address is none.
+    #[error("the field `{field}` of a frame: {source}")]
+    Address {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong with it.
+        source: IdError,
+    },
+}
+
+/// Appends a message to `out`, or, after an error, nothing. `now` turns its deadline into the time that
+/// is left.
+pub fn encode_message(
+    envelope: &Envelope,
+    now: Instant,
+    limits: &WireLimits,
+    out: &mut BytesMut,
+) -> Result<(), WireError> {
+    let message = MessageProto {
+        id: Some(id_proto(envelope.id)),
+        sender: envelope.sender.to_string(),
+        recipient: envelope.recipient.to_string(),
+        in_reply_to: envelope.in_reply_to.map(id_proto),
+        content: Some(content_proto(&envelope.content)?),
+        sent_at_ms: envelope.sent_at_ms,
+        hops: envelope.hops.into(),
+        trace: envelope.trace.map(trace_proto),
+        deadline_ms: envelope.deadline.map(|deadline| left_ms(deadline, now)),
+        wants_reply: matches!(envelope.reply_to, ReplyTo::Caller(_)),
+    };
+    append(KindProto::Message(message), limits, out)
+}
+
+/// Appends the reply to the message `to` to `out`, or, after an error, nothing.
+pub fn encode_reply(
+    to: MessageId,
+    reply: &Reply,
+    limits: &WireLimits,
+    out: &mut BytesMut,
+) -> Result<(), WireError> {
+    let outcome = match reply {
+        Ok(Some(content)) => OutcomeProto::Content(content_proto(content)?),
+        Ok(None) => OutcomeProto::Nothing(proto::NothingProto {}),
+        Err(error) => OutcomeProto::Failure(failure_proto(error)),
+    };
+    append(KindProto::Reply(ReplyProto { to: Some(id_proto(to)), outcome: Some(outcome) }), limits, out)
+}
+
+/// Takes the next frame off the front of `input`; none: more bytes are needed, of which there will be
+/// at most `limits.body_bytes_max` and [`HEADER_BYTES_MAX`] and four. After an error `input` is of no
+/// use. The frame shares no memory with `input`: a small message does not keep a large buffer alive.
+pub fn decode(input: &mut BytesMut, limits: &WireLimits, now: Instant) -> Result<Option<Frame>, WireError> {
+    let Some((prefix, length)) = length(input)? else { return Ok(None) };
+    let limit = limits.frame_bytes_max();
+    if length > limit {
+        return Err(WireError::TooLong { given: length, limit });
+    }
+    if input.len() < prefix + length {
+        return Ok(None);
+    }
+    let frame = FrameProto::decode(&input[prefix..prefix + length])
+        .map_err(|error| WireError::Malformed(error.to_string()))?;
+    input.advance(prefix + length);
+    match frame.kind.ok_or(WireError::Unknown("kind"))? {
+        KindProto::Message(message) => read_message(message, limits, now).map(Some),
+        KindProto::Reply(reply) => read_reply(reply).map(Some),
+    }
+}
+
+/// How many bytes the length takes, and what it says; none: it is not all there.
+fn length(input: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
+    let mut length = 0;
+    for (place, &byte) in input.iter().take(LENGTH_BYTES_MAX).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            let shortest = byte != 0 || place == 0;
+            return if shortest { Ok(Some((place + 1, length))) } else { Err(WireError::Length) };
+        }
+    }
+    if input.len() < LENGTH_BYTES_MAX { Ok(None) } else { Err(WireError::Length) }
+}
+
+fn append(kind: KindProto, limits: &WireLimits, out: &mut BytesMut) -> Result<(), WireError> {
+    let frame = FrameProto { kind: Some(kind) };
+    let (given, limit) = (frame.encoded_len(), limits.frame_bytes_max());
+    if given > limit {
+        return Err(WireError::TooLong { given, limit });
+    }
+    out.reserve(LENGTH_BYTES_MAX + given);
+    frame.encode_length_delimited(out).map_err(|_| WireError::TooLong { given, limit })
+}
+
+fn read_message(message: MessageProto, limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
+    let id = read_id(message.id, "id")?;
+    let wants_reply = message.wants_reply;
+    let hops = u16::try_from(message.hops).ok().filter(|&hops| hops > 0).ok_or(WireError::Field("hops"))?;
+    let left = |ms| Duration::from_millis(ms).min(DEADLINE_MAX);
+    let envelope = Envelope {
+        id,
+        sender: read_address(&message.sender, "sender")?,
+        recipient: read_address(&message.recipient, "recipient")?,
+        in_reply_to: message.in_reply_to.map(|id| read_id(Some(id), "in_reply_to")).transpose()?,
+        content: read_content(message.content)?,
+        sent_at_ms: message.sent_at_ms,
+        hops,
+        trace: message.trace.map(read_trace).transpose()?,
+        deadline: message.deadline_ms.map(|ms| now + left(ms)),
+        reply_to: ReplyTo::Sender,
+    };
+    let error = if hops > limits.hops_max {
+        SendError::TooManyHops { limit: limits.hops_max }
+    } else if envelope.content.body.len() > limits.body_bytes_max {
+        SendError::TooLarge { limit: limits.body_bytes_max as u64 }
+    } else {
+        return Ok(Frame::Message { envelope, wants_reply });
+    };
+    Ok(Frame::Refused { id, wants_reply, error })
+}
+
+fn read_reply(reply: ReplyProto) -> Result<Frame, WireError> {
+    let to = read_id(reply.to, "to")?;
+    let reply = match reply.outcome.ok_or(WireError::Unknown("outcome"))? {
+        OutcomeProto::Content(content) => Ok(Some(read_content(Some(content))?)),
+        OutcomeProto::Nothing(_) => Ok(None),
+        OutcomeProto::Failure(failure) => Err(read_failure(failure)?),
+    };
+    Ok(Frame::Reply { to, reply })
+}
+
+fn id_proto(id: MessageId) -> IdProto {
+    IdProto { high: (id.0 >> 64) as u64, low: id.0 as u64 }
+}
+
+fn read_id(id: Option<IdProto>, field: &'static str) -> Result<MessageId, WireError> {
+    let id = id.ok_or(WireError::Field(field))?;
+    Ok(MessageId(u128::from(id.high) << 64 | u128::from(id.low)))
+}
+
+fn read_address(text: &str, field: &'static str) -> Result<Address, WireError> {
+    text.parse().map_err(|source| WireError::Address { field, source })
+}
+
+fn content_proto(content: &Content) -> Result<ContentProto, WireError> {
+    let Content { content_type, body } = content;
+    if content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return Err(WireError::Field("content_type"));
+    }
+    Ok(ContentProto { content_type: content_type.as_ref().to_owned(), body: body.clone() })
+}
+
+fn read_content(content: Option<ContentProto>) -> Result<Content, WireError> {
+    let content = content.ok_or(WireError::Field("content"))?;
+    if content.content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return Err(WireError::Field("content_type"));
+    }
+    Ok(Content { content_type: content.content_type.into(), body: content.body })
+}
+
+fn trace_proto(trace: TraceContext) -> proto::TraceProto {
+    let TraceContext { trace_id, span_id, flags } = trace;
+    let (high, low) = ((trace_id >> 64) as u64, trace_id as u64);
+    proto::TraceProto { trace_id_high: high, trace_id_low: low, span_id, flags: flags.into() }
+}
+
+fn read_trace(trace: proto::TraceProto) -> Result<TraceContext, WireError> {
+    let trace_id = u128::from(trace.trace_id_high) << 64 | u128::from(trace.trace_id_low);
+    let flags = u8::try_from(trace.flags).map_err(|_| WireError::Field("trace"))?;
+    if trace_id == 0 || trace.span_id == 0 {
+        return Err(WireError::Field("trace"));
+    }
+    Ok(TraceContext { trace_id, span_id: trace.span_id, flags })
+}
+
+/// Whole milliseconds from `now` to `deadline`; 0: it has passed.
+fn left_ms(deadline: Instant, now: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(now).min(DEADLINE_MAX);
+    u64::try_from(left.as_millis()).expect("a day has few milliseconds")
+}
+
+fn failure_proto(error: &SendError) -> FailureProto {
+    let (code, text, limit) = match error {
+        SendError::UnknownRecipient(address) => (1, address.to_string(), 0),
+        SendError::Denied(text) => (2, cut(text), 0),
+        SendError::MailboxFull => (3, String::new(), 0),
+        SendError::Unreachable => (4, String::new(), 0),
+        SendError::TooLarge { limit } => (5, String::new(), *limit),
+        SendError::DeadlineExceeded => (6, String::new(), 0),
+        SendError::QuotaExceeded => (7, String::new(), 0),
+        SendError::TooManyHops { limit } => (8, String::new(), u64::from(*limit)),
+        SendError::Failed(text) => (9, cut(text), 0),
+    };
+    FailureProto { code, text, limit }
+}
+
+fn read_failure(failure: FailureProto) -> Result<SendError, WireError> {
+    let FailureProto { code, text, limit } = failure;
+    if text.len() > ERROR_TEXT_BYTES_MAX {
+        return Err(WireError::Field("text"));
+    }
+    Ok(match code {
+        1 => SendError::UnknownRecipient(read_address(&text, "text")?),
+        2 => SendError::Denied(text),
+        3 => SendError::MailboxFull,
+        4 => SendError::Unreachable,
+        5 => SendError::TooLarge { limit },
+        6 => SendError::DeadlineExceeded,
+        7 => SendError::QuotaExceeded,
+        8 => SendError::TooManyHops { limit: u16::try_from(limit).map_err(|_| WireError::Field("limit"))? },
+        9 => SendError::Failed(text),
+        _ => return Err(WireError::Unknown("code")),
+    })
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned()
+}

@@ -1,0 +1,27 @@
+//! Compiles `matrix/v1/*.proto` without needing `protoc` on the machine.
+
+use prost::Message as _;
+
+const FILES: [&str; 8] = [
+    "matrix/v1/common.proto",
+    "matrix/v1/components.proto",
+    "matrix/v1/souls.proto",
+    "matrix/v1/matrices.proto",
+    "matrix/v1/events.proto",
+    "matrix/v1/logs.proto",
+    "matrix/v1/kv.proto",
+    "matrix/v1/cluster.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=matrix");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("matrix_descriptor.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".matrix.v1")
+        .build_client(true)
+        .build_server(true)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

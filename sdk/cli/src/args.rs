@@ -1,0 +1,80 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{apply, ask, chat, completion, components, events, kv, logs, matrices, send, souls};
+use crate::connection::ConnectionArgs;
+use crate::errors::EXIT_CODES_HELP;
+use crate::output::Format;
+use crate::text;
+
+/// Deploys to, talks to and watches Matrix OS nodes
+#[derive(Debug, Parser)]
+#[command(name = "matrix", version, after_help = EXIT_CODES_HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Which node.
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(crate) connection: ConnectionArgs,
+    /// For whom results are written
+    #[arg(long, global = true, value_enum, default_value = "human", help_heading = "Output")]
+    pub(crate) output: Format,
+    /// How long the node may take to answer a call, in seconds [default: 30, longer where work waits]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = text::parse_seconds, help_heading = "Connection")]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows how the node is
+    Status,
+    /// Makes the node hold what a manifest says
+    Apply(apply::Args),
+    /// Uploads, lists and removes components
+    #[command(subcommand, visible_alias = "component")]
+    Components(components::Command),
+    /// Spawns, lists and stops Souls
+    #[command(subcommand, visible_alias = "soul")]
+    Souls(souls::Command),
+    /// Sends a message
+    Send(send::Args),
+    /// Sends a message and shows the reply
+    Ask(ask::Args),
+    /// Talks with a Soul, a line at a time
+    Chat(chat::Args),
+    /// Creates, runs and looks at Matrices
+    #[command(subcommand, visible_alias = "matrix")]
+    Matrices(matrices::Command),
+    /// Shows what happens on the node
+    Events(events::Args),
+    /// Shows what Souls, rules and the node write
+    Logs(logs::Args),
+    /// Reads and writes the replicated KV
+    #[command(subcommand)]
+    Kv(kv::Command),
+    /// Prints the completion script of a shell
+    Completion(completion::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

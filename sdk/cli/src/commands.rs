@@ -1,0 +1,66 @@
+//! The commands, one file a group. Each has, in this order: its arguments, `run`, what it does, and
+//! how its results are shown.
+
+pub(crate) mod apply;
+pub(crate) mod ask;
+pub(crate) mod chat;
+pub(crate) mod completion;
+pub(crate) mod components;
+pub(crate) mod events;
+pub(crate) mod kv;
+pub(crate) mod logs;
+pub(crate) mod matrices;
+pub(crate) mod send;
+pub(crate) mod souls;
+pub(crate) mod status;
+
+use matrix_proto::v1::PageRequest;
+
+use crate::args::Command;
+use crate::errors::Error;
+use crate::session::Session;
+
+/// Items that are asked for at once when a list is read whole.
+const PAGE_SIZE: u32 = 500;
+
+/// Carries out a command.
+pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
+    match command {
+        Command::Status => status::run(session).await,
+        Command::Apply(args) => apply::run(args, session).await,
+        Command::Components(command) => components::run(command, session).await,
+        Command::Souls(command) => souls::run(command, session).await,
+        Command::Send(args) => send::run(args, session).await,
+        Command::Ask(args) => ask::run(args, session).await,
+        Command::Chat(args) => chat::run(args, session).await,
+        Command::Matrices(command) => matrices::run(command, session).await,
+        Command::Events(args) => events::run(args, session).await,
+        Command::Logs(args) => logs::run(args, session).await,
+        Command::Kv(command) => kv::run(command, session).await,
+        Command::Completion(args) => completion::run(&args, session),
+    }
+}
+
+/// Reads a list whole: `page` asks for one page, and gives its items and where the next one starts.
+async fn all_pages<T>(
+    mut page: impl AsyncFnMut(PageRequest) -> Result<(Vec<T>, String), Error>,
+) -> Result<Vec<T>, Error> {
+    let mut items = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let (more, next) = page(PageRequest { page_size: PAGE_SIZE, page_token: page_token.clone() }).await?;
+        // A page that is empty, or leads to itself, would never end.
+        let ends = next.is_empty() || next == page_token || more.is_empty();
+        items.extend(more);
+        if ends {
+            return Ok(items);
+        }
+        page_token = next;
+    }
+}
+
+/// Something was deleted: says so.
+fn show_deleted(session: &Session<'_>, kind: &str, name: &str) -> Result<(), Error> {
+    let json = serde_json::json!({ "deleted": true, "kind": kind, "name": name });
+    session.output.show(&json, |style| format!("{} {kind} {name}\n", style.green("deleted")))
+}

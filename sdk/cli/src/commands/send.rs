@@ -1,0 +1,31 @@
+//! `matrix send`.
+
+use matrix_proto::v1::{Address, SendRequest};
+use serde_json::json;
+
+use crate::content::ContentArgs;
+use crate::errors::Error;
+use crate::session::Session;
+use crate::{address, request};
+
+/// Whom to send what.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// soul:NAME, matrix:NAME, topic:NAME, or NAME for a Soul
+    #[arg(value_name = "TO", value_parser = address::parse)]
+    recipient: Address,
+    #[command(flatten)]
+    content: ContentArgs,
+}
+
+/// Sends a message; it is done once a mailbox has accepted it.
+pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
+    let content = args.content.read()?;
+    let node = session.node().await?;
+    let place = address::text(&args.recipient);
+    let message =
+        SendRequest { recipient: Some(args.recipient), content: Some(content), request_id: request::id()? };
+    let sent = node.call(&place, message, async |request| node.souls().send(request).await).await?;
+    let json = json!({ "message_id": sent.message_id, "recipient": place });
+    session.output.show(&json, |style| format!("{} {}\n", style.green("sent"), sent.message_id))
+}

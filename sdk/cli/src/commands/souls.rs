@@ -1,0 +1,221 @@
+//! `matrix souls`.
+
+mod spawn;
+
+use matrix_proto::v1::{
+    CheckpointRequest, CheckpointResponse, DeleteSoulRequest, GetSoulRequest, ListSoulsRequest, Soul,
+    SoulState, SpawnRequest, StopSoulRequest,
+};
+use serde_json::{Value, json};
+
+use super::{all_pages, show_deleted};
+use crate::connection::Node;
+use crate::errors::Error;
+use crate::output::Style;
+use crate::session::Session;
+use crate::table::{self, Table};
+use crate::{request, text};
+
+/// What to do with Souls.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Spawns a Soul, or changes one
+    Spawn(Box<spawn::Args>),
+    /// Lists Souls
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only names that start with this
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Shows one Soul
+    Show {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
+    /// Stops a Soul; its state is kept
+    Stop {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
+    /// Stops a Soul and forgets it, state and all
+    Rm {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
+    /// Saves the state of a Soul now
+    Checkpoint {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
+}
+
+/// Carries out a command.
+pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
+    let node = session.node().await?;
+    let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul));
+    match command {
+        Command::Spawn(args) => show(&spawn(&node, SpawnRequest::try_from(*args)?).await?),
+        Command::List { prefix } => list(&node, prefix, session).await,
+        Command::Show { name } => show(&get(&node, &name).await?),
+        Command::Stop { name } => {
+            let message = StopSoulRequest { name: name.clone(), request_id: request::id()? };
+            let stop = async |request| node.souls().stop(request).await;
+            show(&node.call(format!("soul {name}"), message, stop).await?)
+        }
+        Command::Rm { name } => {
+            let message = DeleteSoulRequest { name: name.clone(), request_id: request::id()? };
+            let delete = async |request| node.souls().delete(request).await;
+            node.call(format!("soul {name}"), message, delete).await?;
+            show_deleted(session, "soul", &name)
+        }
+        Command::Checkpoint { name } => {
+            let message = CheckpointRequest { name: name.clone(), request_id: request::id()? };
+            let checkpoint = async |request| node.souls().checkpoint(request).await;
+            let saved = node.call(format!("soul {name}"), message, checkpoint).await?;
+            session.output.show(&saved_json(&saved), |style| saved_human(style, &saved))
+        }
+    }
+}
+
+/// Asks for a Soul.
+pub(crate) async fn get(node: &Node, name: &str) -> Result<Soul, Error> {
+    let message = GetSoulRequest { name: name.to_owned() };
+    node.call(format!("soul {name}"), message, async |request| node.souls().get(request).await).await
+}
+
+/// Spawns a Soul, or changes one.
+pub(crate) async fn spawn(node: &Node, message: SpawnRequest) -> Result<Soul, Error> {
+    let name = message.manifest.as_ref().map(|manifest| manifest.name.as_str()).unwrap_or_default();
+    node.call(format!("soul {name}"), message, async |request| node.souls().spawn(request).await).await
+}
+
+async fn list(node: &Node, name_prefix: String, session: &Session<'_>) -> Result<(), Error> {
+    let souls = all_pages(async |page| {
+        let message = ListSoulsRequest { page: Some(page), name_prefix: name_prefix.clone() };
+        let page = node.call("souls", message, async |request| node.souls().list(request).await).await?;
+        Ok((page.souls, page.next_page_token))
+    })
+    .await?;
+    session.output.show(&json!({ "souls": souls.iter().map(json).collect::<Vec<_>>() }), |style| {
+        let mut table =
+            Table::new(["NAME", "STATE", "HANDLED", "WAITING", "CRASHES", "MEMORY", "COMPONENT", "REASON"]);
+        for soul in &souls {
+            table.row([
+                name(soul).to_owned(),
+                state_name(soul.state()).to_owned(),
+                soul.handled.to_string(),
+                soul.mailbox_depth.to_string(),
+                soul.crashes.to_string(),
+                text::bytes(soul.memory_bytes),
+                text::short_digest(&soul.digest),
+                soul.reason.clone(),
+            ]);
+        }
+        table.render(style, "no Souls: `matrix souls spawn` or `matrix apply` makes one")
+    })
+}
+
+/// A Soul's name, with or without `soul:` before it.
+fn parse_name(text: &str) -> Result<String, String> {
+    match text.strip_prefix("soul:").unwrap_or(text) {
+        "" => Err("give the name of a Soul".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+fn name(soul: &Soul) -> &str {
+    soul.manifest.as_ref().map(|manifest| manifest.name.as_str()).unwrap_or_default()
+}
+
+fn json(soul: &Soul) -> Value {
+    let manifest = soul.manifest.clone().unwrap_or_default();
+    let persona = manifest.persona.unwrap_or_default();
+    let grants = manifest.grants.unwrap_or_default();
+    let values: Vec<_> =
+        persona.values.iter().map(|value| json!({ "name": value.name, "weight": value.weight })).collect();
+    json!({
+        "name": manifest.name,
+        "component": manifest.component,
+        "persona": { "description": persona.description, "traits": persona.traits, "values": values },
+        "config": manifest.config,
+        "grants": {
+            "send": grants.send,
+            "ask": grants.ask,
+            "subscribe": grants.subscribe,
+            "buckets": grants.buckets,
+            "events": grants.events,
+        },
+        "seed": manifest.seed,
+        "state": state_name(soul.state()),
+        "reason": soul.reason,
+        "digest": soul.digest,
+        "mailbox_depth": soul.mailbox_depth,
+        "handled": soul.handled,
+        "crashes": soul.crashes,
+        "memory_bytes": soul.memory_bytes,
+        "fuel_used": soul.fuel_used,
+        "checkpoint_at_ms": soul.checkpoint_at_ms,
+        "schema": soul.schema,
+    })
+}
+
+fn human(style: &Style, soul: &Soul) -> String {
+    let manifest = soul.manifest.clone().unwrap_or_default();
+    let persona = manifest.persona.unwrap_or_default();
+    let grants = manifest.grants.unwrap_or_default();
+    let mut config: Vec<_> = manifest.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    config.sort();
+    let values: Vec<_> =
+        persona.values.iter().map(|value| format!("{} {}", value.name, value.weight)).collect();
+    table::fields(
+        style,
+        [
+            ("name", manifest.name),
+            ("state", state_name(soul.state()).to_owned()),
+            ("reason", soul.reason.clone()),
+            ("component", soul.digest.clone()),
+            ("persona", persona.description),
+            ("traits", persona.traits.join(", ")),
+            ("values", values.join(", ")),
+            ("config", config.join(" ")),
+            ("may send", grants.send.join(", ")),
+            ("may ask", grants.ask.join(", ")),
+            ("may subscribe", grants.subscribe.join(", ")),
+            ("buckets", grants.buckets.join(", ")),
+            ("seed", manifest.seed.to_string()),
+            ("handled", soul.handled.to_string()),
+            ("waiting", soul.mailbox_depth.to_string()),
+            ("crashes", soul.crashes.to_string()),
+            ("memory", text::bytes(soul.memory_bytes)),
+            ("fuel", soul.fuel_used.to_string()),
+            ("saved", text::moment(soul.checkpoint_at_ms)),
+            ("schema", soul.schema.clone()),
+        ],
+    )
+}
+
+fn saved_json(saved: &CheckpointResponse) -> Value {
+    json!({ "schema": saved.schema, "size": saved.size, "digest": saved.digest })
+}
+
+fn saved_human(style: &Style, saved: &CheckpointResponse) -> String {
+    let (schema, digest) = (text::one_line(&saved.schema), text::one_line(&saved.digest));
+    format!("{} {schema}, {}, {digest}\n", style.green("saved"), text::bytes(saved.size))
+}
+
+const fn state_name(state: SoulState) -> &'static str {
+    match state {
+        SoulState::Unspecified => "-",
+        SoulState::Starting => "starting",
+        SoulState::Running => "running",
+        SoulState::Passive => "passive",
+        SoulState::BackingOff => "backing-off",
+        SoulState::Stopped => "stopped",
+        SoulState::Failed => "failed",
+    }
+}

@@ -1,0 +1,178 @@
+//! Souls, Events and Logs.
+
+use matrix_proto::v1::address::To;
+use matrix_proto::v1::events_server::Events;
+use matrix_proto::v1::logs_server::Logs;
+use matrix_proto::v1::souls_server::Souls;
+use matrix_proto::v1::subscribe_response::Item;
+use matrix_proto::v1::*;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::Services;
+use super::services::{Answers, answers};
+
+/// The id of every message.
+pub(crate) const MESSAGE_ID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+/// Echoes: text in capitals, JSON and bytes as they are. `deaf` says nothing, `slow` is too late.
+fn reply(question: AskRequest) -> Result<AskResponse, Status> {
+    let content = question.content.unwrap_or_default();
+    let reply = match question.recipient.and_then(|address| address.to) {
+        Some(To::Soul(name)) if name == "deaf" => None,
+        Some(To::Soul(name)) if name == "slow" => {
+            return Err(Status::deadline_exceeded("no reply in time"));
+        }
+        Some(To::Soul(name)) if name == "nobody" => {
+            return Err(Status::not_found("there is no Soul `nobody`"));
+        }
+        _ if content.content_type == "text/plain" => {
+            Some(Content { body: content.body.to_ascii_uppercase().into(), ..content })
+        }
+        _ => Some(content),
+    };
+    Ok(AskResponse { message_id: MESSAGE_ID.to_owned(), reply })
+}
+
+fn soul(services: &Services, name: &str) -> Result<Soul, Status> {
+    let unknown = || {
+        let mut details = ErrorDetails::new();
+        details.set_resource_info("soul", name, "", "spawn it first");
+        Status::with_error_details(Code::NotFound, "there is no such Soul", details)
+    };
+    services.state().souls.get(name).cloned().ok_or_else(unknown)
+}
+
+#[tonic::async_trait]
+impl Souls for Services {
+    async fn spawn(&self, request: Request<SpawnRequest>) -> Result<Response<Soul>, Status> {
+        let mut state = self.enter("Spawn", request.get_ref())?;
+        let manifest = request.into_inner().manifest.unwrap_or_default();
+        let digest = manifest.component.clone();
+        let name = manifest.name.clone();
+        let soul =
+            Soul { manifest: Some(manifest), state: SoulState::Running.into(), digest, ..Soul::default() };
+        state.souls.insert(name, soul.clone());
+        Ok(Response::new(soul))
+    }
+
+    async fn get(&self, request: Request<GetSoulRequest>) -> Result<Response<Soul>, Status> {
+        drop(self.enter("GetSoul", request.get_ref())?);
+        soul(self, &request.get_ref().name).map(Response::new)
+    }
+
+    async fn list(&self, request: Request<ListSoulsRequest>) -> Result<Response<ListSoulsResponse>, Status> {
+        let state = self.enter("ListSouls", request.get_ref())?;
+        let prefix = &request.get_ref().name_prefix;
+        let souls = state.souls.iter().filter(|(name, _)| name.starts_with(prefix));
+        let souls = souls.map(|(_, soul)| soul.clone()).collect();
+        Ok(Response::new(ListSoulsResponse { souls, next_page_token: String::new() }))
+    }
+
+    async fn stop(&self, request: Request<StopSoulRequest>) -> Result<Response<Soul>, Status> {
+        drop(self.enter("StopSoul", request.get_ref())?);
+        let mut soul = soul(self, &request.get_ref().name)?;
+        soul.set_state(SoulState::Stopped);
+        self.state().souls.insert(request.into_inner().name, soul.clone());
+        Ok(Response::new(soul))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteSoulRequest>,
+    ) -> Result<Response<DeleteSoulResponse>, Status> {
+        self.enter("DeleteSoul", request.get_ref())?.souls.remove(&request.get_ref().name);
+        Ok(Response::new(DeleteSoulResponse {}))
+    }
+
+    async fn send(&self, request: Request<SendRequest>) -> Result<Response<SendResponse>, Status> {
+        drop(self.enter("Send", request.get_ref())?);
+        Ok(Response::new(SendResponse { message_id: MESSAGE_ID.to_owned() }))
+    }
+
+    async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
+        drop(self.enter("Ask", request.get_ref())?);
+        reply(request.into_inner()).map(Response::new)
+    }
+
+    type ConverseStream = Answers<AskResponse>;
+
+    async fn converse(
+        &self,
+        request: Request<Streaming<AskRequest>>,
+    ) -> Result<Response<Self::ConverseStream>, Status> {
+        drop(self.enter("Converse", &"")?);
+        let services = self.clone();
+        let answers = request.into_inner().map(move |question| {
+            let question = question?;
+            drop(services.enter("ConverseAsk", &question)?);
+            reply(question)
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn checkpoint(
+        &self,
+        request: Request<CheckpointRequest>,
+    ) -> Result<Response<CheckpointResponse>, Status> {
+        drop(self.enter("Checkpoint", request.get_ref())?);
+        let digest = "sha256:ab".to_owned();
+        Ok(Response::new(CheckpointResponse { schema: "counter/1".to_owned(), size: 8, digest }))
+    }
+}
+
+/// An event of the fixed past.
+fn event(sequence: u64, kind: &str, source: &str, json: &'static str) -> SubscribeResponse {
+    let content = Content { content_type: "application/json".to_owned(), body: json.into() };
+    let event = Event {
+        sequence,
+        at_ms: 1_709_251_199_999,
+        kind: kind.to_owned(),
+        source: source.to_owned(),
+        content: Some(content),
+    };
+    SubscribeResponse { item: Some(Item::Event(event)) }
+}
+
+#[tonic::async_trait]
+impl Events for Services {
+    type SubscribeStream = Answers<SubscribeResponse>;
+
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        drop(self.enter("Subscribe", request.get_ref())?);
+        let wanted = request.into_inner();
+        let past = vec![
+            SubscribeResponse { item: Some(Item::Missed(Missed { from: 0, to: 1 })) },
+            event(2, "soul.spawned", "soul:neo", "{}"),
+            event(3, "matrix.tick", "matrix:ipd", r#"{"tick":1,"ticks_max":3}"#),
+            event(4, "matrix.signal", "matrix:ipd", r#"{"value":0.5}"#),
+        ];
+        if wanted.from.is_some() {
+            // Like a node, it does not end where the past ends.
+            let past = tokio_stream::iter(past.into_iter().map(Ok));
+            return Ok(Response::new(Box::pin(past.chain(tokio_stream::pending()))));
+        }
+        answers(past)
+    }
+}
+
+#[tonic::async_trait]
+impl Logs for Services {
+    type TailStream = Answers<LogLine>;
+
+    async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        drop(self.enter("Tail", request.get_ref())?);
+        let line = |level: LogLevel, text: &str, dropped| LogLine {
+            at_ms: 1_709_251_199_999,
+            level: level.into(),
+            source: "soul:neo".to_owned(),
+            text: text.to_owned(),
+            dropped,
+        };
+        answers(vec![line(LogLevel::Info, "awake", 0), line(LogLevel::Error, "pill \u{1b}[2J", 7)])
+    }
+}

@@ -1,0 +1,12 @@
+//! Runs the command `matrix` against a node that only pretends: real gRPC over a Unix socket and
+//! TCP, a token, and answers made up in memory. What was asked for is kept, to be looked at.
+
+mod apply;
+mod components;
+mod connection;
+mod fake;
+mod kv;
+mod matrices;
+mod messages;
+mod souls;
+mod streams;

@@ -1,0 +1,73 @@
+//! What makes a type the rule engine of a Matrix.
+
+pub use crate::bindings::rules::exports::matrix::node::rules::{
+    Action, Description, Event, Outcome, Prompt, Setup,
+};
+use crate::stateful::Stateful;
+use crate::types::{Content, Message, Metric, Reply};
+
+/// The rules of a Matrix. They see only what is passed in: no clock, no chance but the seed. The same
+/// setup and the same actions must give the same outcomes and the same state, on every machine.
+pub trait Rules: Stateful + 'static {
+    /// What these rules are; callable before [`start`](Self::start).
+    fn describe() -> Description;
+
+    /// Sets a Matrix up, and asks for the first actions.
+    ///
+    /// # Errors
+    /// Says what is wrong with the setup, and what to change.
+    fn start(setup: Setup) -> Result<(Self, Outcome), String>;
+
+    /// Advances by one tick. One action comes for every prompt of the last outcome that was not final,
+    /// in the order of the prompts. Actions are untrusted: a wrong one is the player's loss.
+    ///
+    /// # Errors
+    /// The Matrix stops; never for what a player did.
+    fn step(&mut self, actions: &[Action]) -> Result<Outcome, String>;
+
+    /// A player comes while the Matrix runs; its place in the list of players is returned. By default
+    /// refused.
+    ///
+    /// # Errors
+    /// Says why the player cannot come.
+    fn join(&mut self, player: String) -> Result<u32, String> {
+        Err(format!("`{player}` cannot join: these rules take players at the start only"))
+    }
+
+    /// A player goes while the Matrix runs. By default refused.
+    ///
+    /// # Errors
+    /// Says why the player cannot go.
+    fn leave(&mut self, player: u32) -> Result<(), String> {
+        Err(format!("player {player} cannot leave: these rules keep their players to the end"))
+    }
+
+    /// A message sent to the Matrix's address. By default refused.
+    ///
+    /// # Errors
+    /// The text goes back to the sender, as the failure of its message.
+    fn receive(&mut self, message: Message) -> Reply {
+        Err(format!("these rules take no messages, and so none of {}", message.content_type))
+    }
+
+    /// The present state as people would look at it: `image/svg+xml`, or `application/json`.
+    fn view(&self) -> Content;
+}
+
+impl Outcome {
+    /// Nothing asked, nothing happened, not finished.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { prompts: Vec::new(), events: Vec::new(), signals: Vec::new(), finished: false }
+    }
+
+    /// Adds a figure of the whole.
+    pub fn signal(&mut self, name: &str, value: f64) {
+        self.signals.push(Metric { name: name.to_owned(), value });
+    }
+
+    /// Adds something that happened.
+    pub fn event(&mut self, kind: &str, content: Content) {
+        self.events.push(Event { kind: kind.to_owned(), content });
+    }
+}

@@ -1,0 +1,61 @@
+//! What makes a type a Soul.
+
+pub use crate::bindings::agent::exports::matrix::node::agent::{Birth, Persona, Value};
+pub use crate::bindings::player::exports::matrix::node::player::Turn;
+use crate::types::{Message, Reply};
+
+/// A Soul: it is born, and it receives. One message at a time; nothing interrupts it.
+pub trait Soul: Default + 'static {
+    /// Called once for each instance, before anything else: makes the Soul from its manifest. A saved
+    /// state is given afterwards, to [`Stateful::adopt`](crate::Stateful::adopt). By default the birth
+    /// is ignored.
+    ///
+    /// # Errors
+    /// Says which part of the manifest is wrong; the Soul then does not start.
+    fn init(birth: Birth) -> Result<Self, String> {
+        drop(birth);
+        Ok(Self::default())
+    }
+
+    /// Handles one message, which is the Soul's to keep: moving its body into the reply copies nothing.
+    /// `Ok(None)` answers nothing.
+    ///
+    /// # Errors
+    /// The text goes back to the sender, as the failure of its message.
+    fn receive(&mut self, message: Message) -> Reply;
+}
+
+/// A Soul that can take part in a Matrix.
+pub trait Player: Soul {
+    /// Decides one turn of one tick, in the rules' action type. What is returned for a turn that
+    /// [`is_final`](Turn::is_final) is dropped.
+    ///
+    /// # Errors
+    /// An error costs the player all turns of the tick.
+    fn act(&mut self, matrix: &str, tick: u64, turn: &Turn) -> Result<Vec<u8>, String>;
+
+    /// Decides all turns of one tick at once: one action a turn, in the same order. By default each
+    /// turn on its own; a Soul that thinks in batches does better.
+    ///
+    /// # Errors
+    /// As for [`act`](Self::act).
+    fn act_all(&mut self, matrix: &str, tick: u64, turns: &[Turn]) -> Result<Vec<Vec<u8>>, String> {
+        turns.iter().map(|turn| self.act(matrix, tick, turn)).collect()
+    }
+}
+
+impl Birth {
+    /// The Soul's setting of this name, from its manifest.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.config.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Turn {
+    /// Whether the seat's game is over: no action will follow, and the answer is dropped.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.final_
+    }
+}

@@ -1,0 +1,56 @@
+//! State that outlives the instance.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A type whose state outlives the instance: across restarts, moves and code swaps.
+///
+/// The state is what `serde` sees of the type. Same state, same bytes: keep ordered collections
+/// (`Vec`, `BTreeMap`), never a `HashMap`, whose order changes from one instance to the next. What
+/// belongs to the manifest and not to the state is marked `#[serde(skip)]` and kept by [`adopt`](Self::adopt).
+pub trait Stateful: Serialize + DeserializeOwned {
+    /// Names the layout of the bytes, such as `counter/1`. New layout, new name: the encoding holds no
+    /// names of fields, so a changed type would read old bytes wrongly.
+    const SCHEMA: &'static str;
+
+    /// Takes up a restored state. By default it takes the place of everything; a type with skipped
+    /// fields moves those that count.
+    fn adopt(&mut self, state: Self) {
+        *self = state;
+    }
+
+    /// Reads a state that older code wrote, under another schema. By default it refuses.
+    ///
+    /// # Errors
+    /// Says why the bytes cannot be taken up; the old code then goes on.
+    fn migrate(schema: &str, bytes: &[u8]) -> Result<Self, String> {
+        Err(format!(
+            "cannot take up {} bytes of schema `{schema}`: this code reads `{}` only",
+            bytes.len(),
+            Self::SCHEMA
+        ))
+    }
+
+    /// The whole state, as bytes of [`SCHEMA`](Self::SCHEMA).
+    ///
+    /// # Errors
+    /// Where the type's own `Serialize` fails.
+    fn snapshot(&self) -> Result<Vec<u8>, String> {
+        postcard::to_allocvec(self).map_err(|error| format!("the state cannot be encoded: {error}"))
+    }
+
+    /// Reads a state of any schema that this type knows. Bytes left over are an error.
+    ///
+    /// # Errors
+    /// Says what is wrong with the bytes or the schema.
+    fn decode(schema: &str, bytes: &[u8]) -> Result<Self, String> {
+        if schema != Self::SCHEMA {
+            return Self::migrate(schema, bytes);
+        }
+        match postcard::take_from_bytes(bytes) {
+            Ok((state, [])) => Ok(state),
+            Ok((_, rest)) => Err(format!("{} bytes follow the state of schema `{schema}`", rest.len())),
+            Err(error) => Err(format!("not a state of schema `{schema}`: {error}")),
+        }
+    }
+}
