@@ -5,7 +5,7 @@ PROFILE ?= dev
 TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DATA    ?= data
 
-.PHONY: help run test verify fix guests bench programs clean-data
+.PHONY: help run test verify fix guests test-guests bench programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -14,14 +14,14 @@ run: guests programs ## Starts a node, plays the tournament, shows the result; C
 	@$(TARGET)/matrixd --data-dir $(DATA) & node=$$!; \
 	trap 'wait $$node' INT TERM; \
 	matrix="$(TARGET)/matrix --data-dir $(DATA)"; \
-	$$matrix status --wait 30 >/dev/null && \
+	until $$matrix status >/dev/null 2>&1; do kill -0 $$node || exit 1; sleep 0.1; done; \
 	$$matrix apply --wait guests/worlds/tournament.toml && \
 	$$matrix apply guests/worlds/schelling.toml && \
 	$$matrix status && \
 	echo "The node goes on running; try: $$matrix ask counter 'add 3'. Ctrl-C ends it." || kill -TERM $$node; \
 	wait $$node
 
-test: guests ## Passes every fast test: the test command of the README and of CI.
+test: guests test-guests ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
 
@@ -38,6 +38,9 @@ fix: ## Formats the code, and mends what lints can mend.
 
 guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh
+
+test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm.
+	@tests/programs/build.sh
 
 programs: ## Builds matrixd and matrix.
 	cargo build --workspace --bins --locked --profile $(PROFILE)

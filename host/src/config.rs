@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use crate::admin::AdminConfig;
 use crate::kv::KvConfig;
+use crate::matrices::MatricesConfig;
 use crate::runtime::components::ComponentsConfig;
 use crate::runtime::engine::EngineConfig;
 use crate::runtime::limits::LimitsConfig;
@@ -25,10 +27,18 @@ pub struct Config {
     /// Where everything is kept. Set by the command line, not by the file.
     #[serde(skip)]
     pub data_dir: PathBuf,
+    /// Whether this node is alone in its process, and receives the process's log lines and spans. Set by the
+    /// program, not by the file.
+    #[serde(skip)]
+    pub owns_process: bool,
     /// Threads that run Souls. 0, the default: as many as there are processors.
     pub threads: usize,
     /// How long a shutdown may take, in milliseconds.
     pub shutdown_ms: u64,
+    /// The operator's door.
+    pub admin: AdminConfig,
+    /// Running Matrices.
+    pub matrices: MatricesConfig,
     /// Living Souls.
     pub souls: SoulsConfig,
     /// What manifests may ask for.
@@ -51,8 +61,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("data"),
+            owns_process: false,
             threads: 0,
             shutdown_ms: 10_000,
+            admin: AdminConfig::default(),
+            matrices: MatricesConfig::default(),
             souls: SoulsConfig::default(),
             limits: LimitsConfig::default(),
             components: ComponentsConfig::default(),
@@ -78,7 +91,8 @@ impl Config {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-                toml::from_str(&text).with_context(|| format!("the configuration {} is wrong", path.display()))?
+                toml::from_str(&text)
+                    .with_context(|| format!("the configuration {} is wrong", path.display()))?
             }
             None => Self::default(),
         };

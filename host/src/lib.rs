@@ -15,11 +15,9 @@
 
 pub mod node;
 
-#[cfg(any())]
 pub mod admin;
 pub mod config;
 
-#[cfg(any())]
 pub mod matrices;
 pub mod souls;
 

@@ -48,11 +48,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Two providers may be linked; which one is used must not depend on chance.
     let provider = rustls::crypto::aws_lc_rs::default_provider().install_default();
     provider.map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    let config = Config::load(&arguments.data_dir, arguments.config.as_deref())?;
+    let mut config = Config::load(&arguments.data_dir, arguments.config.as_deref())?;
+    config.owns_process = true;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let node = Node::start(config).await?;
-        node.install_telemetry()?;
         node.wait_for_end().await;
         node.stop().await
     })

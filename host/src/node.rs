@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::{Admin, AdminHost};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
+use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
@@ -20,12 +22,18 @@ use crate::souls::Souls;
 use crate::souls::host::Host;
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
+use crate::telemetry::instruments::KvFigures;
 use crate::telemetry::logs::LogRing;
+use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
 use crate::transport::router::Router;
 
 /// The folder of the KV, in the data folder.
 const KV_DIR: &str = "kv";
+/// The folder of the run logs, in the data folder.
+const RUNS_DIR: &str = "runs";
+/// A node alone in its realm is its first.
+const NODE_ID: &str = "node-1";
 
 /// A running node. The order of the fields is the order in which they are built.
 #[derive(Debug)]
@@ -37,26 +45,34 @@ pub struct Node {
     kv: Kv,
     catalog: Catalog,
     /// Guests run on threads of their own, so that none can keep the operator out.
-    guest_threads: Runtime,
+    guest_threads: GuestThreads,
     guest_tasks: Tasks,
     souls: Souls,
+    matrices: Matrices,
+    door_tasks: Tasks,
+    admin: Admin,
 }
 
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         make_private_folder(&config.data_dir)?;
-        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), "node-1")?);
+        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), NODE_ID)?);
+        if config.owns_process {
+            telemetry.install()?;
+        }
         let bus = Bus::new(config.bus.clone());
-        let router = Router::new(&config.transport, random_number()?);
+        let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
         let kv = open_kv(&config).await?;
-        let catalog = open_catalog(&config, &kv, &bus, telemetry.logs())?;
+        observe_kv(&kv, &telemetry);
+        let catalog = open_catalog(&config, &kv, &bus, &telemetry)?;
         let guest_threads = guest_threads(config.threads)?;
-        let guest_tasks = Tasks::on(guest_threads.handle().clone());
+        let guest_tasks = Tasks::on(guest_threads.handle.clone());
         let souls = Souls::start(Host {
             router: router.clone(),
             bus: bus.clone(),
             logs: telemetry.logs().clone(),
+            metrics: telemetry.metrics().clone(),
             kv: kv.clone(),
             components: catalog.clone(),
             limits: config.limits.clone(),
@@ -65,13 +81,53 @@ impl Node {
         })
         .await
         .context("cannot bring back the Souls")?;
+        let matrices = Matrices::start(MatrixHost {
+            souls: souls.clone(),
+            components: catalog.clone(),
+            kv: kv.clone(),
+            bus: bus.clone(),
+            router: router.clone(),
+            logs: telemetry.logs().clone(),
+            metrics: telemetry.metrics().clone(),
+            limits: config.limits.clone(),
+            tasks: guest_tasks.clone(),
+            config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
+        })
+        .await
+        .context("cannot bring back the Matrices")?;
+        let door_tasks = Tasks::new();
+        let host = AdminHost {
+            node_id: NODE_ID.to_owned(),
+            data_dir: config.data_dir.clone(),
+            souls: souls.clone(),
+            matrices: matrices.clone(),
+            catalog: catalog.clone(),
+            kv: kv.clone(),
+            router: router.clone(),
+            bus: bus.clone(),
+            logs: telemetry.logs().clone(),
+            metrics: telemetry.metrics().admin.clone(),
+        };
+        let admin = Admin::start(config.admin.clone(), host, telemetry.clone(), &door_tasks)
+            .await
+            .context("cannot open the door: see [admin]")?;
+        admin.set_ready(true, "").await;
+        tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
-        Ok(Self { shutdown, telemetry, bus, router, kv, catalog, guest_threads, guest_tasks, souls })
-    }
-
-    /// Makes this node's telemetry receive the process's log lines and spans. Once a process.
-    pub fn install_telemetry(&self) -> anyhow::Result<()> {
-        Ok(self.telemetry.install()?)
+        Ok(Self {
+            shutdown,
+            telemetry,
+            bus,
+            router,
+            kv,
+            catalog,
+            guest_threads,
+            guest_tasks,
+            souls,
+            matrices,
+            door_tasks,
+            admin,
+        })
     }
 
     /// Waits until someone asks the process to end.
@@ -93,18 +149,34 @@ impl Node {
     /// Stops everything in order: states are saved, and nothing that was acknowledged is lost. An error says
     /// what did not end in time.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.admin.set_ready(false, "the node is stopping").await;
+        let closed = self.door_tasks.stop(self.shutdown).await;
         let ended = self.guest_tasks.stop(self.shutdown).await;
-        self.guest_threads.shutdown_background();
+        drop(self.guest_threads);
         self.kv.close().await;
         let telemetry = self.telemetry;
         tokio::task::spawn_blocking(move || telemetry.shutdown()).await??;
-        anyhow::ensure!(ended, "Souls were still busy after {} ms, and were cut off", self.shutdown.as_millis());
+        anyhow::ensure!(
+            ended,
+            "Souls were still busy after {} ms, and were cut off",
+            self.shutdown.as_millis()
+        );
         Ok(())
     }
 
     /// The Souls.
     pub fn souls(&self) -> &Souls {
         &self.souls
+    }
+
+    /// The Matrices.
+    pub fn matrices(&self) -> &Matrices {
+        &self.matrices
+    }
+
+    /// Where the node listens: `unix:PATH`, `http://HOST:PORT`, gRPC first.
+    pub fn addresses(&self) -> &[String] {
+        self.admin.addresses()
     }
 
     /// The components.
@@ -152,23 +224,48 @@ async fn open_kv(config: &Config) -> anyhow::Result<Kv> {
     Kv::open(settings, &Tasks::new()).await.context("cannot open the KV")
 }
 
-fn open_catalog(config: &Config, kv: &Kv, bus: &Bus, logs: &LogRing) -> anyhow::Result<Catalog> {
-    let engine = engine::engine(&config.engine).map_err(anyhow::Error::from).context("cannot set up the engine: see [engine]")?;
+/// Lets the metrics look the KV up, as long as the node runs.
+fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
+    let kv = kv.downgrade();
+    telemetry.metrics().kv.observe(move || {
+        let Some(stats) = kv.upgrade().map(|kv| kv.stats()) else { return KvFigures::default() };
+        KvFigures {
+            term: stats.term,
+            applied: stats.applied_index,
+            leader: stats.is_leader,
+            keys: stats.keys,
+            bytes: stats.state_bytes,
+            writes: stats.writes,
+            writes_failed: stats.writes_failed,
+            reads: stats.reads,
+            fsyncs: stats.fsyncs,
+            snapshots: stats.snapshots,
+        }
+    });
+}
+
+fn open_catalog(config: &Config, kv: &Kv, bus: &Bus, telemetry: &Telemetry) -> anyhow::Result<Catalog> {
+    let engine = engine::engine(&config.engine)
+        .map_err(anyhow::Error::from)
+        .context("cannot set up the engine: see [engine]")?;
     engine::start_ticker(&engine).context("cannot start the engine's clock")?;
-    let components = Components::open(&config.data_dir, config.components.clone(), engine.clone(), &config.engine)
-        .context("cannot open the components")?;
-    let (bus, logs) = (bus.clone(), logs.clone());
-    let try_out = move || no_capabilities(&bus, &logs);
-    Ok(Catalog::new(components, &engine, kv.clone(), config.limits.default.clone(), try_out)?)
+    let components =
+        Components::open(&config.data_dir, config.components.clone(), engine.clone(), &config.engine)
+            .context("cannot open the components")?;
+    let (bus, logs, metrics) = (bus.clone(), telemetry.logs().clone(), telemetry.metrics().clone());
+    let refused = metrics.runtime.refused.clone();
+    let try_out = move || no_capabilities(&bus, &logs, &metrics.refusals);
+    let limits = config.limits.default.clone();
+    Ok(Catalog::new(components, &engine, kv.clone(), limits, refused, try_out)?)
 }
 
 /// What a component is tried out with when it is uploaded: no way to anything.
-fn no_capabilities(bus: &Bus, logs: &LogRing) -> Capabilities {
-    let log = Arc::new(GuestLog::new(logs.clone(), "node", 0));
+fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
+    let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
     Capabilities {
         messaging: None,
         keyvalue: None,
-        events: events::Ctx::new(bus.clone(), Source::Node, false, 0, log.clone()),
+        events: events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), refused),
         logging: logging::Ctx::new(log.clone()),
         config: config::Ctx::default(),
         cli: cli::Ctx::new(log),
@@ -176,11 +273,28 @@ fn no_capabilities(bus: &Bus, logs: &LogRing) -> Capabilities {
     }
 }
 
-fn guest_threads(threads: usize) -> anyhow::Result<Runtime> {
+/// Threads for guests, which end without waiting for a guest that does not.
+#[derive(Debug)]
+struct GuestThreads {
+    /// Taken out when dropped, and only then.
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl Drop for GuestThreads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn guest_threads(threads: usize) -> anyhow::Result<GuestThreads> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.thread_name("guests").enable_all();
     if threads > 0 {
         builder.worker_threads(threads);
     }
-    builder.build().context("cannot start the threads of the guests")
+    let runtime = builder.build().context("cannot start the threads of the guests")?;
+    Ok(GuestThreads { handle: runtime.handle().clone(), runtime: Some(runtime) })
 }

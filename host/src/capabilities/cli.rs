@@ -200,17 +200,13 @@ impl terminal_stdin::Host for View<'_> {
 }
 
 impl terminal_stdout::Host for View<'_> {
-    fn get_terminal_stdout(
-        &mut self,
-    ) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+    fn get_terminal_stdout(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
         Ok(None)
     }
 }
 
 impl terminal_stderr::Host for View<'_> {
-    fn get_terminal_stderr(
-        &mut self,
-    ) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+    fn get_terminal_stderr(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
         Ok(None)
     }
 }

@@ -12,6 +12,7 @@ use crate::runtime::bindings::matrix::node::events;
 use crate::runtime::bindings::matrix::node::types::Content;
 use crate::runtime::state::GuestState;
 use crate::telemetry::logs::LogLevel;
+use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
 
 /// The most bytes in the kind of an event.
@@ -28,9 +29,17 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// For a guest whose events carry `source`, and who is told in `log` what was dropped.
-    pub fn new(bus: Bus, source: Source, granted: bool, per_second: u32, log: Arc<GuestLog>) -> Self {
-        Self { bus, source, granted, quota: Quota::new(per_second), log }
+    /// For a guest whose events carry `source`, and who is told in `log` what was dropped. `granted` is how
+    /// many it may publish in a second; none: it has no grant.
+    pub fn new(
+        bus: Bus,
+        source: Source,
+        granted: Option<u32>,
+        log: Arc<GuestLog>,
+        refused: &TotalBy,
+    ) -> Self {
+        let quota = Quota::new("events_per_second", granted.unwrap_or(0), refused);
+        Self { bus, source, granted: granted.is_some(), quota, log }
     }
 }
 

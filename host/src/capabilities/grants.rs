@@ -107,7 +107,9 @@ pub enum GrantError {
     #[error("`{0}` is no grant: it must be an address such as `soul:neo`, or a prefix such as `soul:shop-*`")]
     Pattern(String),
     /// Not a bucket with its access.
-    #[error("`{0}` is no grant for a bucket: it must be `NAME:r` or `NAME:rw`, NAME of [a-z0-9._/-]{{1,128}}")]
+    #[error(
+        "`{0}` is no grant for a bucket: it must be `NAME:r` or `NAME:rw`, NAME of [a-z0-9._/-]{{1,128}}"
+    )]
     Bucket(String),
 }
 
@@ -160,8 +162,7 @@ mod tests {
         let neo: Address = "soul:neo".parse().expect("an address");
         let denial = Grants::default().may_send(&neo).expect_err("nothing is granted");
         assert_eq!(denial, "no grant: add \"soul:neo\" to `grants.send` of the Soul's manifest");
-        let grants =
-            Grants { send: vec!["soul:n*".parse().expect("a pattern")], ..Default::default() };
+        let grants = Grants { send: vec!["soul:n*".parse().expect("a pattern")], ..Default::default() };
         assert!(grants.may_send(&neo).is_ok() && grants.may_ask(&neo).is_err());
         assert!(grants.may_send(&"soul:smith".parse().expect("an address")).is_err());
     }

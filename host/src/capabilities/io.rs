@@ -2,7 +2,9 @@
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Pollable, StreamError, StreamResult, subscribe};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, Pollable, StreamError, StreamResult, subscribe,
+};
 
 use crate::runtime::state::GuestState;
 
@@ -81,9 +83,8 @@ impl poll::HostPollable for View<'_> {
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        // A pollable that `subscribe` made owns the thing it waits for.
-        self.0.table.delete(pollable)?;
-        Ok(())
+        // The table knows what the pollable waits for, and lets go of that too.
+        poll::HostPollable::drop(self.0.table, pollable)
     }
 }
 

@@ -10,12 +10,17 @@ use super::quota::Quota;
 use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
+use crate::runtime::limits::Limits;
 use crate::runtime::state::GuestState;
+use crate::telemetry::metrics::TotalBy;
 
 /// How many keys one page of `list-keys` has at most.
 pub const PAGE_KEYS: usize = 256;
 /// How many keys one call of `batch` may name.
 pub const BATCH_KEYS_MAX: usize = 256;
+/// How many bytes of values one call of `batch` may return: as many as one may set. Each is copied, also where a key is
+/// named many times.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// What this guest may read and write.
 #[derive(Debug)]
@@ -28,8 +33,9 @@ pub struct Ctx {
 
 impl Ctx {
     /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
-    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, per_second: u32) -> Self {
-        Self { kv, own: format!("soul/{soul}"), grants, quota: Quota::new(per_second) }
+    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, limits: &Limits, refused: &TotalBy) -> Self {
+        let quota = Quota::new("kv_per_second", limits.kv_per_second, refused);
+        Self { kv, own: format!("soul/{soul}"), grants, quota }
     }
 
     /// The bucket of the KV behind a name that a guest gave.
@@ -118,7 +124,8 @@ impl store::HostBucket for View<'_> {
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, false)?);
-        let entry = attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
+        let entry =
+            attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
         Ok(Ok(entry.map(|entry| entry.value.into())))
     }
 
@@ -139,9 +146,14 @@ impl store::HostBucket for View<'_> {
         Ok(Ok(()))
     }
 
-    async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<bool, Error>> {
+    async fn exists(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+    ) -> wasmtime::Result<Result<bool, Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, false)?);
-        let entry = attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
+        let entry =
+            attempt!(self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await);
         Ok(Ok(entry.is_some()))
     }
 
@@ -209,6 +221,11 @@ impl batch::Host for View<'_> {
         let (kv, bucket) = attempt!(self.take(&bucket, false)?);
         let names: Vec<_> = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
         let found = attempt!(self.wait(kv.get_many(&bucket.name, &names, Consistency::Linearizable)).await);
+        let bytes: usize = found.iter().flatten().map(|entry| entry.value.len()).sum();
+        if bytes > BATCH_BYTES_MAX {
+            let reason = format!("{bytes} bytes of values in one call, and {BATCH_BYTES_MAX} are allowed");
+            return Ok(Err(Error::Other(reason)));
+        }
         let pairs = keys.into_iter().zip(found);
         Ok(Ok(pairs.map(|(key, entry)| entry.map(|entry| (key, entry.value.into()))).collect()))
     }

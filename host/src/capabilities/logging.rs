@@ -1,6 +1,7 @@
 //! `wasi:logging/logging`, and the log of one guest that stdio writes to as well.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasData, Linker};
 
@@ -8,6 +9,10 @@ use super::quota::Quota;
 use crate::runtime::bindings::wasi::logging::logging;
 use crate::runtime::state::GuestState;
 use crate::telemetry::logs::{LogLevel, LogRing};
+use crate::telemetry::metrics::TotalBy;
+
+/// How often a guest's log tells how many lines were dropped.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The lines of one guest: limited in number, with one line that counts what was dropped.
 #[derive(Debug)]
@@ -21,12 +26,15 @@ pub struct GuestLog {
 struct Rate {
     quota: Quota,
     dropped: u64,
+    /// When the count of dropped lines was last told.
+    told: Option<Instant>,
 }
 
 impl GuestLog {
     /// A log whose lines carry `source`, such as `soul:neo`.
-    pub fn new(ring: LogRing, source: &str, lines_per_second: u32) -> Self {
-        let rate = Mutex::new(Rate { quota: Quota::new(lines_per_second), dropped: 0 });
+    pub fn new(ring: LogRing, source: &str, lines_per_second: u32, refused: &TotalBy) -> Self {
+        let quota = Quota::new("log_lines_per_second", lines_per_second, refused);
+        let rate = Mutex::new(Rate { quota, dropped: 0, told: None });
         Self { ring, source: source.into(), rate }
     }
 
@@ -37,7 +45,12 @@ impl GuestLog {
             rate.dropped += 1;
             return;
         }
-        let dropped = std::mem::take(&mut rate.dropped);
+        // Seldom, or a flood would get two lines for each that it may write.
+        let due = rate.dropped > 0 && rate.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        let dropped = if due { std::mem::take(&mut rate.dropped) } else { 0 };
+        if due {
+            rate.told = Some(Instant::now());
+        }
         drop(rate);
         if dropped > 0 {
             let line = format!("{dropped} lines were dropped: `limits.log_lines_per_second` was reached");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasData, Linker};
 
 use super::grants::Grants;
@@ -11,7 +12,9 @@ use super::types;
 use crate::ids::{SoulName, TopicName};
 use crate::runtime::bindings::matrix::node::messaging::{self, SendError as WitError};
 use crate::runtime::bindings::matrix::node::types::{Address, Content, Message, MessageId};
+use crate::runtime::limits::Limits;
 use crate::runtime::state::GuestState;
+use crate::telemetry::metrics::TotalBy;
 use crate::transport::envelope::{self, SendError};
 use crate::transport::router::{Draft, Router};
 
@@ -27,22 +30,36 @@ pub struct Ctx {
     grants: Arc<Grants>,
     body_bytes_max: usize,
     quota: Quota,
+    stopping: CancellationToken,
 }
 
 impl Ctx {
-    /// For a Soul that is about to be born.
-    pub fn new(soul: SoulName, router: Router, grants: Arc<Grants>, body_bytes: u32, per_second: u32) -> Self {
+    /// For a Soul that is about to be born, and waits for no answer once `stopping` is cancelled.
+    pub fn new(
+        soul: SoulName,
+        router: Router,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        refused: &TotalBy,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             me: envelope::Address::Soul(soul.clone()),
             soul,
             router,
             grants,
-            body_bytes_max: body_bytes as usize,
-            quota: Quota::new(per_second),
+            body_bytes_max: limits.body_bytes as usize,
+            quota: Quota::new("messages_per_second", limits.messages_per_second, refused),
+            stopping,
         }
     }
 
-    fn draft(&mut self, guest: &GuestMoment, to: envelope::Address, content: Content) -> Result<Draft, SendError> {
+    fn draft(
+        &mut self,
+        guest: &GuestMoment,
+        to: envelope::Address,
+        content: Content,
+    ) -> Result<Draft, SendError> {
         if !self.quota.take() {
             return Err(SendError::QuotaExceeded);
         }
@@ -115,7 +132,14 @@ impl messaging::Host for View<'_> {
         };
         let (me, from, router) = (ctx.me.clone(), draft.recipient.clone(), ctx.router.clone());
         let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
-        let answer = self.0.wait(router.ask(draft, timeout)).await;
+        let stopping = ctx.stopping.clone();
+        let asked = async {
+            tokio::select! {
+                answer = router.ask(draft, timeout) => answer,
+                () = stopping.cancelled() => Err(SendError::Failed("the Soul that asks is told to stop".into())),
+            }
+        };
+        let answer = self.0.wait(asked).await;
         let reply = answer.map(|answer| types::reply(router.next_id(), from, me, answer, moment.now_ms));
         Ok(reply.map_err(types::send_error))
     }

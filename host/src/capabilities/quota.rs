@@ -2,17 +2,22 @@
 
 use std::time::Instant;
 
+use crate::telemetry::metrics::TotalBy;
+
 /// Allows so many operations a second, and as many at once.
 #[derive(Debug)]
 pub(crate) struct Quota {
+    limit: &'static str,
+    refused: TotalBy,
     per_second: u32,
     left: u32,
     filled: Instant,
 }
 
 impl Quota {
-    pub(crate) fn new(per_second: u32) -> Self {
-        Self { per_second, left: per_second, filled: Instant::now() }
+    /// A quota whose refusals are counted in `refused`, under the name of the limit.
+    pub(crate) fn new(limit: &'static str, per_second: u32, refused: &TotalBy) -> Self {
+        Self { limit, refused: refused.clone(), per_second, left: per_second, filled: Instant::now() }
     }
 
     /// Takes one token, if there is one. The clock is read only when the bucket is empty.
@@ -23,6 +28,9 @@ impl Quota {
         }
         let granted = self.left > 0;
         self.left -= u32::from(granted);
+        // Where nothing may be done at all, as when a run is gone through again, nothing is exceeded either.
+        let exceeded = !granted && self.per_second > 0;
+        self.refused.add(self.limit, exceeded.into());
         granted
     }
 
@@ -42,10 +50,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::telemetry::{Telemetry, TelemetryConfig};
+
+    fn quota(per_second: u32) -> Quota {
+        let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+        Quota::new("messages_per_second", per_second, &telemetry.metrics().refusals)
+    }
 
     #[test]
     fn refuses_when_empty_and_fills_with_time() {
-        let mut quota = Quota::new(10);
+        let mut quota = quota(10);
         let start = quota.filled;
         assert!((0..10).all(|_| quota.take()));
         quota.fill(start + Duration::from_millis(50));
@@ -58,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_quota_of_nothing_grants_nothing() {
-        let mut quota = Quota::new(0);
+        let mut quota = quota(0);
         quota.filled -= Duration::from_secs(5);
         assert!(!quota.take());
     }

@@ -40,7 +40,9 @@ impl Ctx {
 
     fn bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
         if length > RANDOM_BYTES_MAX {
-            return Err(wasmtime::Error::msg(format!("more than {RANDOM_BYTES_MAX} random bytes in one call")));
+            return Err(wasmtime::Error::msg(format!(
+                "more than {RANDOM_BYTES_MAX} random bytes in one call"
+            )));
         }
         let words = length.div_ceil(8);
         let mut bytes: Vec<u8> = (0..words).flat_map(|_| self.next().to_le_bytes()).collect();

@@ -34,6 +34,17 @@ const PERMIT_BYTES: usize = 1_024;
 #[derive(Clone)]
 pub struct Kv(Arc<Inner>);
 
+/// A [`Kv`] that does not keep the store open.
+#[derive(Clone)]
+pub struct WeakKv(std::sync::Weak<Inner>);
+
+impl WeakKv {
+    /// The store, if it is still open.
+    pub fn upgrade(&self) -> Option<Kv> {
+        self.0.upgrade().map(Kv)
+    }
+}
+
 impl std::fmt::Debug for Kv {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Kv")
@@ -297,6 +308,11 @@ impl Kv {
             }
             begun = true;
         }
+    }
+
+    /// A handle that does not keep the store open.
+    pub fn downgrade(&self) -> WeakKv {
+        WeakKv(Arc::downgrade(&self.0))
     }
 
     /// Figures of this moment.

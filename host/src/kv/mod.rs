@@ -44,7 +44,7 @@ mod tests;
 
 pub use config::{KvConfig, OnFatal};
 pub use error::{KvError, WatchError};
-pub use handle::Kv;
+pub use handle::{Kv, WeakKv};
 pub use stats::KvStats;
 pub use types::{
     BUCKET_BYTES_MAX, Change, ChangeKind, Condition, Consistency, Entry, Expect, LEASE_TTL_MAX,

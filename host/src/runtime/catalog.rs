@@ -20,6 +20,7 @@ use crate::capabilities::{self, Capabilities};
 use crate::clock;
 use crate::ids::{ComponentName, Digest, IdError};
 use crate::kv::{Consistency, Kv, KvError};
+use crate::telemetry::metrics::Total;
 
 /// The bucket of the KV that holds one record a component, by digest.
 pub const BUCKET: &str = "sys/components";
@@ -74,6 +75,7 @@ struct Inner {
     linker: Linker<GuestState>,
     kv: Kv,
     check: Check,
+    refused: Total,
     linked: Mutex<HashMap<Digest, Arc<Component>>>,
 }
 
@@ -85,18 +87,19 @@ struct Check {
 
 impl Catalog {
     /// A catalogue of `components`, which run in `engine`. `limits` and `capabilities` are what an
-    /// uploaded component is tried out with.
+    /// uploaded component is tried out with; `refused` counts those that fail.
     pub fn new(
         components: Components,
         engine: &Engine,
         kv: Kv,
         limits: Limits,
+        refused: Total,
         capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
     ) -> Result<Self, ComponentError> {
         let linker = capabilities::linker(engine);
         let linker = linker.map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let check = Check { limits, capabilities: Box::new(capabilities) };
-        Ok(Self(Arc::new(Inner { components, linker, kv, check, linked: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { components, linker, kv, check, refused, linked: Mutex::default() })))
     }
 
     /// The components' bytes, where uploads begin.
@@ -115,6 +118,7 @@ impl Catalog {
         let (component, compile_us) = match checked {
             Ok(checked) => checked,
             Err(error) => {
+                self.0.refused.add(1);
                 if self.record(digest).await?.is_none() {
                     self.0.components.remove(digest).await?;
                 }
@@ -125,13 +129,19 @@ impl Catalog {
         let uploaded_at_ms = before.as_ref().map_or_else(clock::now_ms, |record| record.uploaded_at_ms);
         let name = name.or(before.and_then(|record| record.name));
         let record = Record { digest, name, info: component.info().clone(), uploaded_at_ms };
-        let value = serde_json::to_vec(&record).map_err(|error| KvError::corrupt(digest.to_string(), error))?;
+        let value =
+            serde_json::to_vec(&record).map_err(|error| KvError::corrupt(digest.to_string(), error))?;
         self.0.kv.put(BUCKET, digest.to_string().as_bytes(), Bytes::from(value), None, None).await?;
         if let Some(name) = &record.name {
             let value = Bytes::from(digest.to_string());
             self.0.kv.put(NAMES_BUCKET, name.as_str().as_bytes(), value, None, None).await?;
         }
         Ok((record, compile_us))
+    }
+
+    /// How many components are compiled and in memory.
+    pub fn loaded(&self) -> usize {
+        self.linked().len()
     }
 
     /// A component, ready to be instantiated.
@@ -168,7 +178,8 @@ impl Catalog {
         let start = after.map_or_else(String::new, |digest| format!("{digest}\0"));
         let kv = &self.0.kv;
         let page = kv.range(BUCKET, start.as_bytes(), None, limit, Consistency::Linearizable).await?;
-        let records = page.entries.iter().map(|(key, entry)| parse(&String::from_utf8_lossy(key), &entry.value));
+        let records =
+            page.entries.iter().map(|(key, entry)| parse(&String::from_utf8_lossy(key), &entry.value));
         records.collect()
     }
 
@@ -200,7 +211,8 @@ impl Catalog {
     }
 
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
-        let linked = Component::link(admitted.digest, admitted.info.clone(), &admitted.component, &self.0.linker)?;
+        let linked =
+            Component::link(admitted.digest, admitted.info.clone(), &admitted.component, &self.0.linker)?;
         Ok(self.linked().entry(admitted.digest).or_insert_with(|| Arc::new(linked)).clone())
     }
 

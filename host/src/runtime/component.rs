@@ -44,7 +44,8 @@ impl Component {
         compiled: &wasmtime::component::Component,
         linker: &Linker<GuestState>,
     ) -> Result<Self, LinkError> {
-        let pre = linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
+        let pre =
+            linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let world = match info.kind {
             Kind::Soul => World::Soul(SoulExports::of(compiled)?),
             Kind::Rules => World::Rules(RulesExports::of(compiled)?),

@@ -1,5 +1,7 @@
 //! One live component: entering it, and leaving it in one piece or not at all.
 
+use std::borrow::Cow;
+
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
 };
@@ -7,6 +9,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
+use crate::telemetry::logs::sanitize;
 
 /// How a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,10 +103,11 @@ impl Guest {
             Mode::Direct => pre.instantiate(&mut store),
             Mode::Fiber => pre.instantiate_async(&mut store).await,
         };
-        let instance = instance.map_err(|error| match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
-            Some(full) => Crash::NoRoom(full.to_string()),
-            None => crash(&mut store, error),
-        })?;
+        let instance =
+            instance.map_err(|error| match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+                Some(full) => Crash::NoRoom(full.to_string()),
+                None => crash(&mut store, error),
+            })?;
         Ok(Self { store, instance, mode, fuel_used: 0 })
     }
 
@@ -181,6 +185,8 @@ fn arm(store: &mut Store<GuestState>, moment: Moment, lifted_bytes_max: usize) {
     let state = store.data_mut();
     state.moment = moment;
     state.budget.enter();
+    // What it was denied before, and survived, is no reason for what comes now.
+    let _ = state.limiter.take_denied();
     let fuel = state.call_fuel;
     store.set_epoch_deadline(1);
     // Fails only without `consume_fuel`, which the engine always has.
@@ -206,6 +212,14 @@ fn crash(store: &mut Store<GuestState>, error: wasmtime::Error) -> Crash {
         return Crash::Lifted(store.hostcall_fuel());
     }
     Crash::Trap(reason)
+}
+
+/// A reason that a guest gave, as one short and harmless line: it goes into errors, events and records.
+pub(crate) fn reason(text: String) -> String {
+    match sanitize(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(line) => line,
+    }
 }
 
 /// Finds functions in a component's exported interfaces, once for all its instances.

@@ -118,8 +118,15 @@ impl LimitsConfig {
             };
         }
         Ok(each!(
-            memory_bytes, call_ms, call_fuel, mailbox_messages, body_bytes, messages_per_second,
-            kv_per_second, log_lines_per_second, events_per_second
+            memory_bytes,
+            call_ms,
+            call_fuel,
+            mailbox_messages,
+            body_bytes,
+            messages_per_second,
+            kv_per_second,
+            log_lines_per_second,
+            events_per_second
         ))
     }
 

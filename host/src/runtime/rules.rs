@@ -7,7 +7,7 @@ use wasmtime::component::{ComponentExportIndex, TypedFunc};
 use super::bindings::exports::matrix::node::rules as wit;
 use super::bindings::matrix::node::types::Content as WitContent;
 use super::component::Component;
-use super::guest::{Crash, Exports, Guest};
+use super::guest::{Crash, Exports, Guest, reason};
 use super::soul::MessageView;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
@@ -86,31 +86,31 @@ impl RulesInstance {
     /// Sets the Matrix up. The inner error is the rules' own refusal of the setup.
     pub async fn start(&mut self, setup: Setup) -> Result<Result<Outcome, String>, Crash> {
         let (outcome,) = self.guest.call(&self.start, (setup,), Moment::default()).await?;
-        Ok(outcome)
+        Ok(outcome.map_err(reason))
     }
 
     /// Advances by one tick.
     pub async fn step(&mut self, actions: Vec<Action>) -> Result<Result<Outcome, String>, Crash> {
         let (outcome,) = self.guest.call(&self.step, (actions,), Moment::default()).await?;
-        Ok(outcome)
+        Ok(outcome.map_err(reason))
     }
 
     /// Lets a player in; returns its place.
     pub async fn join(&mut self, player: String) -> Result<Result<u32, String>, Crash> {
         let (place,) = self.guest.call(&self.join, (player,), Moment::default()).await?;
-        Ok(place)
+        Ok(place.map_err(reason))
     }
 
     /// Lets a player go.
     pub async fn leave(&mut self, player: u32) -> Result<Result<(), String>, Crash> {
         let (left,) = self.guest.call(&self.leave, (player,), Moment::default()).await?;
-        Ok(left)
+        Ok(left.map_err(reason))
     }
 
     /// Handles a message to the Matrix.
     pub async fn receive(&mut self, message: MessageView) -> Result<Result<Option<Content>, String>, Crash> {
         let (reply,) = self.guest.call(&self.receive, (Arc::new(message),), Moment::default()).await?;
-        Ok(reply.map(|content| content.map(types::content_from_guest)))
+        Ok(reply.map(|content| content.map(types::content_from_guest)).map_err(reason))
     }
 
     /// The present state as people would look at it.

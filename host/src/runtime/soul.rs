@@ -8,13 +8,16 @@ use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
 use super::bindings::exports::matrix::node::player;
 use super::bindings::matrix::node::types::{Address, Content as WitContent, MessageId as WitId};
 use super::component::Component;
-use super::guest::{Crash, Exports, Guest};
+use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
 use crate::transport::envelope::{Content, Envelope};
 use crate::transport::router::Handled;
+
+/// The most bytes in all actions of one tick together: they are kept in checkpoints, one tick a run.
+pub const ACTIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// One message, in the form in which it is copied into guests. Same fields as `message` in `wit/types.wit`.
 #[derive(ComponentType, Lower)]
@@ -132,7 +135,7 @@ impl SoulInstance {
         let act = exports.act.as_ref().map(|act| guest.function(act, "player.act")).transpose()?;
         let stateful = component.stateful().map(|indices| Stateful::new(&mut guest, indices)).transpose()?;
         let (born,) = guest.call(&init, (birth(origin),), moment).await?;
-        Ok(born.map(|()| Self { guest, receive, act, stateful, body_bytes_max }))
+        Ok(born.map(|()| Self { guest, receive, act, stateful, body_bytes_max }).map_err(reason))
     }
 
     /// Checks, without a Soul being born, that the component's functions have the types of `wit/`.
@@ -161,7 +164,8 @@ impl SoulInstance {
             let reason = format!("{} results came for {expected} messages", replies.len());
             return Err(Crash::Contract { function: "agent.receive", reason });
         }
-        Ok(replies.into_iter().map(|r| r.map(|c| c.map(types::content_from_guest))).collect())
+        let replies = replies.into_iter();
+        Ok(replies.map(|r| r.map(|c| c.map(types::content_from_guest)).map_err(reason)).collect())
     }
 
     /// Whether the Soul can take part in a Matrix.
@@ -193,7 +197,15 @@ impl SoulInstance {
                 let reason = format!("{} actions came for {} turns", actions.len(), turns.len());
                 Err(Crash::Contract { function: "player.act", reason })
             }
-            actions => Ok(actions),
+            Ok(actions) => {
+                let bytes: usize = actions.iter().map(Vec::len).sum();
+                if bytes > ACTIONS_BYTES_MAX {
+                    let reason = format!("{bytes} bytes of actions, and {ACTIONS_BYTES_MAX} are allowed");
+                    return Err(Crash::Contract { function: "player.act", reason });
+                }
+                Ok(Ok(actions))
+            }
+            Err(refusal) => Ok(Err(reason(refusal))),
         }
     }
 

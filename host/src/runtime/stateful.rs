@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
-use super::guest::{Crash, Exports, Guest};
+use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::SNAPSHOT_BYTES_MAX;
 use super::state::Moment;
 
@@ -62,7 +62,7 @@ impl Stateful {
             return Err(Crash::Contract { function: "stateful.schema", reason });
         }
         let (bytes,) = guest.call_lifting(&self.snapshot, (), moment, SNAPSHOT_BYTES_MAX).await?;
-        Ok(bytes.map(|bytes| Snapshot { schema, bytes }))
+        Ok(bytes.map(|bytes| Snapshot { schema, bytes }).map_err(reason))
     }
 
     pub(crate) async fn restore(
@@ -72,6 +72,6 @@ impl Stateful {
         moment: Moment,
     ) -> Result<Result<(), String>, Crash> {
         let (restored,) = guest.call(&self.restore, (state.schema, state.bytes), moment).await?;
-        Ok(restored)
+        Ok(restored.map_err(reason))
     }
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::checkpoint::{Acted, RUNS_MAX};
 use super::host::Host;
-use super::life::{Life, StartError};
+use super::jobs::{ActError, ActRequest, Job};
+use super::life::{Life, SaveError, StartError};
 use super::manifest::Manifest;
 use super::restart::{Next, Restarts};
 use super::status::{State, Status};
-use crate::ids::MatrixName;
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
-use crate::runtime::soul::{Turn, split};
+use crate::runtime::soul::split;
 use crate::runtime::state::Moment;
+use crate::telemetry::metrics::Stopwatch;
 use crate::transport::envelope::{Envelope, SendError};
 use crate::transport::mailbox::Inbox;
 
@@ -27,62 +28,8 @@ const BATCH_MAX: usize = 64;
 /// How long a batch should take: longer ones would keep other Souls waiting.
 const BATCH_TARGET: Duration = Duration::from_millis(1);
 
-/// One tick's turns for one Soul.
-#[derive(Debug, Clone)]
-pub struct ActRequest {
-    /// The run: a Matrix that was created anew under an old name is another run.
-    pub run: Arc<str>,
-    /// The Matrix.
-    pub matrix: MatrixName,
-    /// The tick, from 0.
-    pub tick: u64,
-    /// The tick of this player's turn before, in this run.
-    pub previous: Option<u64>,
-    /// What the Soul's seats see.
-    pub turns: Arc<Vec<Turn>>,
-    /// The time that the Soul sees, in milliseconds since the Unix epoch.
-    pub now_ms: u64,
-}
-
-/// Why a Soul did not act.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActError {
-    /// There is no such Soul here, or it is stopped.
-    #[error("the Soul is not there, or stopped")]
-    Gone,
-    /// It crashed over it.
-    #[error(transparent)]
-    Crashed(#[from] Crash),
-    /// It cannot be started.
-    #[error("the Soul cannot be started: {0}")]
-    NotStarted(String),
-    /// It refused.
-    #[error("the Soul refused: {0}")]
-    Refused(String),
-    /// It came back from an older state: the ticks after `last` have to be played to it again.
-    #[error("the Soul has played this run only up to tick {last:?}")]
-    Behind {
-        /// The last tick that it has played in this run.
-        last: Option<u64>,
-    },
-}
-
-/// What an actor does besides handling messages.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Decide turns.
-    Act(ActRequest, oneshot::Sender<Result<Vec<Vec<u8>>, ActError>>),
-    /// Forget what was answered in a run that is over.
-    Forget(Arc<str>),
-    /// Come to life, and tell how that went.
-    Wake(oneshot::Sender<Result<(), StartError>>),
-    /// Save the state, and tell its schema, length and digest.
-    Save(oneshot::Sender<Result<super::Saved, String>>),
-    /// Save the state if it is due; leave memory if idle for long.
-    Tend,
-    /// Save the state and end.
-    Stop(oneshot::Sender<()>),
-}
+/// How long a Soul that is to end goes on handling what its mailbox holds.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Actor {
     pub(crate) host: Arc<Host>,
@@ -97,6 +44,7 @@ pub(crate) struct Actor {
     pub(crate) active: Instant,
     /// How many messages enter at once, by how long the last ones took.
     pub(crate) batch_max: usize,
+    pub(crate) stopwatch: Stopwatch,
 }
 
 impl Actor {
@@ -109,6 +57,7 @@ impl Actor {
                 biased;
                 job = self.jobs.recv() => match job {
                     Some(Job::Stop(done)) => {
+                        self.drain().await;
                         self.end(State::Stopped, "").await;
                         // Whoever asked may be gone.
                         let _ = done.send(());
@@ -118,6 +67,7 @@ impl Actor {
                     None => return,
                 },
                 () = stopping.cancelled() => {
+                    self.drain().await;
                     self.end(State::Passive, "").await;
                     return;
                 }
@@ -157,6 +107,15 @@ impl Actor {
         }
     }
 
+    /// Handles what has been accepted before the Soul ends, and accepts no more.
+    async fn drain(&mut self) {
+        self.inbox.close();
+        let start = Instant::now();
+        while !self.inbox.is_empty() && self.restarts.pause().is_none() && start.elapsed() < DRAIN_MAX {
+            self.turn().await;
+        }
+    }
+
     /// Takes a batch out of the mailbox and lets the guest handle it.
     async fn turn(&mut self) {
         if let Err(error) = self.wake().await {
@@ -179,8 +138,10 @@ impl Actor {
         let Some(instance) = self.life.instance() else { return };
         let start = Instant::now();
         let result = tracing::Instrument::instrument(instance.receive(Arc::new(views), moment), span).await;
+        self.stopwatch.record(start.elapsed());
         self.pace(start.elapsed(), count);
         self.status.handled.fetch_add(count as u64, Ordering::Relaxed);
+        self.host.metrics.transport.delivered.add(count as u64);
         match result {
             Ok(replies) => {
                 self.ended_well().await;
@@ -219,7 +180,9 @@ impl Actor {
         }
         let moment = Moment { now_ms: request.now_ms, hops: 0, trace: None };
         let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
+        let start = Instant::now();
         let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
+        self.stopwatch.record(start.elapsed());
         match acted {
             Ok(Ok(actions)) => {
                 let last = request.turns.iter().all(|turn| turn.last);
@@ -268,6 +231,7 @@ impl Actor {
             }
         };
         self.life.wake(&self.host, &self.manifest, &self.limits, &component).await?;
+        self.host.metrics.runtime.instantiations.add(1);
         self.active = Instant::now();
         self.status.set(State::Running, "");
         self.observe();
@@ -283,7 +247,7 @@ impl Actor {
 
     async fn ended_well(&mut self) {
         self.active = Instant::now();
-        self.status.turns.fetch_add(1, Ordering::Relaxed);
+        self.host.metrics.souls.turns.add(1);
         self.life.changed();
         self.observe();
         if self.life.turns_unsaved() >= self.host.every_turns(&self.manifest) {
@@ -314,6 +278,7 @@ impl Actor {
     }
 
     async fn tend(&mut self) {
+        self.stopwatch.flush();
         if !self.life.is_awake() {
             return;
         }
@@ -329,17 +294,20 @@ impl Actor {
         let saved = self.life.save(&self.host, &self.manifest.name).await;
         match saved {
             Ok(saved) => {
+                self.host.metrics.souls.checkpoints.add("saved", 1);
                 self.status.checkpoint_at_ms.store(saved.at_ms, Ordering::Relaxed);
                 if let Ok(mut schema) = self.status.schema.lock() {
                     saved.schema.clone_into(&mut schema);
                 }
                 Ok(saved)
             }
-            Err(super::life::SaveError::Crashed(crash)) => {
-                self.crashed(&crash);
-                Err(crash.to_string())
+            Err(error) => {
+                self.host.metrics.souls.checkpoints.add("failed", 1);
+                if let SaveError::Crashed(crash) = &error {
+                    self.crashed(crash);
+                }
+                Err(error.to_string())
             }
-            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -355,6 +323,7 @@ impl Actor {
             self.save_or_warn().await;
         }
         self.life.sleep();
+        self.stopwatch.flush();
         self.observe();
         self.status.set(state, reason);
     }

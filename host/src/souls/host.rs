@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::actor::next_step;
 use super::manifest::Manifest;
@@ -18,6 +19,7 @@ use crate::kv::Kv;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::{Limits, LimitsConfig};
 use crate::tasks::Tasks;
+use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
 use crate::transport::bus::{Bus, Source};
 use crate::transport::envelope::Content;
@@ -66,6 +68,8 @@ pub struct Host {
     pub bus: Bus,
     /// Keeps log lines.
     pub logs: LogRing,
+    /// Counts.
+    pub metrics: Metrics,
     /// Keeps states.
     pub kv: Kv,
     /// Knows components.
@@ -79,40 +83,33 @@ pub struct Host {
 }
 
 impl Host {
-    /// What one Soul may do.
+    /// What one Soul may do until `stopping` is cancelled.
     pub(crate) fn capabilities(
         &self,
         manifest: &Manifest,
         limits: &Limits,
         random: random::Ctx,
+        stopping: CancellationToken,
     ) -> Capabilities {
         let soul = &manifest.name;
         let grants = Arc::new(manifest.grants.clone());
         let source = Source::Soul(soul.clone());
-        let log = GuestLog::new(self.logs.clone(), &source.to_string(), limits.log_lines_per_second);
-        let log = Arc::new(log);
+        let refused = &self.metrics.refusals;
+        let lines = limits.log_lines_per_second;
+        let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), lines, refused));
         let router = self.router.clone();
+        let events = grants.events.then_some(limits.events_per_second);
         Capabilities {
             messaging: Some(messaging::Ctx::new(
                 soul.clone(),
                 router,
                 grants.clone(),
-                limits.body_bytes,
-                limits.messages_per_second,
+                limits,
+                refused,
+                stopping,
             )),
-            events: events::Ctx::new(
-                self.bus.clone(),
-                source,
-                grants.events,
-                limits.events_per_second,
-                log.clone(),
-            ),
-            keyvalue: Some(keyvalue::Ctx::new(
-                self.kv.clone(),
-                soul.as_str(),
-                grants,
-                limits.kv_per_second,
-            )),
+            events: events::Ctx::new(self.bus.clone(), source, events, log.clone(), refused),
+            keyvalue: Some(keyvalue::Ctx::new(self.kv.clone(), soul.as_str(), grants, limits, refused)),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::new(Arc::new(manifest.config.clone())),
             cli: cli::Ctx::new(log),
@@ -142,7 +139,8 @@ impl Host {
         self.bus.publish(kind, Source::Soul(soul.clone()), content, clock::now_ms());
     }
 
-    pub(crate) fn report_crash(&self, soul: &SoulName, kind: &str, reason: &str, next: Next) {
+    pub(crate) fn report_crash(&self, soul: &SoulName, kind: &'static str, reason: &str, next: Next) {
+        self.metrics.souls.failures.add(kind, 1);
         tracing::warn!(%soul, kind, reason, next = next_step(next), "a Soul crashed");
         let next = next_step(next);
         self.report("soul.crashed", soul, &json!({ "kind": kind, "reason": reason, "next": next }));

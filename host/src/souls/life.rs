@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::Saved;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
@@ -70,6 +71,8 @@ pub enum SaveError {
 /// Asleep or awake. What is saved is kept in mind while awake, so that what did not change is not written.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
+    /// Cancelled when the Soul is to stop: it then waits for nobody's answer any more.
+    stopping: CancellationToken,
     instance: Option<Box<SoulInstance>>,
     header: Option<Header>,
     /// The header as it was last saved.
@@ -80,6 +83,11 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// A Soul that sleeps.
+    pub(crate) fn new(stopping: CancellationToken) -> Self {
+        Self { stopping, ..Self::default() }
+    }
+
     pub(crate) fn is_awake(&self) -> bool {
         self.instance.is_some()
     }
@@ -111,8 +119,12 @@ impl Life {
             Some(checkpoint) => checkpoint.header.random.clone(),
             None => random::Ctx::new(manifest.seed),
         };
-        let moment = Moment { now_ms: saved.as_ref().map_or_else(clock::now_ms, |c| c.header.at_ms), ..Moment::default() };
-        let state = GuestState::new(limits, host.capabilities(manifest, limits, random));
+        let moment = Moment {
+            now_ms: saved.as_ref().map_or_else(clock::now_ms, |c| c.header.at_ms),
+            ..Moment::default()
+        };
+        let state =
+            GuestState::new(limits, host.capabilities(manifest, limits, random, self.stopping.clone()));
         let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
         let mut instance = born.map_err(StartError::Init)?;
         if let Some(checkpoint) = &saved {

@@ -5,8 +5,10 @@
 //! saves its state ([`checkpoint`]) and restarts it when it crashes ([`restart`]).
 
 pub mod actor;
+mod census;
 pub mod checkpoint;
 pub mod host;
+pub mod jobs;
 pub mod life;
 pub mod manifest;
 pub mod records;
@@ -14,6 +16,7 @@ mod registry;
 pub mod restart;
 pub mod status;
 
+pub use census::Census;
 pub use registry::{SoulError, SoulView, Souls};
 
 use crate::ids::Digest;

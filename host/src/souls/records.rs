@@ -62,7 +62,8 @@ pub async fn load_all(kv: &Kv) -> Result<Vec<Record>, KvError> {
     loop {
         let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
         for (key, entry) in &page.entries {
-            let damaged = |error| KvError::corrupt(format!("{BUCKET}/{}", String::from_utf8_lossy(key)), error);
+            let damaged =
+                |error| KvError::corrupt(format!("{BUCKET}/{}", String::from_utf8_lossy(key)), error);
             records.push(serde_json::from_slice(&entry.value).map_err(damaged)?);
         }
         match page.next {

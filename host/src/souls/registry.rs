@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::actor::{ActError, ActRequest, Actor, Job};
+use super::actor::Actor;
 use super::checkpoint::CheckpointError;
 use super::host::Host;
+use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::{Manifest, ManifestError};
 use super::records::{self, Wanted};
@@ -101,32 +103,30 @@ pub struct SoulView {
 
 /// The registry. Clones are the same registry.
 #[derive(Debug, Clone)]
-pub struct Souls(Arc<Inner>);
+pub struct Souls(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    host: Arc<Host>,
-    table: RwLock<BTreeMap<SoulName, Handle>>,
+pub(super) struct Inner {
+    pub(super) host: Arc<Host>,
+    pub(super) table: RwLock<BTreeMap<SoulName, Handle>>,
     /// One mutation a Soul at a time.
     locks: Mutex<HashMap<SoulName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Debug, Clone)]
-struct Handle {
+pub(super) struct Handle {
     manifest: Arc<Manifest>,
-    status: Arc<Status>,
-    mailbox: Option<Arc<Mailbox>>,
+    pub(super) status: Arc<Status>,
+    pub(super) mailbox: Option<Arc<Mailbox>>,
     jobs: Option<mpsc::Sender<Job>>,
+    stopping: CancellationToken,
 }
 
 impl Souls {
     /// Brings back every Soul that the KV knows: asleep, until the first message comes.
     pub async fn start(host: Host) -> Result<Self, SoulError> {
-        let souls = Self(Arc::new(Inner {
-            host: Arc::new(host),
-            table: RwLock::default(),
-            locks: Mutex::default(),
-        }));
+        let souls =
+            Self(Arc::new(Inner { host: Arc::new(host), table: RwLock::default(), locks: Mutex::default() }));
         for record in records::load_all(&souls.0.host.kv).await? {
             let manifest = Arc::new(record.manifest);
             let handle = match record.wanted {
@@ -136,6 +136,7 @@ impl Souls {
             };
             souls.insert(manifest.name.clone(), handle);
         }
+        souls.observe();
         let tending = souls.clone();
         souls.0.host.tasks.spawn("souls.tend", async move { tending.tend().await });
         Ok(souls)
@@ -156,9 +157,10 @@ impl Souls {
         let lock = self.lock(&name);
         let _only = lock.lock().await;
         let before = self.handle(&name);
+        let ran = before.as_ref().filter(|h| !matches!(h.status.get().0, State::Stopped | State::Failed));
+        let ran = ran.map(|handle| handle.manifest.clone());
         if let Some(handle) = &before {
-            let running = !matches!(handle.status.get().0, State::Stopped | State::Failed);
-            if running && *handle.manifest == *manifest {
+            if ran.as_ref() == Some(&manifest) {
                 return Ok(handle.view());
             }
         } else if self.count() >= host.config.souls_max {
@@ -170,7 +172,7 @@ impl Souls {
         let handle = self.launch(&manifest)?;
         if let Err(reason) = handle.wake().await {
             handle.stop().await;
-            self.restore_handle(&name, before);
+            self.take_back(&name, ran)?;
             return Err(SoulError::Start { soul: name, reason });
         }
         records::save(&host.kv, &manifest, &Wanted::Running, request).await?;
@@ -260,6 +262,7 @@ impl Souls {
         let limits = manifest.check(&host.limits)?;
         let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
+        let stopping = host.tasks.stopping().child_token();
         let status = Arc::new(Status::new(State::Passive, String::new()));
         host.router.directory().insert(Address::Soul(manifest.name.clone()), mailbox.clone());
         let actor = Actor {
@@ -270,26 +273,26 @@ impl Souls {
             inbox,
             jobs: jobs_inbox,
             status: status.clone(),
-            life: Life::default(),
+            life: Life::new(stopping.clone()),
             restarts: Restarts::new(host.config.restart),
             active: Instant::now(),
             batch_max: 1,
+            stopwatch: host.metrics.runtime.call_seconds.stopwatch(),
         };
         host.tasks.spawn("soul", actor.run());
-        Ok(Handle { manifest: manifest.clone(), status, mailbox: Some(mailbox), jobs: Some(jobs) })
+        Ok(Handle { manifest: manifest.clone(), status, mailbox: Some(mailbox), jobs: Some(jobs), stopping })
     }
 
-    /// Puts back what stood before a spawn that failed: what had run is started again.
-    fn restore_handle(&self, name: &SoulName, before: Option<Handle>) {
-        match before {
-            Some(handle) if !matches!(handle.status.get().0, State::Failed) || handle.jobs.is_some() => {
-                if let Ok(again) = self.launch(&handle.manifest) {
-                    self.insert(name.clone(), again);
-                }
+    /// After a spawn that failed: what ran before it runs again.
+    fn take_back(&self, name: &SoulName, ran: Option<Arc<Manifest>>) -> Result<(), SoulError> {
+        match ran {
+            Some(manifest) => {
+                let again = self.launch(&manifest)?;
+                self.insert(name.clone(), again);
             }
-            Some(_) => {}
             None => self.0.host.router.directory().remove(&Address::Soul(name.clone())),
         }
+        Ok(())
     }
 
     async fn ask<T>(&self, soul: &SoulName, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
@@ -341,7 +344,13 @@ impl Souls {
 
 impl Handle {
     fn ended(manifest: Arc<Manifest>, state: State, reason: String) -> Self {
-        Self { manifest, status: Arc::new(Status::new(state, reason)), mailbox: None, jobs: None }
+        Self {
+            manifest,
+            status: Arc::new(Status::new(state, reason)),
+            mailbox: None,
+            jobs: None,
+            stopping: CancellationToken::new(),
+        }
     }
 
     fn view(&self) -> SoulView {
@@ -371,6 +380,8 @@ impl Handle {
     /// Ends the actor, its state saved. One that has ended already is no error.
     async fn stop(&self) {
         let Some(jobs) = &self.jobs else { return };
+        // What waits for an answer meanwhile need not wait to the end.
+        self.stopping.cancel();
         let (done, ended) = oneshot::channel();
         if jobs.send(Job::Stop(done)).await.is_ok() {
             let _ = ended.await;

@@ -25,7 +25,6 @@ pub enum State {
 pub(crate) struct Status {
     condition: Mutex<Condition>,
     pub(crate) handled: AtomicU64,
-    pub(crate) turns: AtomicU64,
     pub(crate) crashes: AtomicU64,
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) fuel_used: AtomicU64,
@@ -44,7 +43,6 @@ impl Status {
         Self {
             condition: Mutex::new(Condition { state, reason }),
             handled: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
             crashes: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             fuel_used: AtomicU64::new(0),

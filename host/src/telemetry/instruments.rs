@@ -2,7 +2,7 @@
 
 use opentelemetry::metrics::Meter;
 
-use super::metrics::{CallSeconds, SecondsBy, Total, TotalBy, observe, observe_by};
+use super::metrics::{CallSeconds, SecondsBy, Total, TotalBy, observe, observe_by, observe_total_by};
 
 /// What every room may count.
 #[derive(Debug, Clone)]
@@ -63,14 +63,10 @@ pub struct SoulMetrics {
     meter: Meter,
     /// `matrix_soul_turns_total`: messages and other calls that Souls handled.
     pub turns: Total,
-    /// `matrix_soul_failures_total{reason}`: turns that ended in a trap, a timeout or an exceeded limit.
+    /// `matrix_soul_failures_total{reason}`: turns that the Soul's instance did not survive.
     pub failures: TotalBy,
-    /// `matrix_soul_restarts_total`: Souls started anew after a failure.
-    pub restarts: Total,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
-    /// `matrix_soul_swaps_total{result}`: code swaps, by `done`, `rolled_back` or `refused`.
-    pub swaps: TotalBy,
 }
 
 impl SoulMetrics {
@@ -79,9 +75,7 @@ impl SoulMetrics {
             meter: meter.clone(),
             turns: Total::new(meter, "matrix_soul_turns", "Calls that Souls handled."),
             failures: TotalBy::new(meter, "matrix_soul_failures", "reason", "Turns that failed."),
-            restarts: Total::new(meter, "matrix_soul_restarts", "Souls started anew after a failure."),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
-            swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Code swaps of Souls."),
         }
     }
 
@@ -147,28 +141,20 @@ pub struct RuntimeMetrics {
     meter: Meter,
     /// `matrix_call_seconds`: how long calls into guests took.
     pub call_seconds: CallSeconds,
-    /// `matrix_traps_total{reason}`: calls that a guest did not survive, by `trap`, `timeout`, `memory`,
-    /// `fuel` and such.
-    pub traps: TotalBy,
     /// `matrix_instantiations_total`: instances made.
     pub instantiations: Total,
-    /// `matrix_component_seconds{step}`: how long it took to `compile` or `load` a component.
-    pub component_seconds: SecondsBy,
-    /// `matrix_components_refused_total{reason}`: components that were not admitted.
-    pub refused: TotalBy,
+    /// `matrix_components_refused_total`: components that were not admitted.
+    pub refused: Total,
 }
 
 impl RuntimeMetrics {
     fn new(meter: &Meter, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
         let (calls, refused) = ("How long calls into guests took.", "Components that were not admitted.");
-        let component = "How long components took to compile or load.";
         Ok(Self {
             meter: meter.clone(),
             call_seconds: CallSeconds::new(registry, "matrix_call_seconds", calls)?,
-            traps: TotalBy::new(meter, "matrix_traps", "reason", "Calls that a guest did not survive."),
             instantiations: Total::new(meter, "matrix_instantiations", "Instances made."),
-            component_seconds: SecondsBy::new(meter, "matrix_component_seconds", "step", component),
-            refused: TotalBy::new(meter, "matrix_components_refused", "reason", refused),
+            refused: Total::new(meter, "matrix_components_refused", refused),
         })
     }
 
@@ -198,13 +184,11 @@ pub struct TransportFigures {
 #[derive(Debug, Clone)]
 pub struct TransportMetrics {
     meter: Meter,
-    /// `matrix_messages_delivered_total`: messages that mailboxes of this node accepted.
+    /// `matrix_messages_delivered_total`: messages that Souls took out of their mailboxes.
     pub delivered: Total,
     /// `matrix_messages_undelivered_total{reason}`: messages that were not accepted, by the name of the
     /// error in `wit/messaging.wit`.
     pub undelivered: TotalBy,
-    /// `matrix_messages_remote_total{direction}`: messages between nodes, `sent` or `received`.
-    pub remote: TotalBy,
 }
 
 impl TransportMetrics {
@@ -212,9 +196,12 @@ impl TransportMetrics {
         let undelivered = "Messages that were not accepted.";
         Self {
             meter: meter.clone(),
-            delivered: Total::new(meter, "matrix_messages_delivered", "Messages that mailboxes accepted."),
+            delivered: Total::new(
+                meter,
+                "matrix_messages_delivered",
+                "Messages that Souls took out of their mailboxes.",
+            ),
             undelivered: TotalBy::new(meter, "matrix_messages_undelivered", "reason", undelivered),
-            remote: TotalBy::new(meter, "matrix_messages_remote", "direction", "Messages between nodes."),
         }
     }
 
@@ -243,35 +230,47 @@ pub struct KvFigures {
     pub keys: u64,
     /// Bytes of keys and values.
     pub bytes: u64,
+    /// Mutations asked for.
+    pub writes: u64,
+    /// Mutations refused or failed.
+    pub writes_failed: u64,
+    /// Keys and pages read.
+    pub reads: u64,
+    /// Transactions of the log written and synced.
+    pub fsyncs: u64,
+    /// Snapshots taken or installed.
+    pub snapshots: u64,
 }
 
 /// What `kv` counts.
 #[derive(Debug, Clone)]
 pub struct KvMetrics {
     meter: Meter,
-    /// `matrix_kv_operations_total{operation}`: operations, by `get`, `put` and such.
-    pub operations: TotalBy,
-    /// `matrix_kv_failures_total{reason}`: operations that failed.
-    pub failures: TotalBy,
-    /// `matrix_kv_seconds{step}`: how long it took to `commit` a write, to `sync` the log, to `read`.
-    pub seconds: SecondsBy,
 }
 
 impl KvMetrics {
     fn new(meter: &Meter) -> Self {
-        Self {
-            meter: meter.clone(),
-            operations: TotalBy::new(meter, "matrix_kv_operations", "operation", "Operations of the KV."),
-            failures: TotalBy::new(meter, "matrix_kv_failures", "reason", "KV operations that failed."),
-            seconds: SecondsBy::new(meter, "matrix_kv_seconds", "step", "How long steps of the KV took."),
-        }
+        Self { meter: meter.clone() }
     }
 
-    /// `matrix_kv_state{figure}`: the fields of [`KvFigures`], looked up by `look`.
-    pub fn observe(&self, look: impl Fn() -> KvFigures + Send + Sync + 'static) {
+    /// `matrix_kv_state{figure}` and `matrix_kv_operations_total{operation}`: the fields of
+    /// [`KvFigures`], looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> KvFigures + Clone + Send + Sync + 'static) {
+        let state = look.clone();
         observe_by(&self.meter, "matrix_kv_state", "figure", "How the KV stands.", move || {
-            let KvFigures { term, applied, leader, keys, bytes } = look();
+            let KvFigures { term, applied, leader, keys, bytes, .. } = state();
             [("term", term), ("applied", applied), ("leader", leader), ("keys", keys), ("bytes", bytes)]
+        });
+        let description = "What the KV was asked for, and what it did on disk.";
+        observe_total_by(&self.meter, "matrix_kv_operations", "operation", description, move || {
+            let KvFigures { writes, writes_failed, reads, fsyncs, snapshots, .. } = look();
+            [
+                ("write", writes),
+                ("write_failed", writes_failed),
+                ("read", reads),
+                ("fsync", fsyncs),
+                ("snapshot", snapshots),
+            ]
         });
     }
 }

@@ -175,3 +175,20 @@ pub(super) fn observe_by<const N: usize>(
     };
     gauge.with_callback(observe).build();
 }
+
+/// The same for figures that only grow.
+pub(super) fn observe_total_by<const N: usize>(
+    meter: &Meter,
+    name: &'static str,
+    label: &'static str,
+    description: &'static str,
+    look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+) {
+    let counter = meter.u64_observable_counter(name).with_description(description);
+    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+        for (value, figure) in look() {
+            observer.observe(figure, &[KeyValue::new(label, value)]);
+        }
+    };
+    counter.with_callback(observe).build();
+}

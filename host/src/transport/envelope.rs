@@ -152,6 +152,23 @@ pub enum SendError {
     Failed(String),
 }
 
+impl SendError {
+    /// The error's name in `wit/messaging.wit`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownRecipient(_) => "unknown-recipient",
+            Self::Denied(_) => "denied",
+            Self::MailboxFull => "mailbox-full",
+            Self::Unreachable => "unreachable",
+            Self::TooLarge { .. } => "too-large",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::QuotaExceeded => "quota-exceeded",
+            Self::TooManyHops { .. } => "too-many-hops",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

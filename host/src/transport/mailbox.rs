@@ -9,10 +9,18 @@ use futures::task::AtomicWaker;
 
 use super::envelope::Envelope;
 
+/// The most bytes of bodies that wait in one mailbox: 64 of the longest. A bound on their number alone would let
+/// one mailbox take a gigabyte.
+pub const MAILBOX_BYTES_MAX: usize = 16 << 20;
+
+/// The most bytes of bodies that leave a mailbox at once, one message however large: they are copied into the
+/// owner's memory, of which a guest that keeps nothing has a megabyte or two.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
 /// Why a mailbox did not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// It holds as many messages as it may.
+    /// It holds as many messages, or bytes, as it may.
     Full,
     /// Its owner takes no more messages.
     Closed,
@@ -29,7 +37,14 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Queue {
     messages: VecDeque<Envelope>,
+    /// The sum of the messages' sizes.
+    bytes: usize,
     closed: bool,
+}
+
+/// What a message counts for, in bytes; content is bounded before it comes here, so that sums fit.
+fn size(envelope: &Envelope) -> usize {
+    envelope.content.body.len() + envelope.content.content_type.len()
 }
 
 /// The actor's end: the only one that takes messages out. Dropping it closes the mailbox.
@@ -37,7 +52,7 @@ struct Queue {
 pub struct Inbox(Arc<Mailbox>);
 
 impl Mailbox {
-    /// A mailbox for at most `capacity` messages, and its other end.
+    /// A mailbox for at most `capacity` messages of at most [`MAILBOX_BYTES_MAX`] together, and its other end.
     pub fn new(capacity: usize) -> (Arc<Self>, Inbox) {
         let mailbox = Arc::new(Self { queue: Mutex::default(), waker: AtomicWaker::new(), capacity });
         (mailbox.clone(), Inbox(mailbox))
@@ -49,10 +64,12 @@ impl Mailbox {
         if queue.closed {
             return Err((envelope, Refused::Closed));
         }
-        if queue.messages.len() >= self.capacity {
+        let bytes = queue.bytes.saturating_add(size(&envelope));
+        if queue.messages.len() >= self.capacity || bytes > MAILBOX_BYTES_MAX {
             return Err((envelope, Refused::Full));
         }
         let was_empty = queue.messages.is_empty();
+        queue.bytes = bytes;
         queue.messages.push_back(envelope);
         drop(queue);
         // An actor that finds messages drains them all, so only the first of a batch must wake it.
@@ -79,10 +96,19 @@ impl Mailbox {
 }
 
 impl Inbox {
-    /// Moves at most `max` messages to the end of `batch`, oldest first. Returns how many.
+    /// Moves at most `max` messages, of at most [`BATCH_BYTES_MAX`] together, to the end of `batch`, oldest first.
+    /// Returns how many.
     pub fn drain(&mut self, batch: &mut Vec<Envelope>, max: usize) -> usize {
         let mut queue = self.0.lock();
-        let count = queue.messages.len().min(max);
+        let (mut count, mut bytes) = (0, 0);
+        for envelope in queue.messages.iter().take(max) {
+            if count > 0 && bytes + size(envelope) > BATCH_BYTES_MAX {
+                break;
+            }
+            bytes += size(envelope);
+            count += 1;
+        }
+        queue.bytes -= bytes;
         batch.extend(queue.messages.drain(..count));
         count
     }
@@ -100,6 +126,11 @@ impl Inbox {
         .await;
     }
 
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Refuses messages from now on; those that wait can still be drained.
     pub fn close(&mut self) {
         self.0.lock().closed = true;
@@ -111,6 +142,7 @@ impl Drop for Inbox {
         let mut queue = self.0.lock();
         queue.closed = true;
         let left = std::mem::take(&mut queue.messages);
+        queue.bytes = 0;
         drop(queue);
         // Dropped outside the lock: callers who wait for replies are woken by it.
         drop(left);
@@ -136,6 +168,25 @@ mod tests {
         assert_eq!(bodies, ["a", "b"]);
         drop(inbox);
         assert_eq!(mailbox.push(envelope("d")).expect_err("closed").1, Refused::Closed);
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let (mailbox, mut inbox) = Mailbox::new(1_000);
+        let large = "x".repeat(BATCH_BYTES_MAX / 3);
+        let full = MAILBOX_BYTES_MAX / size(&envelope(&large));
+        assert_eq!((0..200).filter(|_| mailbox.push(envelope(&large)).is_ok()).count(), full);
+        let mut batch = Vec::new();
+        assert_eq!(inbox.drain(&mut batch, 9), 2, "the media types count as well");
+        assert_eq!(
+            (0..200).filter(|_| mailbox.push(envelope(&large)).is_ok()).count(),
+            2,
+            "what left makes room"
+        );
+        let (mailbox, mut inbox) = Mailbox::new(1_000);
+        assert!(mailbox.push(envelope(&"x".repeat(2 * BATCH_BYTES_MAX))).is_ok());
+        assert!(mailbox.push(envelope("x")).is_ok());
+        assert_eq!(inbox.drain(&mut batch, 9), 1, "one always leaves, however large");
     }
 
     #[tokio::test]

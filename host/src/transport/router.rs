@@ -1,7 +1,6 @@
 //! The way of every message: bounds, directory, decision, mailbox.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,10 +8,13 @@ use tokio::sync::oneshot;
 
 use super::decide::{Bounds, Decision, Head, Place, decide};
 use super::directory::Directory;
-use super::envelope::{Address, Content, Envelope, Reply, ReplyTo, SendError, TraceContext};
+use super::envelope::{
+    Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
+};
 use super::mailbox::Refused;
 use crate::clock;
 use crate::ids::{MessageId, MessageIds};
+use crate::telemetry::instruments::TransportMetrics;
 
 /// What the operator may set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,30 +68,25 @@ struct Inner {
     directory: Directory,
     ids: MessageIds,
     bounds: Bounds,
-    refused: AtomicU64,
+    metrics: TransportMetrics,
 }
 
 impl Router {
     /// A router that knows nobody yet. `process` is a random number that tells this process's message
     /// ids from all others.
-    pub fn new(config: &TransportConfig, process: u64) -> Self {
+    pub fn new(config: &TransportConfig, process: u64, metrics: TransportMetrics) -> Self {
         let bounds = Bounds { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
         Self(Arc::new(Inner {
             directory: Directory::default(),
             ids: MessageIds::new(process),
             bounds,
-            refused: AtomicU64::new(0),
+            metrics,
         }))
     }
 
     /// Who is where.
     pub fn directory(&self) -> &Directory {
         &self.0.directory
-    }
-
-    /// How many messages were refused since the start.
-    pub fn refused(&self) -> u64 {
-        self.0.refused.load(Ordering::Relaxed)
     }
 
     /// Sends a message; returns once its recipient's mailbox has accepted it. A message to a topic
@@ -117,7 +114,7 @@ impl Router {
     pub fn reply(&self, handled: Handled, reply: Reply) {
         match handled.reply_to {
             // A caller who gave up wants nothing any more.
-            ReplyTo::Caller(caller) => drop(caller.send(reply)),
+            ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
                 // A sender without a mailbox, or with a full one, does without the reply: `send`
@@ -134,6 +131,19 @@ impl Router {
         }
     }
 
+    /// A reply within the bounds of messages: whoever asks must not be flooded by whom it asks.
+    fn bounded(&self, reply: Reply) -> Reply {
+        let Ok(Some(content)) = &reply else { return reply };
+        let limit = self.0.bounds.body_bytes_max;
+        if content.body.len() > limit {
+            return Err(SendError::TooLarge { limit: limit as u64 });
+        }
+        if content.content_type.len() > CONTENT_TYPE_BYTES_MAX {
+            return Err(SendError::TooLarge { limit: CONTENT_TYPE_BYTES_MAX as u64 });
+        }
+        reply
+    }
+
     /// An id for a message that does not pass through a mailbox.
     pub fn next_id(&self) -> MessageId {
         self.0.ids.next(clock::now_ms())
@@ -146,8 +156,8 @@ impl Router {
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
         let result = self.try_dispatch(draft, reply_to, deadline);
-        if result.is_err() {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &result {
+            self.0.metrics.undelivered.add(error.kind(), 1);
         }
         result
     }
@@ -206,7 +216,7 @@ impl Router {
                 ..*envelope
             };
             if mailbox.push(copy).is_err() {
-                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                self.0.metrics.undelivered.add(SendError::MailboxFull.kind(), 1);
             }
         }
     }
@@ -234,6 +244,12 @@ mod tests {
     use super::super::mailbox::Mailbox;
     use super::super::testing::content;
     use super::*;
+    use crate::telemetry::{Telemetry, TelemetryConfig};
+
+    fn router(config: TransportConfig) -> Router {
+        let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+        Router::new(&config, 1, telemetry.metrics().transport.clone())
+    }
 
     fn draft(recipient: &str) -> Draft {
         Draft {
@@ -259,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn ask_is_answered_and_send_is_replied_to_the_mailbox() {
-        let router = Router::new(&TransportConfig::default(), 1);
+        let router = router(TransportConfig::default());
         let (smith, mut smiths) = Mailbox::new(8);
         let (neo, mut neos) = Mailbox::new(8);
         router.directory().insert("soul:smith".parse().expect("an address"), smith);
@@ -275,8 +291,7 @@ mod tests {
                 router.reply(handled(envelope), Ok(Some(content("yo"))));
             }
         };
-        let (answer, ()) =
-            tokio::join!(router.ask(draft("soul:smith"), Duration::from_secs(5)), answering);
+        let (answer, ()) = tokio::join!(router.ask(draft("soul:smith"), Duration::from_secs(5)), answering);
         assert_eq!(answer.expect("an answer").content, Some(content("yo")));
         let mut batch = Vec::new();
         neos.drain(&mut batch, 9);
@@ -285,17 +300,19 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_answers() {
-        let router = Router::new(&TransportConfig { hops_max: 3, ..Default::default() }, 1);
+        let router = router(TransportConfig { hops_max: 3, ..Default::default() });
         let nobody = router.send(draft("soul:nobody"));
         assert!(matches!(nobody, Err(SendError::UnknownRecipient(_))));
         let (mailbox, inbox) = Mailbox::new(1);
         router.directory().insert("soul:smith".parse().expect("an address"), mailbox);
-        assert_eq!(router.send(Draft { hops: 3, ..draft("soul:smith") }), Err(SendError::TooManyHops { limit: 3 }));
+        assert_eq!(
+            router.send(Draft { hops: 3, ..draft("soul:smith") }),
+            Err(SendError::TooManyHops { limit: 3 })
+        );
         let silence = router.ask(draft("soul:smith"), Duration::from_millis(5)).await;
         assert!(matches!(silence, Err(SendError::DeadlineExceeded)));
         assert_eq!(router.send(draft("soul:smith")), Err(SendError::MailboxFull));
         drop(inbox);
         assert_eq!(router.send(draft("soul:smith")), Err(SendError::Failed("soul:smith is stopped".into())));
-        assert_eq!(router.refused(), 4);
     }
 }

@@ -1,0 +1,158 @@
+//! Souls: manifests on their way in, views on their way out.
+
+use std::str::FromStr;
+
+use matrix_proto::v1;
+use tonic::{Code, Status};
+
+use super::{Failure, bad_id, missing};
+use crate::capabilities::grants::{GrantError, Grants};
+use crate::ids::{Digest, SoulName};
+use crate::runtime::limits::Limits;
+use crate::souls::manifest::{Durability, Manifest, Persona};
+use crate::souls::status::State;
+use crate::souls::{Saved, SoulView};
+
+/// The manifest that a caller gives; `component` is the digest that its component's name stands for.
+/// What is too long or too large is found by `Manifest::check`.
+pub(in crate::admin) fn soul_manifest(
+    given: v1::SoulManifest,
+    component: Digest,
+) -> Result<Manifest, Status> {
+    let name: SoulName = given.name.parse().map_err(|error| bad_id("manifest.name", &error))?;
+    let seed = if given.seed == 0 { Manifest::seed_of(&name) } else { given.seed };
+    let persona = given.persona.unwrap_or_default();
+    let durability = given.durability.unwrap_or_default();
+    Ok(Manifest {
+        name,
+        component,
+        persona: Persona {
+            description: persona.description,
+            traits: persona.traits,
+            values: persona.values.into_iter().map(|value| (value.name, value.weight)).collect(),
+        },
+        config: given.config.into_iter().collect(),
+        grants: grants(given.grants.unwrap_or_default())?,
+        limits: limits(given.limits.unwrap_or_default()),
+        durability: Durability {
+            every_turns: durability.every_turns,
+            every_seconds: durability.every_seconds,
+        },
+        seed,
+    })
+}
+
+/// The manifest of a message, which must have one that names its component.
+pub(in crate::admin) fn required(given: Option<v1::SoulManifest>) -> Result<v1::SoulManifest, Status> {
+    let manifest = given.ok_or_else(|| missing("manifest"))?;
+    if manifest.component.is_empty() { Err(missing("manifest.component")) } else { Ok(manifest) }
+}
+
+fn grants(given: v1::Grants) -> Result<Grants, Status> {
+    Ok(Grants {
+        send: each("manifest.grants.send", &given.send)?,
+        ask: each("manifest.grants.ask", &given.ask)?,
+        subscribe: each("manifest.grants.subscribe", &given.subscribe)?,
+        buckets: each("manifest.grants.buckets", &given.buckets)?,
+        events: given.events,
+    })
+}
+
+fn each<T: FromStr<Err = GrantError>>(field: &str, texts: &[String]) -> Result<Vec<T>, Status> {
+    let parse = |(place, text): (usize, &String)| {
+        text.parse().map_err(|error: GrantError| {
+            let failure = Failure::new(Code::InvalidArgument, "GRANT_INVALID", &error);
+            failure.field(&format!("{field}[{place}]")).status()
+        })
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+fn limits(given: v1::Limits) -> Limits {
+    Limits {
+        memory_bytes: given.memory_bytes,
+        call_ms: given.call_ms,
+        call_fuel: given.call_fuel,
+        mailbox_messages: given.mailbox_messages,
+        body_bytes: given.body_bytes,
+        messages_per_second: given.messages_per_second,
+        kv_per_second: given.kv_per_second,
+        log_lines_per_second: given.log_lines_per_second,
+        events_per_second: given.events_per_second,
+    }
+}
+
+/// A Soul as callers see it.
+pub(in crate::admin) fn soul(view: &SoulView) -> v1::Soul {
+    v1::Soul {
+        manifest: Some(shown(&view.manifest)),
+        state: state(view.state).into(),
+        reason: view.reason.clone(),
+        digest: view.manifest.component.to_string(),
+        mailbox_depth: u32::try_from(view.mailbox_depth).unwrap_or(u32::MAX),
+        handled: view.handled,
+        crashes: view.crashes,
+        memory_bytes: view.memory_bytes,
+        fuel_used: view.fuel_used,
+        checkpoint_at_ms: view.checkpoint_at_ms,
+        schema: view.schema.clone(),
+    }
+}
+
+/// A saved state as callers see it.
+pub(in crate::admin) fn saved(saved: &Saved) -> v1::CheckpointResponse {
+    v1::CheckpointResponse {
+        schema: saved.schema.clone(),
+        size: saved.size,
+        digest: saved.digest.to_string(),
+    }
+}
+
+const fn state(state: State) -> v1::SoulState {
+    match state {
+        State::Starting => v1::SoulState::Starting,
+        State::Running => v1::SoulState::Running,
+        State::Passive => v1::SoulState::Passive,
+        State::BackingOff => v1::SoulState::BackingOff,
+        State::Stopped => v1::SoulState::Stopped,
+        State::Failed => v1::SoulState::Failed,
+    }
+}
+
+fn shown(manifest: &Manifest) -> v1::SoulManifest {
+    let Manifest { name, component, persona, config, grants, limits, durability, seed } = manifest;
+    let value = |(name, weight): &(String, f32)| v1::Value { name: name.clone(), weight: *weight };
+    v1::SoulManifest {
+        name: name.to_string(),
+        component: component.to_string(),
+        persona: Some(v1::Persona {
+            description: persona.description.clone(),
+            traits: persona.traits.clone(),
+            values: persona.values.iter().map(value).collect(),
+        }),
+        config: config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        grants: Some(v1::Grants {
+            send: grants.send.iter().map(ToString::to_string).collect(),
+            ask: grants.ask.iter().map(ToString::to_string).collect(),
+            subscribe: grants.subscribe.iter().map(ToString::to_string).collect(),
+            buckets: grants.buckets.iter().cloned().map(String::from).collect(),
+            events: grants.events,
+        }),
+        limits: Some(v1::Limits {
+            memory_bytes: limits.memory_bytes,
+            call_ms: limits.call_ms,
+            call_fuel: limits.call_fuel,
+            mailbox_messages: limits.mailbox_messages,
+            body_bytes: limits.body_bytes,
+            messages_per_second: limits.messages_per_second,
+            kv_per_second: limits.kv_per_second,
+            log_lines_per_second: limits.log_lines_per_second,
+            events_per_second: limits.events_per_second,
+        }),
+        durability: Some(v1::Durability {
+            every_turns: durability.every_turns,
+            every_seconds: durability.every_seconds,
+        }),
+        seed: *seed,
+    }
+}

@@ -1,0 +1,154 @@
+//! What every service of the door shares: the rooms below, and the bounds of what is under way.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{self, Stream, StreamExt as _};
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tonic::{Request, Response, Status};
+
+use super::auth::caller_of;
+use super::config::AdminConfig;
+use super::convert;
+use super::replay::{Key, Replays};
+use crate::ids::ClientName;
+use crate::kv::Kv;
+use crate::matrices::Matrices;
+use crate::runtime::catalog::Catalog;
+use crate::souls::Souls;
+use crate::tasks::Tasks;
+use crate::telemetry::instruments::AdminMetrics;
+use crate::telemetry::logs::LogRing;
+use crate::transport::bus::Bus;
+use crate::transport::router::Router;
+
+/// The rooms that the door opens to, and what it tells of the node.
+#[derive(Debug, Clone)]
+pub struct AdminHost {
+    /// The node's id in its realm.
+    pub node_id: String,
+    /// The data folder: the token is there, and, unless configured otherwise, the socket.
+    pub data_dir: PathBuf,
+    /// Living Souls.
+    pub souls: Souls,
+    /// Running Matrices.
+    pub matrices: Matrices,
+    /// Components.
+    pub catalog: Catalog,
+    /// The replicated KV.
+    pub kv: Kv,
+    /// Messages.
+    pub router: Router,
+    /// Events.
+    pub bus: Bus,
+    /// Log lines.
+    pub logs: LogRing,
+    /// What the door counts.
+    pub metrics: AdminMetrics,
+}
+
+/// Whether the node accepts work, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Readiness {
+    pub(super) ready: bool,
+    pub(super) reason: String,
+}
+
+/// A stream of answers.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Shared by all services.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) host: AdminHost,
+    pub(super) config: AdminConfig,
+    /// Where the node listens.
+    pub(super) addresses: Vec<String>,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) started: Instant,
+    tasks: Tasks,
+    replays: Replays,
+    mutations: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(super) fn new(host: AdminHost, config: AdminConfig, addresses: Vec<String>, tasks: Tasks) -> Self {
+        let starting = Readiness { ready: false, reason: "the node is starting".to_owned() };
+        Self {
+            mutations: Arc::new(Semaphore::new(config.mutations_max)),
+            streams: Arc::new(Semaphore::new(config.streams_max)),
+            readiness: watch::Sender::new(starting),
+            started: Instant::now(),
+            replays: Replays::default(),
+            host,
+            config,
+            addresses,
+            tasks,
+        }
+    }
+
+    /// Carries out a mutation once for its request id. It goes on to its end when its caller goes away:
+    /// half of a mutation would be worse than one that nobody waits for.
+    pub(super) async fn mutate<T, F>(self: &Arc<Self>, key: Option<Key>, work: F) -> Result<T, Status>
+    where
+        T: Message + Default + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        let max = self.config.mutations_max;
+        let permit = Arc::clone(&self.mutations).try_acquire_owned();
+        let permit = permit.map_err(|_| convert::busy("admin.mutations_max", max))?;
+        let desk = Arc::clone(self);
+        let task = self.tasks.spawn("admin.mutation", async move {
+            let _held = permit;
+            desk.repeatable(key, work).await
+        });
+        task.await.unwrap_or_else(|error| Err(convert::internal(&error)))
+    }
+
+    /// Answers once for a request id, on the caller's task: for what leaves nothing behind when it is
+    /// given up halfway.
+    pub(super) async fn repeatable<T, F>(&self, key: Option<Key>, work: F) -> Result<T, Status>
+    where
+        T: Message + Default,
+        F: Future<Output = Result<T, Status>> + Send,
+    {
+        match key {
+            Some(key) => self.replays.once(key, work).await,
+            None => work.await,
+        }
+    }
+
+    /// A place for one more stream without an end.
+    pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let max = self.config.streams_max;
+        let place = Arc::clone(&self.streams).try_acquire_owned();
+        place.map_err(|_| convert::busy("admin.streams_max", max))
+    }
+
+    /// The answer that sends `items` until they end, or until the node stops: then it ends with
+    /// `UNAVAILABLE`.
+    pub(super) fn answers<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> Response<Answers<T>> {
+        let stopping = self.tasks.stopping();
+        let stopped = stopping.clone();
+        let farewell = stream::once(async move { stopped.is_cancelled().then(|| Err(convert::stopping())) });
+        let items = items.take_until(stopping.cancelled_owned()).map(move |item| {
+            let _held = &place;
+            item
+        });
+        Response::new(Box::pin(items.chain(farewell.filter_map(std::future::ready))))
+    }
+}
+
+/// Who makes a call, and what it says.
+pub(super) fn open<T>(request: Request<T>) -> Result<(ClientName, T), Status> {
+    Ok((caller_of(&request)?, request.into_inner()))
+}

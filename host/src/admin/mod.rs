@@ -1,0 +1,191 @@
+//! The operator's door: gRPC for people and programs, HTTP for machines that watch.
+//!
+//! [`door`] listens, [`auth`] asks who calls, [`observe`] counts and traces. Then one file a service
+//! of `matrix.v1`: each reads the request, calls the room that does the work, and has [`convert`] write
+//! the answer. [`desk`] is what they share, [`replay`] makes retries safe, [`paging`] cuts lists.
+//!
+//! Health and reflection answer without a token, so that stock clients find their way; everything else
+//! needs one, or a certificate.
+
+mod auth;
+mod config;
+mod door;
+mod error;
+mod observe;
+
+mod convert;
+mod desk;
+mod paging;
+mod replay;
+
+mod cluster;
+mod components;
+mod events;
+mod http;
+mod kv;
+mod logs;
+mod matrices;
+mod server;
+mod souls;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{AdminConfig, TlsConfig};
+pub use desk::AdminHost;
+pub use error::AdminError;
+
+use auth::Gate;
+use desk::{Desk, Readiness};
+use door::{Door, bind_tcp, bind_unix};
+use server::{Health, Server};
+
+use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
+
+/// The socket's name in the data folder, where the configuration says nothing.
+const SOCKET_FILE: &str = "matrixd.sock";
+
+/// The door, open until the tasks that it was started with are stopped: then it takes no new calls, and
+/// those under way have `admin.shutdown_seconds` to end.
+#[derive(Debug)]
+pub struct Admin {
+    desk: Arc<Desk>,
+    health: Health,
+}
+
+/// What the door listens on, before anybody is let in.
+struct Bound {
+    unix: UnixListener,
+    socket: PathBuf,
+    grpc: Option<TcpListener>,
+    http: Option<TcpListener>,
+}
+
+impl Admin {
+    /// Binds every address of `config`, and only then serves. The node counts as not ready until
+    /// [`Admin::set_ready`] says otherwise.
+    ///
+    /// # Errors
+    /// Whatever [`AdminError`] names: a setting, an address that is taken, a secret that others may read.
+    pub async fn start(
+        config: AdminConfig,
+        host: AdminHost,
+        telemetry: Arc<Telemetry>,
+        tasks: &Tasks,
+    ) -> Result<Self, AdminError> {
+        config.check()?;
+        let gate = Gate::open(&host.data_dir)?;
+        let tls = config.tls.as_ref().map(server::tls).transpose()?;
+        let socket = config.socket.clone().unwrap_or_else(|| host.data_dir.join(SOCKET_FILE));
+        let bound = Bound::bind(&config, socket).await?;
+        let addresses = bound.addresses(tls.is_some())?;
+        let desk = Arc::new(Desk::new(host, config, addresses, tasks.clone()));
+        let health = Health::new().await;
+        let server = Server::new(&desk, &gate, &health)?;
+        bound.serve(&desk, &server, tls, telemetry, tasks)?;
+        Ok(Self { desk, health })
+    }
+
+    /// Where the node listens: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`, gRPC first.
+    pub fn addresses(&self) -> &[String] {
+        &self.desk.addresses
+    }
+
+    /// Tells health checks and `/readyz` whether the node accepts work; `reason` says why not.
+    pub async fn set_ready(&self, ready: bool, reason: &str) {
+        let reason = if ready { String::new() } else { reason.to_owned() };
+        self.desk.readiness.send_replace(Readiness { ready, reason });
+        self.health.set(ready).await;
+    }
+}
+
+impl Bound {
+    async fn bind(config: &AdminConfig, socket: PathBuf) -> Result<Self, AdminError> {
+        let grpc = match config.listen {
+            Some(address) => Some(bind_tcp(address, "listen").await?),
+            None => None,
+        };
+        let http = match config.http {
+            Some(address) => Some(bind_tcp(address, "http").await?),
+            None => None,
+        };
+        let unix = bind_unix(&socket).await?;
+        Ok(Self { unix, socket, grpc, http })
+    }
+
+    fn addresses(&self, tls: bool) -> Result<Vec<String>, AdminError> {
+        let mut addresses = vec![format!("unix:{}", self.socket.display())];
+        let scheme = if tls { "https" } else { "http" };
+        for (listener, scheme, field) in [(&self.grpc, scheme, "listen"), (&self.http, "http", "http")] {
+            if let Some(listener) = listener {
+                let lost = |source| AdminError::Bind { address: "a bound address".into(), field, source };
+                addresses.push(format!("{scheme}://{}", listener.local_addr().map_err(lost)?));
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn serve(
+        self,
+        desk: &Arc<Desk>,
+        server: &Server,
+        tls: Option<tonic::transport::ServerTlsConfig>,
+        telemetry: Arc<Telemetry>,
+        tasks: &Tasks,
+    ) -> Result<(), AdminError> {
+        let (max, idle, grace) = (desk.config.connections_max, desk.config.idle(), desk.config.shutdown());
+        let stopping = tasks.stopping();
+        let unix = server.serve(Door::new(self.unix, max, idle).connections(), None, stopping.clone())?;
+        let socket = self.socket;
+        let unix = async move {
+            let end = unix.await;
+            // Gone already where somebody tidied up; otherwise the next start removes it.
+            let _ = std::fs::remove_file(&socket);
+            end
+        };
+        tasks.spawn("admin.unix", until(unix, stopping.clone(), grace, "the Unix socket"));
+        if let Some(listener) = self.grpc {
+            // A small answer must not wait for more to be sent with it; a socket that cannot do that works too.
+            let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
+            let grpc = server.serve(Door::new(listener, max, idle).connections(), tls, stopping.clone())?;
+            tasks.spawn("admin.grpc", until(grpc, stopping.clone(), grace, "gRPC over TCP"));
+        }
+        if let Some(listener) = self.http {
+            let pages = http::pages(desk.clone(), telemetry);
+            let stop = stopping.clone().cancelled_owned();
+            let serving = axum::serve(Door::new(listener, max, idle), pages).with_graceful_shutdown(stop);
+            let pages = async { serving.await.map_err(|error| error.to_string()) };
+            tasks.spawn("admin.http", until(pages, stopping, grace, "HTTP"));
+        }
+        Ok(())
+    }
+}
+
+/// Serves until it ends by itself; after `stopping`, for at most `grace` more.
+async fn until(
+    serving: impl Future<Output = Result<(), String>>,
+    stopping: CancellationToken,
+    grace: Duration,
+    what: &'static str,
+) {
+    let given_up = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        end = serving => match end {
+            Ok(()) => tracing::debug!("{what} was closed"),
+            Err(error) => tracing::error!(error, "{what} does not work any more"),
+        },
+        () = given_up => tracing::warn!("{what} was closed with calls under way: `admin.shutdown_seconds` are over"),
+    }
+}

@@ -1,0 +1,180 @@
+//! The gRPC server: its services behind the gate, its limits, its health.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware;
+use futures::stream::Stream;
+use matrix_proto::FILE_DESCRIPTOR_SET;
+use matrix_proto::v1::cluster_server::ClusterServer;
+use matrix_proto::v1::components_server::ComponentsServer;
+use matrix_proto::v1::events_server::EventsServer;
+use matrix_proto::v1::kv_server::KvServer;
+use matrix_proto::v1::logs_server::LogsServer;
+use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::souls_server::SoulsServer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::Connected;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::Builder as Reflection;
+
+use super::auth::{Gate, read_secret, read_text};
+use super::cluster::ClusterService;
+use super::components::ComponentsService;
+use super::config::{AdminConfig, TlsConfig};
+use super::desk::Desk;
+use super::error::AdminError;
+use super::events::EventsService;
+use super::kv::KvService;
+use super::logs::LogsService;
+use super::matrices::MatricesService;
+use super::observe::observe;
+use super::souls::SoulsService;
+
+/// The longest message of the node, in bytes: the largest value that the KV can be set to hold, or a
+/// page of a list, and room. Lists end their pages long before.
+const ANSWER_BYTES_MAX: usize = 20 << 20;
+/// The most bytes in the headers of a request: a token, a trace, a deadline.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The services whose health is told, and the node's as a whole.
+const HEALTHY: [&str; 8] = [
+    "",
+    "matrix.v1.Cluster",
+    "matrix.v1.Components",
+    "matrix.v1.Events",
+    "matrix.v1.Kv",
+    "matrix.v1.Logs",
+    "matrix.v1.Matrices",
+    "matrix.v1.Souls",
+];
+
+/// Tells `grpc.health.v1.Health` how the node is.
+#[derive(Debug)]
+pub(super) struct Health(HealthReporter);
+
+impl Health {
+    /// Not serving yet.
+    pub(super) async fn new() -> Self {
+        let health = Self(HealthReporter::new());
+        health.set(false).await;
+        health
+    }
+
+    /// Sets the status of every service.
+    pub(super) async fn set(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in HEALTHY {
+            self.0.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// The services, ready to be served on several addresses.
+#[derive(Debug)]
+pub(super) struct Server {
+    routes: Routes,
+    config: AdminConfig,
+}
+
+impl Server {
+    /// Puts the services behind the gate; health and reflection stay in front of it.
+    pub(super) fn new(desk: &Arc<Desk>, gate: &Gate, health: &Health) -> Result<Self, AdminError> {
+        let max = desk.config.message_bytes_max;
+        let mut routes = Routes::builder();
+        macro_rules! guarded {
+            ($($server:ident($service:ident)),*) => {
+                $(routes.add_service(InterceptedService::new(
+                    $server::new($service(desk.clone()))
+                        .max_decoding_message_size(max)
+                        .max_encoding_message_size(ANSWER_BYTES_MAX),
+                    gate.clone(),
+                ));)*
+            };
+        }
+        guarded!(
+            ClusterServer(ClusterService),
+            ComponentsServer(ComponentsService),
+            EventsServer(EventsService),
+            KvServer(KvService),
+            LogsServer(LogsService),
+            MatricesServer(MatricesService),
+            SoulsServer(SoulsService)
+        );
+        let refused = |error: tonic_reflection::server::Error| AdminError::Reflection(error.to_string());
+        let reflection = || {
+            Reflection::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        routes.add_service(reflection().build_v1().map_err(refused)?);
+        // Many clients still ask for the version before.
+        routes.add_service(reflection().build_v1alpha().map_err(refused)?);
+        routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
+        let metrics = Arc::new(desk.host.metrics.clone());
+        let observed = middleware::from_fn_with_state(metrics, observe);
+        let routes = Routes::from(routes.routes().into_axum_router().layer(observed)).prepare();
+        Ok(Self { routes, config: desk.config.clone() })
+    }
+
+    /// Serves `connections` until they end, or until `stopping`: calls under way are let go on.
+    pub(super) fn serve<I, C>(
+        &self,
+        connections: I,
+        tls: Option<ServerTlsConfig>,
+        stopping: CancellationToken,
+    ) -> Result<impl Future<Output = Result<(), String>> + Send + use<I, C>, AdminError>
+    where
+        I: Stream<Item = io::Result<C>> + Send + 'static,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let config = &self.config;
+        let keepalive = Duration::from_secs(config.keepalive_seconds);
+        let mut builder = tonic::transport::Server::builder()
+            .timeout(Duration::from_secs(config.call_seconds_max))
+            .max_concurrent_streams(config.calls_per_connection)
+            .http2_keepalive_interval(Some(keepalive))
+            .http2_keepalive_timeout(Some(keepalive))
+            .http2_max_header_list_size(HEADER_BYTES_MAX);
+        if let (Some(tls), Some(files)) = (tls, &config.tls) {
+            let refused = |error: tonic::transport::Error| bad_tls(files, &error);
+            builder = builder.tls_config(tls).map_err(refused)?;
+        }
+        let router = builder.add_routes(self.routes.clone());
+        Ok(async move {
+            let stop = stopping.cancelled_owned();
+            router.serve_with_incoming_shutdown(connections, stop).await.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Reads the keys. Blocks on the disk.
+pub(super) fn tls(config: &TlsConfig) -> Result<ServerTlsConfig, AdminError> {
+    let identity = Identity::from_pem(read_text(&config.cert)?, read_secret(&config.key)?);
+    let tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE);
+    Ok(match &config.client_ca {
+        Some(ca) => tls.client_ca_root(Certificate::from_pem(read_text(ca)?)),
+        None => tls,
+    })
+}
+
+fn bad_tls(files: &TlsConfig, error: &dyn std::error::Error) -> AdminError {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    let problem = format!(
+        "cannot be used with the key `{}`: {root}; both must be PEM, and of one pair",
+        files.key.display()
+    );
+    AdminError::Content { path: files.cert.clone(), problem }
+}

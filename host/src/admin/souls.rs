@@ -1,0 +1,196 @@
+//! `matrix.v1.Souls`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream;
+use matrix_proto::v1;
+use matrix_proto::v1::souls_server::Souls;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert;
+use super::desk::{AdminHost, Answers, Desk, open};
+use super::paging::Page;
+use super::replay::Key;
+use crate::ids::{ClientName, SoulName};
+use crate::telemetry::trace::current_place;
+use crate::transport::envelope::{Address, TraceContext};
+use crate::transport::router::Draft;
+
+/// How long a reply may take where the caller says nothing, in milliseconds.
+const TIMEOUT_MS_DEFAULT: u32 = 10_000;
+/// How long a reply may take at most, in milliseconds.
+const TIMEOUT_MS_MAX: u32 = 300_000;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct SoulsService(pub(super) Arc<Desk>);
+
+#[tonic::async_trait]
+impl Souls for SoulsService {
+    async fn spawn(&self, request: Request<v1::SpawnRequest>) -> Result<Response<v1::Soul>, Status> {
+        let (caller, v1::SpawnRequest { manifest, request_id }) = open(request)?;
+        let key = Key::new(&caller, "Souls/Spawn", &request_id)?;
+        let host = self.0.host.clone();
+        let spawned = async move {
+            let manifest = convert::required(manifest)?;
+            let component = host.catalog.resolve(&manifest.component).await;
+            let component = component.map_err(|error| convert::component_at("manifest.component", error))?;
+            let manifest = convert::soul_manifest(manifest, component)?;
+            let view = host.souls.spawn(manifest, None).await?;
+            Ok(convert::soul(&view))
+        };
+        self.0.mutate(key, spawned).await.map(Response::new)
+    }
+
+    async fn get(&self, request: Request<v1::GetSoulRequest>) -> Result<Response<v1::Soul>, Status> {
+        let view = self.0.host.souls.get(&name(&request.into_inner().name)?)?;
+        Ok(Response::new(convert::soul(&view)))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListSoulsRequest>,
+    ) -> Result<Response<v1::ListSoulsResponse>, Status> {
+        let v1::ListSoulsRequest { page, name_prefix } = request.into_inner();
+        let page = Page::<SoulName>::parse(page)?;
+        let found = self.0.host.souls.list(page.after.as_ref(), &name_prefix, page.look_up());
+        let (souls, next_page_token) = page.cut(found, |view| view.manifest.name.clone(), convert::soul);
+        Ok(Response::new(v1::ListSoulsResponse { souls, next_page_token }))
+    }
+
+    async fn stop(&self, request: Request<v1::StopSoulRequest>) -> Result<Response<v1::Soul>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Souls/Stop", &request.request_id)?, name(&request.name)?);
+        let souls = self.0.host.souls.clone();
+        let stopped = async move { Ok(convert::soul(&souls.stop(&soul, None).await?)) };
+        self.0.mutate(key, stopped).await.map(Response::new)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteSoulRequest>,
+    ) -> Result<Response<v1::DeleteSoulResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Souls/Delete", &request.request_id)?, name(&request.name)?);
+        let souls = self.0.host.souls.clone();
+        let deleted = async move {
+            souls.get(&soul)?;
+            souls.delete(&soul, None).await?;
+            Ok(v1::DeleteSoulResponse {})
+        };
+        self.0.mutate(key, deleted).await.map(Response::new)
+    }
+
+    async fn send(&self, request: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
+        let (caller, v1::SendRequest { recipient, content, request_id }) = open(request)?;
+        let key = Key::new(&caller, "Souls/Send", &request_id)?;
+        let draft = draft(&caller, recipient, content)?;
+        let sent = async {
+            let id = self.0.host.router.send(draft)?;
+            Ok(v1::SendResponse { message_id: id.to_string() })
+        };
+        self.0.repeatable(key, sent).await.map(Response::new)
+    }
+
+    async fn ask(&self, request: Request<v1::AskRequest>) -> Result<Response<v1::AskResponse>, Status> {
+        let (caller, question) = open(request)?;
+        ask(&self.0.host, &caller, question).await.map(Response::new)
+    }
+
+    type ConverseStream = Answers<v1::AskResponse>;
+
+    async fn converse(
+        &self,
+        request: Request<Streaming<v1::AskRequest>>,
+    ) -> Result<Response<Self::ConverseStream>, Status> {
+        let (caller, questions) = open(request)?;
+        let place = self.0.stream()?;
+        let talk = (self.0.host.clone(), caller, questions);
+        // A question is read only when the reply before it has been taken: nothing piles up here.
+        let answers = stream::try_unfold(talk, |(host, caller, mut questions)| async move {
+            let Some(question) = questions.message().await? else { return Ok(None) };
+            let answer = ask(&host, &caller, question).await?;
+            Ok(Some((answer, (host, caller, questions))))
+        });
+        Ok(self.0.answers(place, answers))
+    }
+
+    async fn checkpoint(
+        &self,
+        request: Request<v1::CheckpointRequest>,
+    ) -> Result<Response<v1::CheckpointResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Souls/Checkpoint", &request.request_id)?, name(&request.name)?);
+        let souls = self.0.host.souls.clone();
+        let saved = async move { Ok(convert::saved(&souls.checkpoint(&soul).await?)) };
+        self.0.mutate(key, saved).await.map(Response::new)
+    }
+}
+
+fn name(text: &str) -> Result<SoulName, Status> {
+    text.parse().map_err(|error| convert::bad_id("name", &error))
+}
+
+async fn ask(
+    host: &AdminHost,
+    caller: &ClientName,
+    question: v1::AskRequest,
+) -> Result<v1::AskResponse, Status> {
+    let timeout = timeout(question.timeout_ms)?;
+    let draft = draft(caller, question.recipient, question.content)?;
+    let answer = host.router.ask(draft, timeout).await?;
+    let reply = answer.content.as_ref().map(convert::content_to);
+    Ok(v1::AskResponse { message_id: answer.question.to_string(), reply })
+}
+
+fn timeout(given: u32) -> Result<Duration, Status> {
+    match given {
+        0 => Ok(Duration::from_millis(TIMEOUT_MS_DEFAULT.into())),
+        1..=TIMEOUT_MS_MAX => Ok(Duration::from_millis(given.into())),
+        _ => Err(convert::bad_field("timeout_ms", &format!("is {given}: use at most {TIMEOUT_MS_MAX}"))),
+    }
+}
+
+/// A message of a caller, in the trace of its call.
+fn draft(
+    caller: &ClientName,
+    recipient: Option<v1::Address>,
+    content: Option<v1::Content>,
+) -> Result<Draft, Status> {
+    let trace = current_place().map(|place| TraceContext {
+        trace_id: place.trace_id,
+        span_id: place.span_id,
+        flags: place.flags,
+    });
+    Ok(Draft {
+        sender: Address::Client(caller.clone()),
+        recipient: convert::address(recipient)?,
+        content: convert::content(content)?,
+        in_reply_to: None,
+        hops: 0,
+        trace,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_bounded() {
+        let millis = |given| timeout(given).map(|timeout| timeout.as_millis()).ok();
+        assert_eq!((millis(0), millis(300_000), millis(300_001)), (Some(10_000), Some(300_000), None));
+    }
+
+    #[test]
+    fn the_sender_is_whoever_calls() {
+        let to = v1::Address { to: Some(v1::address::To::Soul("neo".to_owned())) };
+        let draft = draft(&"local".parse().expect("a name"), Some(to), Some(v1::Content::default()));
+        let draft = draft.expect("a sound message");
+        assert_eq!(
+            (draft.sender.to_string(), draft.recipient.to_string()),
+            ("client:local".into(), "soul:neo".into())
+        );
+    }
+}

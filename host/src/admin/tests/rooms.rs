@@ -1,0 +1,172 @@
+//! The rooms below the door, on a data folder of their own.
+
+use std::time::Duration;
+
+use matrix_proto::v1::cluster_client::ClusterClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::*;
+use crate::capabilities::logging::GuestLog;
+use crate::capabilities::{self, Capabilities};
+use crate::kv::{Kv, KvConfig};
+use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
+use crate::runtime::catalog::Catalog;
+use crate::runtime::compile;
+use crate::runtime::components::{Components, ComponentsConfig};
+use crate::runtime::engine;
+use crate::runtime::limits::LimitsConfig;
+use crate::souls::Souls;
+use crate::souls::host::{Host, SoulsConfig};
+use crate::telemetry::TelemetryConfig;
+use crate::transport::bus::{Bus, BusConfig, Source};
+use crate::transport::router::{Router, TransportConfig};
+
+/// How long rooms may take to stop.
+const STOP: Duration = Duration::from_secs(10);
+
+/// A door on any free port.
+pub(super) fn config() -> AdminConfig {
+    let any = Some(([127, 0, 0, 1], 0).into());
+    AdminConfig { listen: any, http: any, ..AdminConfig::default() }
+}
+
+/// A node without its top.
+pub(super) struct Rooms {
+    pub(super) admin: Admin,
+    pub(super) host: AdminHost,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) data: tempfile::TempDir,
+    tasks: Tasks,
+    guests: Tasks,
+}
+
+impl Rooms {
+    pub(super) async fn open(config: AdminConfig) -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let telemetry = Arc::new(Telemetry::new(TelemetryConfig::default(), "test").expect("telemetry"));
+        let (tasks, guests) = (Tasks::new(), Tasks::new());
+        let host = below(data.path(), &telemetry, &guests).await;
+        let admin = Admin::start(config, host.clone(), telemetry.clone(), &tasks).await.expect("it opens");
+        Self { admin, host, telemetry, data, tasks, guests }
+    }
+
+    /// Where gRPC is spoken: the socket, then TCP.
+    pub(super) fn grpc(&self) -> Vec<String> {
+        self.admin.addresses()[..2].to_vec()
+    }
+
+    /// A channel that shows the token.
+    pub(super) async fn known(&self) -> Known {
+        self.known_at(&self.grpc()[0]).await
+    }
+
+    pub(super) async fn cluster(&self, url: &str) -> ClusterClient<Known> {
+        ClusterClient::new(self.known_at(url).await)
+    }
+
+    /// Closes the door, true if everything behind it ended in time; then the rooms below.
+    pub(super) async fn close(self) -> bool {
+        let ended = self.tasks.stop(STOP).await;
+        self.guests.stop(STOP).await;
+        self.host.kv.close().await;
+        ended
+    }
+
+    async fn known_at(&self, url: &str) -> Known {
+        let token = std::fs::read_to_string(self.data.path().join("token")).expect("the node made one");
+        let value = format!("Bearer {}", token.trim()).parse().expect("a header");
+        InterceptedService::new(channel(url).await, Bearer(value))
+    }
+}
+
+/// A channel that shows the token.
+pub(super) type Known = InterceptedService<Channel, Bearer>;
+
+/// Puts the token on each call.
+#[derive(Debug, Clone)]
+pub(super) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A channel that shows nothing.
+pub(super) async fn channel(url: &str) -> Channel {
+    Endpoint::from_shared(url.to_owned()).expect("an address").connect().await.expect("the node listens")
+}
+
+async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) -> AdminHost {
+    let metrics = telemetry.metrics().clone();
+    let bus = Bus::new(BusConfig::default());
+    let router = Router::new(&TransportConfig::default(), 1, metrics.transport.clone());
+    let kv_config = KvConfig { dir: data.join("kv"), disk_reserve_bytes: 0, ..KvConfig::default() };
+    let kv = Kv::open(kv_config, &Tasks::new()).await.expect("the KV opens");
+    let catalog = catalog(data, telemetry, &kv, &bus);
+    let souls = Souls::start(Host {
+        router: router.clone(),
+        bus: bus.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: metrics.clone(),
+        kv: kv.clone(),
+        components: catalog.clone(),
+        limits: LimitsConfig::default(),
+        config: SoulsConfig::default(),
+        tasks: guests.clone(),
+    });
+    let souls = souls.await.expect("no Souls yet");
+    let matrices = Matrices::start(MatrixHost {
+        souls: souls.clone(),
+        components: catalog.clone(),
+        kv: kv.clone(),
+        bus: bus.clone(),
+        router: router.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: metrics.clone(),
+        limits: LimitsConfig::default(),
+        tasks: guests.clone(),
+        config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
+    });
+    AdminHost {
+        node_id: "test".to_owned(),
+        data_dir: data.to_owned(),
+        souls,
+        matrices: matrices.await.expect("no Matrices yet"),
+        catalog,
+        kv,
+        router,
+        bus,
+        logs: telemetry.logs().clone(),
+        metrics: metrics.admin,
+    }
+}
+
+fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) -> Catalog {
+    let engine_config = compile::tests::engine_config();
+    let engine = engine::engine(&engine_config).expect("an engine");
+    engine::start_ticker(&engine).expect("a clock");
+    let config = ComponentsConfig { compiler: compile::tests::config(), ..ComponentsConfig::default() };
+    let components = Components::open(data, config, engine.clone(), &engine_config).expect("a store");
+    let (bus, logs, metrics) = (bus.clone(), telemetry.logs().clone(), telemetry.metrics().clone());
+    let refusals = metrics.refusals.clone();
+    let nothing = move || {
+        let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, &refusals));
+        Capabilities {
+            messaging: None,
+            keyvalue: None,
+            events: capabilities::events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), &refusals),
+            logging: capabilities::logging::Ctx::new(log.clone()),
+            config: capabilities::config::Ctx::default(),
+            cli: capabilities::cli::Ctx::new(log),
+            random: capabilities::random::Ctx::new(0),
+        }
+    };
+    let limits = LimitsConfig::default().default;
+    Catalog::new(components, &engine, kv.clone(), limits, metrics.runtime.refused, nothing).expect("a linker")
+}

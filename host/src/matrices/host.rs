@@ -1,0 +1,124 @@
+//! What every Matrix of this node shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::capabilities::logging::GuestLog;
+use crate::capabilities::{Capabilities, cli, config, events, logging, random};
+use crate::clock;
+use crate::ids::MatrixName;
+use crate::kv::Kv;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::limits::{Limits, LimitsConfig};
+use crate::souls::Souls;
+use crate::tasks::Tasks;
+use crate::telemetry::instruments::Metrics;
+use crate::telemetry::logs::LogRing;
+use crate::transport::bus::{Bus, Source};
+use crate::transport::envelope::Content;
+use crate::transport::router::Router;
+
+/// What the operator may set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatricesConfig {
+    /// Folder of the run logs; created with mode 0700 if missing.
+    pub runs_dir: PathBuf,
+    /// How many Matrices this node takes.
+    pub matrices_max: usize,
+    /// How long players have to answer a tick, in milliseconds, where the manifest says nothing.
+    pub tick_deadline_ms: u32,
+    /// Wall time of one call into the rules, in milliseconds: generous, for it is fuel that bounds rules.
+    pub call_ms: u32,
+    /// Fuel for each call into the rules, where the manifest says nothing.
+    pub call_fuel: u64,
+    /// How long a tick may wait while players who came back from an older state are told again what they
+    /// missed, in milliseconds.
+    pub catch_up_ms: u64,
+    /// Bytes of a run log; a Matrix whose log reaches them fails, and goes on when there is more room.
+    pub run_log_bytes_max: u64,
+    /// How many run logs are gone through at once, to bring a Matrix back, to look at one that is over, or to
+    /// compare.
+    pub replays_max: usize,
+}
+
+impl Default for MatricesConfig {
+    fn default() -> Self {
+        Self {
+            runs_dir: PathBuf::from("data/runs"),
+            matrices_max: 1_000,
+            tick_deadline_ms: 1_000,
+            call_ms: 10_000,
+            call_fuel: 100_000_000_000,
+            catch_up_ms: 60_000,
+            run_log_bytes_max: 4 << 30,
+            replays_max: 2,
+        }
+    }
+}
+
+/// The rooms below that a Matrix needs.
+#[derive(Debug)]
+pub struct MatrixHost {
+    /// Who plays.
+    pub souls: Souls,
+    /// Knows components.
+    pub components: Catalog,
+    /// Keeps what should run.
+    pub kv: Kv,
+    /// Tells what happens.
+    pub bus: Bus,
+    /// Brings messages to rules, and their replies back.
+    pub router: Router,
+    /// Keeps log lines.
+    pub logs: LogRing,
+    /// Counts.
+    pub metrics: Metrics,
+    /// What manifests may ask for.
+    pub limits: LimitsConfig,
+    /// Where Matrices run.
+    pub tasks: Tasks,
+    /// What the operator set.
+    pub config: MatricesConfig,
+}
+
+impl MatrixHost {
+    /// What rules may do. Nobody hears those that only go again through what was: `live` is false for them.
+    pub(crate) fn capabilities(
+        &self,
+        matrix: &MatrixName,
+        limits: &Limits,
+        seed: u64,
+        live: bool,
+    ) -> Capabilities {
+        let source = Source::Matrix(matrix.clone());
+        let heard = |per_second: u32| if live { per_second } else { 0 };
+        let lines = heard(limits.log_lines_per_second);
+        let refused = &self.metrics.refusals;
+        let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), lines, refused));
+        let events = Some(heard(limits.events_per_second));
+        Capabilities {
+            messaging: None,
+            keyvalue: None,
+            events: events::Ctx::new(self.bus.clone(), source, events, log.clone(), refused),
+            logging: logging::Ctx::new(log.clone()),
+            config: config::Ctx::default(),
+            cli: cli::Ctx::new(log),
+            random: random::Ctx::new(seed),
+        }
+    }
+
+    /// The run log of a run.
+    pub(crate) fn run_log(&self, run: &str) -> PathBuf {
+        self.config.runs_dir.join(format!("{run}.log"))
+    }
+}
+
+/// Tells the world something about a Matrix.
+pub(crate) fn report(bus: &Bus, kind: &'static str, matrix: &MatrixName, detail: &Value) {
+    let content = Content { content_type: "application/json".into(), body: detail.to_string().into() };
+    bus.publish(kind, Source::Matrix(matrix.clone()), content, clock::now_ms());
+}

@@ -1,0 +1,245 @@
+//! From a manifest, or from a run log, to a running Matrix; and from its end to what is kept of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::asking::Table;
+use super::course::{Course, News, Next};
+use super::error::{MatrixError, refused};
+use super::host::{MatrixHost, report};
+use super::manifest::MatrixManifest;
+use super::records::{self, Wanted};
+use super::replay::{Replay, state_hash};
+use super::runlog::RunLog;
+use super::runlog::reader::Reader;
+use super::runlog::record::{FORMAT, Header, Player, encode_actions};
+use super::runner::{End, Lines, Runner, tell};
+use super::status::{Figures, MatrixState, Progress};
+use super::world::{Rules, Stage, World, setup};
+use crate::clock;
+use crate::ids::SoulName;
+use crate::runtime::limits::Limits;
+use crate::runtime::rules::{Outcome, RulesInstance};
+use crate::transport::envelope::Address;
+
+/// How long players may take to hear that a run is over: only so that they may forget it.
+const FORGET_MAX: Duration = Duration::from_secs(1);
+
+/// A run that can go on.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    world: Arc<Stage>,
+    rules: RulesInstance,
+    next: Next,
+    course: Course,
+    log: RunLog,
+    /// What its start told, if that has not been published.
+    news: News,
+    /// It is over, and its players have been told.
+    ended: bool,
+}
+
+impl Ready {
+    /// What has come of it so far.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.course.figures
+    }
+}
+
+/// A Matrix about to run.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) host: Arc<MatrixHost>,
+    pub(crate) manifest: Arc<MatrixManifest>,
+    pub(crate) run: Arc<str>,
+    /// Whether it runs, or waits to be told.
+    pub(crate) running: bool,
+    pub(crate) lines: Lines,
+    /// Allows run logs to be gone through.
+    pub(crate) replays: Arc<Semaphore>,
+}
+
+/// Sets up a new run: the rules are started with the manifest's players, who must exist, and its log holds
+/// their first state.
+pub(crate) async fn set_up(
+    host: &Arc<MatrixHost>,
+    manifest: &MatrixManifest,
+    limits: &Limits,
+    run: &str,
+) -> Result<Ready, MatrixError> {
+    let header = header(host, manifest, limits, run)?;
+    let world = Stage::open(host.clone(), &header).await?;
+    let mut rules = world.rules(true).await?;
+    let description = Rules::describe(&mut rules).await?;
+    let (given, min, max) = (manifest.players.len(), description.players_min, description.players_max);
+    if !(min as usize..=max as usize).contains(&given) {
+        return Err(MatrixError::Players { given, min, max });
+    }
+    let mut course = Course::new(given);
+    let outcome = Rules::start(&mut rules, setup(&header)).await?.map_err(refused)?;
+    let (next, news) = course.absorb(outcome)?;
+    course.figures.state_hash = state_hash(&mut rules).await?;
+    let mut log = RunLog::create(host.run_log(run), &header, host.config.run_log_bytes_max).await?;
+    log.tick(0, clock::now_ms(), course.figures.state_hash, &encode_actions(&[]));
+    log.sync().await?;
+    Ok(Ready { world: Arc::new(world), rules, next, course, log, news, ended: false })
+}
+
+fn header(
+    host: &MatrixHost,
+    manifest: &MatrixManifest,
+    limits: &Limits,
+    run: &str,
+) -> Result<Header, MatrixError> {
+    let player = |name: &SoulName| {
+        let soul = host.souls.get(name).map_err(|_| MatrixError::MissingPlayer(name.clone()))?;
+        Ok(Player { name: name.clone(), component: soul.manifest.component })
+    };
+    Ok(Header {
+        format: FORMAT,
+        run: run.to_owned(),
+        matrix: manifest.name.clone(),
+        rules: manifest.rules,
+        config: manifest.config.clone(),
+        seed: manifest.seed,
+        players: manifest.players.iter().map(player).collect::<Result<_, MatrixError>>()?,
+        memory_bytes: limits.memory_bytes,
+        call_fuel: limits.call_fuel,
+    })
+}
+
+/// A run from its beginning, which nobody hears: to look at what is over, and to compare.
+pub(crate) async fn open_quietly(
+    host: &Arc<MatrixHost>,
+    run: &str,
+) -> Result<(Replay<RulesInstance>, Outcome), MatrixError> {
+    let path = host.run_log(run);
+    let (header, _) = Reader::open(&path)?;
+    let world = Stage::open(host.clone(), &header).await?;
+    Replay::open(&world, &path, false).await
+}
+
+impl Launch {
+    /// Runs the Matrix until it ends, and keeps how it ended. `fresh` is what was just set up; without it the
+    /// run is brought back from its log. `ended` is cancelled when everything is done.
+    pub(crate) async fn live(self, fresh: Option<Ready>, ended: CancellationToken) {
+        let _ended = ended.drop_guard();
+        let (stop, stopping) = (self.lines.stop.clone(), self.lines.stopping.clone());
+        let prepared = tokio::select! {
+            biased;
+            () = stopping.cancelled() => Err(End::Stopping),
+            () = stop.cancelled() => Err(End::Stopped),
+            ready = self.ready(fresh) => ready.map_err(End::Failed),
+        };
+        let Self { host, manifest, run, running, lines, .. } = self;
+        let progress = lines.progress.clone();
+        let end = match prepared {
+            Ok(mut ready) => {
+                tell(&lines.bus, &manifest.name, &ready.course, std::mem::take(&mut ready.news));
+                if running && !ready.ended {
+                    let tick = ready.course.figures.tick;
+                    report(&lines.bus, "matrix.started", &manifest.name, &json!({ "tick": tick }));
+                }
+                runner(&host, &manifest, &run, running, ready, lines).run().await
+            }
+            Err(end) => end,
+        };
+        conclude(&host, &manifest, &run, &progress, end).await;
+    }
+
+    async fn ready(&self, fresh: Option<Ready>) -> Result<Ready, MatrixError> {
+        match fresh {
+            Some(ready) => Ok(ready),
+            None => {
+                let _turn = self.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
+                bring_back(&self.host, &self.run).await
+            }
+        }
+    }
+}
+
+/// Goes through a run log, and opens it at its end.
+async fn bring_back(host: &Arc<MatrixHost>, run: &str) -> Result<Ready, MatrixError> {
+    let path = host.run_log(run);
+    let (header, _) = Reader::open(&path)?;
+    let world = Stage::open(host.clone(), &header).await?;
+    let (mut replay, outcome) = Replay::open(&world, &path, true).await?;
+    let (course, next) = replay.finish(outcome).await?;
+    let (length, rules, ended) = (replay.offset(), replay.rules, replay.ended);
+    let log = RunLog::resume(path, length, host.config.run_log_bytes_max).await?;
+    Ok(Ready { world: Arc::new(world), rules, next, course, log, news: News::default(), ended })
+}
+
+fn runner(
+    host: &MatrixHost,
+    manifest: &MatrixManifest,
+    run: &Arc<str>,
+    running: bool,
+    ready: Ready,
+    lines: Lines,
+) -> Runner<Stage> {
+    let deadline_ms = match manifest.tick_deadline_ms {
+        0 => host.config.tick_deadline_ms,
+        deadline_ms => deadline_ms,
+    };
+    Runner {
+        table: Table {
+            world: ready.world,
+            matrix: manifest.name.clone(),
+            run: run.clone(),
+            players: manifest.players.clone().into(),
+            deadline: Duration::from_millis(deadline_ms.into()),
+            catch_up: Duration::from_millis(host.config.catch_up_ms),
+        },
+        rules: ready.rules,
+        next: ready.next,
+        course: ready.course,
+        log: ready.log,
+        interval: Duration::from_millis(manifest.tick_interval_ms.into()),
+        body_bytes_max: host.limits.default.body_bytes as usize,
+        running,
+        ended: ready.ended,
+        steps: None,
+        metrics: host.metrics.matrices.clone(),
+        lines,
+    }
+}
+
+/// Keeps how a Matrix ended, and tells the world. What an operator stopped is kept by whoever was told to.
+async fn conclude(
+    host: &MatrixHost,
+    manifest: &MatrixManifest,
+    run: &Arc<str>,
+    progress: &watch::Sender<Progress>,
+    end: End,
+) {
+    let matrix = &manifest.name;
+    if !matches!(end, End::Stopping) {
+        host.router.directory().remove(&Address::Matrix(matrix.clone()));
+    }
+    if matches!(end, End::Stopped | End::Finished) {
+        let forgetting = manifest.players.iter().map(|soul| host.souls.forget_run(soul, run.clone()));
+        // Who does not hear it forgets the run when it has played some others.
+        let _ = tokio::time::timeout(FORGET_MAX, join_all(forgetting)).await;
+    }
+    let (kind, state, reason) = match end {
+        End::Finished => ("matrix.finished", MatrixState::Finished, String::new()),
+        End::Failed(error) => ("matrix.failed", MatrixState::Failed, error.to_string()),
+        End::Stopped | End::Stopping => return,
+    };
+    let figures = progress.borrow().figures.clone();
+    let ended = Progress { state, reason, figures };
+    if let Err(error) = records::save(&host.kv, manifest, run, Wanted::of(&ended), None).await {
+        tracing::error!(%matrix, %error, "how a Matrix ended could not be saved");
+    }
+    if state == MatrixState::Failed {
+        tracing::warn!(%matrix, tick = ended.figures.tick, reason = ended.reason, "a Matrix failed");
+    }
+    report(&host.bus, kind, matrix, &ended.detail());
+    progress.send_replace(ended);
+}

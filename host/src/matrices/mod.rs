@@ -1,0 +1,34 @@
+//! Running Matrices.
+//!
+//! [`Matrices`] is the registry: it holds one handle a Matrix, and keeps what should run in the KV. Behind a
+//! handle a task owns the rules: each tick it asks the players, takes a step, and appends to the run log,
+//! from which the same run can be brought back, gone on with, or compared.
+//!
+//! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`), the pure core (`prompts`,
+//! `course`), what surrounds a run (`host`, `world`), and the run itself (`replay`, `asking`, `runner`,
+//! `launch`).
+
+mod asking;
+mod course;
+mod error;
+mod handle;
+mod host;
+mod launch;
+pub mod manifest;
+mod prompts;
+mod records;
+mod registry;
+mod replay;
+mod runlog;
+mod runner;
+mod status;
+#[cfg(test)]
+mod testing;
+mod world;
+
+pub use error::MatrixError;
+pub use host::{MatricesConfig, MatrixHost};
+pub use manifest::MatrixManifest;
+pub use registry::{Matrices, STEP_TICKS_MAX};
+pub use runlog::LogError;
+pub use status::{Figures, MatrixState, MatrixView, ReplayProgress};

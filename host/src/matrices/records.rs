@@ -1,0 +1,207 @@
+//! What should run: one record a Matrix in the KV, which outlives the node. It changes only when what is
+//! wanted changes; what happened tick by tick is in the run log.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::MatrixManifest;
+use super::status::{Figures, MatrixState, Progress};
+use crate::ids::{Digest, MatrixName};
+use crate::kv::{Consistency, Kv, KvError, RequestId};
+use crate::transport::envelope::Content;
+
+/// The bucket of the KV that holds one record a Matrix.
+pub(crate) const BUCKET: &str = "sys/matrices";
+/// How many records are read at once.
+const PAGE: usize = 500;
+
+/// A Matrix, as it is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) manifest: MatrixManifest,
+    pub(crate) run: String,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is wanted of a Matrix, or how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub(crate) enum Wanted {
+    Running,
+    Paused,
+    Finished { summary: Summary },
+    Stopped { summary: Summary },
+    Failed { reason: String, summary: Summary },
+}
+
+/// What came of a run that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    tick: u64,
+    state_hash: Digest,
+    signals: BTreeMap<String, f64>,
+    missed_actions: u64,
+    result: Option<Kept>,
+}
+
+/// Content as JSON: nearly all results are texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    content_type: String,
+    body: KeptBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum KeptBody {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<&Figures> for Summary {
+    fn from(figures: &Figures) -> Self {
+        Self {
+            tick: figures.tick,
+            state_hash: figures.state_hash,
+            signals: figures.signals.clone(),
+            missed_actions: figures.missed_actions,
+            result: figures.result.as_ref().map(|content| Kept {
+                content_type: content.content_type.as_ref().to_owned(),
+                body: match std::str::from_utf8(&content.body) {
+                    Ok(text) => KeptBody::Text(text.to_owned()),
+                    Err(_) => KeptBody::Bytes(content.body.to_vec()),
+                },
+            }),
+        }
+    }
+}
+
+impl From<Summary> for Figures {
+    fn from(summary: Summary) -> Self {
+        let content = |kept: Kept| Content {
+            content_type: kept.content_type.into(),
+            body: match kept.body {
+                KeptBody::Text(text) => text.into(),
+                KeptBody::Bytes(bytes) => bytes.into(),
+            },
+        };
+        Self {
+            tick: summary.tick,
+            state_hash: summary.state_hash,
+            signals: summary.signals,
+            missed_actions: summary.missed_actions,
+            result: summary.result.map(content),
+        }
+    }
+}
+
+impl Wanted {
+    /// What is kept of a Matrix that is doing this.
+    pub(crate) fn of(progress: &Progress) -> Self {
+        let summary = || Summary::from(&progress.figures);
+        match progress.state {
+            MatrixState::Running => Self::Running,
+            MatrixState::Paused => Self::Paused,
+            MatrixState::Finished => Self::Finished { summary: summary() },
+            MatrixState::Stopped => Self::Stopped { summary: summary() },
+            MatrixState::Failed => Self::Failed { reason: progress.reason.clone(), summary: summary() },
+        }
+    }
+
+    /// What a Matrix is doing of which this was kept. Of one that is not over, the run log knows the figures.
+    pub(crate) fn progress(self) -> Progress {
+        let (state, reason, figures) = match self {
+            Self::Running => (MatrixState::Running, String::new(), Figures::default()),
+            Self::Paused => (MatrixState::Paused, String::new(), Figures::default()),
+            Self::Finished { summary } => (MatrixState::Finished, String::new(), summary.into()),
+            Self::Stopped { summary } => (MatrixState::Stopped, String::new(), summary.into()),
+            Self::Failed { reason, summary } => (MatrixState::Failed, reason, summary.into()),
+        };
+        Progress { state, reason, figures }
+    }
+}
+
+/// Saves what is wanted of a Matrix; durable when it returns.
+pub(crate) async fn save(
+    kv: &Kv,
+    manifest: &MatrixManifest,
+    run: &str,
+    wanted: Wanted,
+    request: Option<RequestId>,
+) -> Result<(), KvError> {
+    let record = Record { manifest: manifest.clone(), run: run.to_owned(), wanted };
+    let key = manifest.name.as_str();
+    let value =
+        serde_json::to_vec(&record).map_err(|error| KvError::corrupt(format!("{BUCKET}/{key}"), error))?;
+    kv.put(BUCKET, key.as_bytes(), Bytes::from(value), None, request).await?;
+    Ok(())
+}
+
+/// Forgets a Matrix.
+pub(crate) async fn delete(kv: &Kv, matrix: &MatrixName, request: Option<RequestId>) -> Result<(), KvError> {
+    kv.delete(BUCKET, matrix.as_str().as_bytes(), request).await?;
+    Ok(())
+}
+
+/// All Matrices, in the order of their names.
+pub(crate) async fn load_all(kv: &Kv) -> Result<Vec<Record>, KvError> {
+    let mut records = Vec::new();
+    let mut start = Bytes::new();
+    loop {
+        let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
+        for (key, entry) in &page.entries {
+            let damaged =
+                |error| KvError::corrupt(format!("{BUCKET}/{}", String::from_utf8_lossy(key)), error);
+            records.push(serde_json::from_slice(&entry.value).map_err(damaged)?);
+        }
+        match page.next {
+            Some(next) => start = next,
+            None => return Ok(records),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::manifest;
+    use super::*;
+
+    fn round_trip(progress: &Progress) -> Progress {
+        let record =
+            Record { manifest: manifest(&["neo"]), run: "1".to_owned(), wanted: Wanted::of(progress) };
+        let json = serde_json::to_vec(&record).expect("JSON");
+        let again: Record = serde_json::from_slice(&json).expect("the same");
+        assert_eq!(again, record);
+        again.wanted.progress()
+    }
+
+    #[test]
+    fn how_a_run_ended_is_kept_whole() {
+        for body in [&b"{\"winner\":\"neo\"}"[..], &[0xff, 0]] {
+            let result = Content { content_type: "x/y".into(), body: bytes::Bytes::copy_from_slice(body) };
+            let figures = Figures {
+                tick: 9,
+                state_hash: Digest::of(b"state"),
+                signals: BTreeMap::from([("rate".to_owned(), 0.1)]),
+                missed_actions: 3,
+                result: Some(result),
+            };
+            for state in [MatrixState::Finished, MatrixState::Stopped, MatrixState::Failed] {
+                let reason = if state == MatrixState::Failed { "it broke" } else { "" };
+                let progress = Progress { state, reason: reason.to_owned(), figures: figures.clone() };
+                assert_eq!(round_trip(&progress), progress);
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_on_keeps_no_figures() {
+        let figures = Figures { tick: 5, ..Figures::default() };
+        for state in [MatrixState::Running, MatrixState::Paused] {
+            let kept = round_trip(&Progress { state, reason: String::new(), figures: figures.clone() });
+            assert_eq!((kept.state, kept.figures), (state, Figures::default()));
+        }
+    }
+}

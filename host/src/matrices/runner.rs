@@ -1,0 +1,368 @@
+//! One running Matrix: it owns the rules, asks the players tick by tick, and writes the run log. Commands and
+//! messages come in between two ticks.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::asking::Table;
+use super::course::{Course, News, Next};
+use super::error::{MatrixError, refused};
+use super::host::report;
+use super::prompts::group;
+use super::replay::state_hash;
+use super::runlog::RunLog;
+use super::runlog::record::{Message, encode_actions};
+use super::status::{MatrixState, Progress};
+use super::world::{Rules, World};
+use crate::clock;
+use crate::ids::MatrixName;
+use crate::telemetry::instruments::MatrixMetrics;
+use crate::transport::bus::{Bus, Source};
+use crate::transport::envelope::{Content, Envelope, SendError};
+use crate::transport::mailbox::Inbox;
+use crate::transport::router::{Handled, Router};
+
+/// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
+const MESSAGES_MAX: usize = 16;
+/// The largest view, in bytes: what one answer of the API carries.
+const VIEW_BYTES_MAX: usize = 3 << 20;
+
+/// Where the answer to a command goes. Dropped without one: the Matrix is over.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, MatrixError>>;
+
+/// What a Matrix can be told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Go on until told otherwise.
+    Start(Reply<()>),
+    /// Halt before the next tick.
+    Pause(Reply<()>),
+    /// Advance by so many ticks, and answer then.
+    Step(u64, Reply<()>),
+    /// Show the present tick and state.
+    View(Reply<(u64, Content)>),
+}
+
+/// Why a Matrix runs no more.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The rules said so.
+    Finished,
+    /// It cannot go on.
+    Failed(MatrixError),
+    /// An operator said so.
+    Stopped,
+    /// The node is stopping; the Matrix goes on with the next one.
+    Stopping,
+}
+
+/// How a runner is told things, and tells how it goes.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inbox: Inbox,
+    pub(crate) progress: Arc<watch::Sender<Progress>>,
+    pub(crate) router: Router,
+    pub(crate) bus: Bus,
+    /// The operator stops this Matrix.
+    pub(crate) stop: CancellationToken,
+    /// The node stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// A running Matrix.
+#[derive(Debug)]
+pub(crate) struct Runner<W: World> {
+    pub(crate) table: Table<W>,
+    pub(crate) rules: W::Rules,
+    /// What the rules want next.
+    pub(crate) next: Next,
+    pub(crate) course: Course,
+    pub(crate) log: RunLog,
+    /// The shortest time between the beginnings of two ticks.
+    pub(crate) interval: Duration,
+    /// The largest body of a reply, in bytes.
+    pub(crate) body_bytes_max: usize,
+    pub(crate) running: bool,
+    /// The run is over, and its players have been told.
+    pub(crate) ended: bool,
+    /// Ticks that are left to do, and who waits for them.
+    pub(crate) steps: Option<(u64, Reply<()>)>,
+    pub(crate) metrics: MatrixMetrics,
+    pub(crate) lines: Lines,
+}
+
+impl<W: World> Runner<W> {
+    /// Runs until the end. The run log is on disk when this returns.
+    pub(crate) async fn run(mut self) -> End {
+        self.show();
+        let (stop, stopping) = (self.lines.stop.clone(), self.lines.stopping.clone());
+        // A tick that is cut off here has left nothing in the log: it is done again, or never was.
+        let end = tokio::select! {
+            biased;
+            () = stopping.cancelled() => End::Stopping,
+            () = stop.cancelled() => End::Stopped,
+            ended = self.work() => ended.map_or_else(End::Failed, |()| End::Finished),
+        };
+        match (end, self.log.sync().await) {
+            (End::Failed(error), _) => End::Failed(error),
+            (_, Err(error)) => End::Failed(error.into()),
+            (end, Ok(())) => end,
+        }
+    }
+
+    /// Works until the run is over, or fails.
+    async fn work(&mut self) -> Result<(), MatrixError> {
+        let mut due = Instant::now();
+        let mut heard = false;
+        while !self.next.finished {
+            let goes = self.running || self.steps.is_some();
+            // Whoever writes without end may not keep a tick from being done.
+            let listens = !(goes && heard && due <= Instant::now());
+            let sync_due = self.log.sync_due().map(Instant::from_std);
+            tokio::select! {
+                biased;
+                Some(command) = self.lines.commands.recv() => self.obey(command).await?,
+                () = self.lines.inbox.ready(), if listens => {
+                    heard = true;
+                    self.receive().await?;
+                }
+                () = until(due), if goes => {
+                    heard = false;
+                    due = Instant::now() + self.interval;
+                    self.tick().await?;
+                }
+                () = until(sync_due.unwrap_or(due)), if sync_due.is_some() => self.log.sync().await?,
+            }
+        }
+        self.finish().await
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), MatrixError> {
+        // Whoever waits for an answer may be gone: answering nobody is no error.
+        match command {
+            Command::Start(reply) => {
+                self.end_steps();
+                if !std::mem::replace(&mut self.running, true) {
+                    self.show();
+                    self.report("matrix.started");
+                }
+                let _ = reply.send(Ok(()));
+            }
+            Command::Pause(reply) => {
+                self.end_steps();
+                if std::mem::replace(&mut self.running, false) {
+                    self.log.sync().await?;
+                    self.show();
+                    self.report("matrix.paused");
+                }
+                let _ = reply.send(Ok(()));
+            }
+            Command::Step(ticks, reply) => {
+                if self.running || self.steps.is_some() {
+                    let matrix = self.table.matrix.clone();
+                    let advice = "pause it before it is told to step";
+                    let _ =
+                        reply.send(Err(MatrixError::State { matrix, state: MatrixState::Running, advice }));
+                } else if ticks == 0 {
+                    let _ = reply.send(Ok(()));
+                } else {
+                    self.steps = Some((ticks, reply));
+                }
+            }
+            Command::View(reply) => {
+                let view = view(&mut self.rules).await;
+                let crashed =
+                    if let Err(MatrixError::Crashed(crash)) = &view { Err(crash.clone()) } else { Ok(()) };
+                let _ = reply.send(view.map(|content| (self.course.figures.tick, content)));
+                crashed?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the players, takes a step, and writes it down.
+    async fn tick(&mut self) -> Result<(), MatrixError> {
+        let (tick, now_ms) = (self.course.figures.tick, clock::now_ms());
+        let mut asked = group(std::mem::take(&mut self.next.prompts), false);
+        if asked.players.is_empty() {
+            // Rules that ask nobody must not keep their thread from other tasks.
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
+        self.table.ask(&mut asked, &mut self.course, tick, now_ms, self.log.path()).await?;
+        let failed = asked.failed;
+        let (actions, missed) = asked.into_actions();
+        self.count(actions.len() as u64 - missed, failed, missed);
+        let answered = Instant::now();
+        let encoded = encode_actions(&actions);
+        let outcome = self.rules.step(actions).await?.map_err(refused)?;
+        let (next, news) = self.course.absorb(outcome)?;
+        let state = state_hash(&mut self.rules).await?;
+        let stepped = Instant::now();
+        self.log.tick(tick + 1, now_ms, state, &encoded);
+        self.log.flush()?;
+        self.log.sync_if_due().await?;
+        self.next = next;
+        let seconds = &self.metrics.tick_seconds;
+        seconds.record("ask", answered - began);
+        seconds.record("step", stepped - answered);
+        seconds.record("log", stepped.elapsed());
+        let figures = &mut self.course.figures;
+        figures.tick = tick + 1;
+        figures.state_hash = state;
+        figures.missed_actions += missed;
+        self.show();
+        self.tell(news, missed);
+        self.stepped();
+        Ok(())
+    }
+
+    /// Tells the players that it is over, and makes sure that they are told only once.
+    async fn finish(&mut self) -> Result<(), MatrixError> {
+        if self.ended {
+            return Ok(());
+        }
+        let (tick, now_ms) = (self.course.figures.tick, clock::now_ms());
+        let mut asked = group(std::mem::take(&mut self.next.prompts), true);
+        self.table.ask(&mut asked, &mut self.course, tick, now_ms, self.log.path()).await?;
+        self.log.end();
+        Ok(self.log.sync().await?)
+    }
+
+    /// Lets the rules handle messages. These change their state, so they are written down first.
+    async fn receive(&mut self) -> Result<(), MatrixError> {
+        let mut envelopes = Vec::new();
+        self.lines.inbox.drain(&mut envelopes, MESSAGES_MAX);
+        let (messages, handled): (Vec<_>, Vec<_>) = envelopes.into_iter().map(split).unzip();
+        messages.iter().for_each(|message| self.log.message(message));
+        self.log.flush()?;
+        for (message, handled) in messages.iter().zip(handled) {
+            let reply = match self.rules.receive(message).await {
+                Ok(Ok(Some(content))) if content.body.len() > self.body_bytes_max => {
+                    Err(SendError::TooLarge { limit: self.body_bytes_max as u64 })
+                }
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(reason)) => Err(SendError::Failed(refused(reason).to_string())),
+                Err(crash) => {
+                    let reason = format!("the rules of {} crashed: {crash}", self.table.matrix);
+                    self.lines.router.reply(handled, Err(SendError::Failed(reason)));
+                    return Err(crash.into());
+                }
+            };
+            self.lines.router.reply(handled, reply);
+        }
+        Ok(())
+    }
+
+    fn count(&self, given: u64, failed: u64, missed: u64) {
+        self.metrics.ticks.add(1);
+        self.metrics.actions.add("given", given);
+        self.metrics.actions.add("failed", failed);
+        // Choices that were too long are among the late ones.
+        self.metrics.actions.add("late", missed.saturating_sub(failed));
+    }
+
+    /// Counts a tick for whoever waits for some.
+    fn stepped(&mut self) {
+        if let Some((left, _)) = &mut self.steps {
+            *left -= 1;
+            // The last tick of a run is answered when the run is over.
+            if *left == 0 && !self.next.finished {
+                self.end_steps();
+            }
+        }
+    }
+
+    fn end_steps(&mut self) {
+        if let Some((_, reply)) = self.steps.take() {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    /// Lets everyone see how far the run is.
+    fn show(&self) {
+        let state = if self.running { MatrixState::Running } else { MatrixState::Paused };
+        self.lines.progress.send_modify(|progress| {
+            progress.state = state;
+            progress.reason.clear();
+            progress.figures.clone_from(&self.course.figures);
+        });
+    }
+
+    fn report(&self, kind: &'static str) {
+        let tick = self.course.figures.tick;
+        report(&self.lines.bus, kind, &self.table.matrix, &json!({ "tick": tick }));
+    }
+
+    fn tell(&self, news: News, missed: u64) {
+        tell(&self.lines.bus, &self.table.matrix, &self.course, news);
+        let figures = &self.course.figures;
+        let detail =
+            json!({ "tick": figures.tick, "state_hash": figures.state_hash.to_string(), "missed": missed });
+        report(&self.lines.bus, "matrix.tick", &self.table.matrix, &detail);
+    }
+}
+
+/// Publishes what rules told.
+pub(crate) fn tell(bus: &Bus, matrix: &MatrixName, course: &Course, news: News) {
+    let tick = course.figures.tick;
+    if news.dropped > 0 {
+        tracing::warn!(%matrix, tick, dropped = news.dropped, "events or signals of rules were dropped");
+    }
+    for (kind, content) in news.events {
+        bus.publish(format!("guest.{kind}"), Source::Matrix(matrix.clone()), content, clock::now_ms());
+    }
+    if !news.signals.is_empty() {
+        let signals: serde_json::Map<_, _> =
+            news.signals.into_iter().map(|(name, value)| (name, value.into())).collect();
+        report(bus, "matrix.signal", matrix, &json!({ "tick": tick, "signals": signals }));
+    }
+}
+
+/// The rules' view, if it is not too large to be shown.
+pub(crate) async fn view<R: Rules>(rules: &mut R) -> Result<Content, MatrixError> {
+    let content = rules.view().await?;
+    let length = content.body.len();
+    if length > VIEW_BYTES_MAX {
+        let reason = format!("a view of {length} bytes; the most are {VIEW_BYTES_MAX}");
+        return Err(MatrixError::Contract(reason));
+    }
+    Ok(content)
+}
+
+/// Splits a message into what rules see, which is kept, and what its sender waits for.
+fn split(envelope: Envelope) -> (Message, Handled) {
+    let message = Message {
+        id: envelope.id,
+        sender: envelope.sender.clone(),
+        recipient: envelope.recipient.clone(),
+        in_reply_to: envelope.in_reply_to,
+        content: envelope.content,
+        sent_at_ms: envelope.sent_at_ms,
+    };
+    let handled = Handled {
+        id: envelope.id,
+        sender: envelope.sender,
+        recipient: envelope.recipient,
+        hops: envelope.hops,
+        trace: envelope.trace,
+        reply_to: envelope.reply_to,
+    };
+    (message, handled)
+}
+
+/// Waits until `due`; what is due already does not wait for the timer's next millisecond.
+async fn until(due: Instant) {
+    if due > Instant::now() {
+        tokio::time::sleep_until(due).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! What a running Matrix sees of the node: rules in memory, and Souls that act. A trait, so that the way of a
+//! run can be tested without Wasm.
+
+use std::sync::Arc;
+
+use super::error::MatrixError;
+use super::host::MatrixHost;
+use super::manifest::resolve;
+use super::runlog::record::{Header, Message};
+use crate::ids::{MatrixName, SoulName};
+use crate::runtime::component::Component;
+use crate::runtime::guest::Crash;
+use crate::runtime::inspect::Kind;
+use crate::runtime::limits::Limits;
+use crate::runtime::rules::{Action, Description, Outcome, RulesInstance, Setup};
+use crate::runtime::soul::split;
+use crate::runtime::state::GuestState;
+use crate::runtime::stateful::Snapshot;
+use crate::souls::jobs::{ActError, ActRequest};
+use crate::transport::envelope::{Content, Envelope, ReplyTo};
+
+/// Rules in memory. After a [`Crash`] they must not be called again.
+pub(crate) trait Rules: Send + 'static {
+    /// What they are.
+    fn describe(&mut self) -> impl Future<Output = Result<Description, Crash>> + Send;
+    /// Sets the Matrix up.
+    fn start(&mut self, setup: Setup) -> impl Future<Output = Result<Result<Outcome, String>, Crash>> + Send;
+    /// Advances by one tick.
+    fn step(
+        &mut self,
+        actions: Vec<Action>,
+    ) -> impl Future<Output = Result<Result<Outcome, String>, Crash>> + Send;
+    /// Handles a message.
+    fn receive(
+        &mut self,
+        message: &Message,
+    ) -> impl Future<Output = Result<Result<Option<Content>, String>, Crash>> + Send;
+    /// The present state as people would look at it.
+    fn view(&mut self) -> impl Future<Output = Result<Content, Crash>> + Send;
+    /// The whole state.
+    fn snapshot(&mut self) -> impl Future<Output = Result<Result<Snapshot, String>, Crash>> + Send;
+}
+
+/// The node around one Matrix.
+pub(crate) trait World: Send + Sync + 'static {
+    /// Its rules.
+    type Rules: Rules;
+
+    /// Rules that have not been started. `live`: what they log and tell is heard.
+    fn rules(&self, live: bool) -> impl Future<Output = Result<Self::Rules, MatrixError>> + Send;
+    /// Lets a Soul decide its turns of one tick.
+    fn act(
+        &self,
+        soul: &SoulName,
+        request: ActRequest,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, ActError>> + Send;
+    /// Lets a Soul forget what it answered in a run.
+    fn forget(&self, soul: &SoulName, run: Arc<str>) -> impl Future<Output = ()> + Send;
+}
+
+/// The node itself.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    host: Arc<MatrixHost>,
+    component: Arc<Component>,
+    matrix: MatrixName,
+    limits: Limits,
+    seed: u64,
+}
+
+impl Stage {
+    /// For a run with this header. Errors: `Component`, `WrongWorld`, `Limit`.
+    pub(crate) async fn open(host: Arc<MatrixHost>, header: &Header) -> Result<Self, MatrixError> {
+        let component = host.components.get(header.rules).await?;
+        if component.info().kind != Kind::Rules {
+            let found = component.info().kind.singular();
+            return Err(MatrixError::WrongWorld { digest: header.rules, found });
+        }
+        let limits = resolve(&host.config, &host.limits, header.memory_bytes, header.call_fuel)?;
+        Ok(Self { component, matrix: header.matrix.clone(), limits, seed: header.seed, host })
+    }
+}
+
+impl World for Stage {
+    type Rules = RulesInstance;
+
+    async fn rules(&self, live: bool) -> Result<RulesInstance, MatrixError> {
+        let capabilities = self.host.capabilities(&self.matrix, &self.limits, self.seed, live);
+        Ok(RulesInstance::new(&self.component, GuestState::new(&self.limits, capabilities)).await?)
+    }
+
+    async fn act(&self, soul: &SoulName, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
+        self.host.souls.act(soul, request).await
+    }
+
+    async fn forget(&self, soul: &SoulName, run: Arc<str>) {
+        self.host.souls.forget_run(soul, run).await;
+    }
+}
+
+impl Rules for RulesInstance {
+    async fn describe(&mut self) -> Result<Description, Crash> {
+        Self::describe(self).await
+    }
+
+    async fn start(&mut self, setup: Setup) -> Result<Result<Outcome, String>, Crash> {
+        Self::start(self, setup).await
+    }
+
+    async fn step(&mut self, actions: Vec<Action>) -> Result<Result<Outcome, String>, Crash> {
+        Self::step(self, actions).await
+    }
+
+    async fn receive(&mut self, message: &Message) -> Result<Result<Option<Content>, String>, Crash> {
+        let (view, _) = split(Envelope {
+            id: message.id,
+            sender: message.sender.clone(),
+            recipient: message.recipient.clone(),
+            in_reply_to: message.in_reply_to,
+            content: message.content.clone(),
+            sent_at_ms: message.sent_at_ms,
+            hops: 0,
+            trace: None,
+            deadline: None,
+            reply_to: ReplyTo::Sender,
+        });
+        Self::receive(self, view).await
+    }
+
+    async fn view(&mut self) -> Result<Content, Crash> {
+        Self::view(self).await
+    }
+
+    async fn snapshot(&mut self) -> Result<Result<Snapshot, String>, Crash> {
+        Self::snapshot(self).await
+    }
+}
+
+/// What rules are set up with.
+pub(crate) fn setup(header: &Header) -> Setup {
+    let players = header.players.iter().map(|player| player.name.as_str().to_owned()).collect();
+    Setup { config: header.config.clone(), seed: header.seed, players }
+}

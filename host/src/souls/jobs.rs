@@ -1,0 +1,68 @@
+//! What an actor is asked for besides messages.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Saved;
+use super::life::StartError;
+use crate::ids::MatrixName;
+use crate::runtime::guest::Crash;
+use crate::runtime::soul::Turn;
+
+/// One tick's turns for one Soul.
+#[derive(Debug, Clone)]
+pub struct ActRequest {
+    /// The run: a Matrix that was created anew under an old name is another run.
+    pub run: Arc<str>,
+    /// The Matrix.
+    pub matrix: MatrixName,
+    /// The tick, from 0.
+    pub tick: u64,
+    /// The tick of this player's turn before, in this run.
+    pub previous: Option<u64>,
+    /// What the Soul's seats see.
+    pub turns: Arc<Vec<Turn>>,
+    /// The time that the Soul sees, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// Why a Soul did not act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// There is no such Soul here, or it is stopped.
+    #[error("the Soul is not there, or stopped")]
+    Gone,
+    /// It crashed over it.
+    #[error(transparent)]
+    Crashed(#[from] Crash),
+    /// It cannot be started.
+    #[error("the Soul cannot be started: {0}")]
+    NotStarted(String),
+    /// It refused.
+    #[error("the Soul refused: {0}")]
+    Refused(String),
+    /// It came back from an older state: the ticks after `last` have to be played to it again.
+    #[error("the Soul has played this run only up to tick {last:?}")]
+    Behind {
+        /// The last tick that it has played in this run.
+        last: Option<u64>,
+    },
+}
+
+/// What an actor does besides handling messages.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Decide turns.
+    Act(ActRequest, oneshot::Sender<Result<Vec<Vec<u8>>, ActError>>),
+    /// Forget what was answered in a run that is over.
+    Forget(Arc<str>),
+    /// Come to life, and tell how that went.
+    Wake(oneshot::Sender<Result<(), StartError>>),
+    /// Save the state, and tell its schema, length and digest.
+    Save(oneshot::Sender<Result<Saved, String>>),
+    /// Save the state if it is due; leave memory if idle for long.
+    Tend,
+    /// Save the state and end.
+    Stop(oneshot::Sender<()>),
+}

@@ -1,0 +1,40 @@
+//! Hostile guests, each against a whole node: what it does ends as it should, the node and an honest
+//! neighbour live on, an event names the guest and the reason, and nothing is left behind.
+//!
+//! Times and sizes are printed; they are asserted with room for a busy machine.
+
+#[path = "contract.rs"]
+mod contract;
+#[path = "floods.rs"]
+mod floods;
+#[path = "honest.rs"]
+mod honest;
+#[path = "memory.rs"]
+mod memory;
+#[path = "stages.rs"]
+mod stages;
+#[path = "talk.rs"]
+mod talk;
+#[path = "time.rs"]
+mod time;
+#[path = "uploads.rs"]
+mod uploads;
+
+use matrix_tests::node::TestNode;
+use matrix_tests::watch::Fall;
+use matrixd::transport::envelope::SendError;
+
+/// Tells a Soul a word that it does not survive, and checks that nobody else notices: whoever asked is
+/// answered, an event names the Soul with `kind` as the reason, its instance is gone, the neighbour lives.
+async fn falls(node: &TestNode, soul: &str, word: &str, kind: &str) -> Fall {
+    let mut watch = node.watch(soul);
+    let error = node.ask(soul, word).await.expect_err("it cannot survive this");
+    assert!(matches!(&error, SendError::Failed(reason) if reason.contains(soul)), "{soul} {word}: {error}");
+    let fall = watch.crash().await;
+    assert_eq!(fall.kind, kind, "{soul} {word}: {}", fall.reason);
+    assert!(!fall.reason.is_empty() && fall.next.starts_with("restarts in "), "{soul} {word}: {fall:?}");
+    let view = node.view(soul);
+    assert_eq!((view.memory_bytes, view.mailbox_depth), (0, 0), "{soul} {word} left something behind");
+    node.assert_lives().await;
+    fall
+}
