@@ -39,11 +39,7 @@ const NODE_ID: &str = "node-1";
 #[derive(Debug)]
 pub struct Node {
     shutdown: Duration,
-    telemetry: Arc<Telemetry>,
-    bus: Bus,
-    router: Router,
-    kv: Kv,
-    catalog: Catalog,
+    base: Base,
     /// Guests run on threads of their own, so that none can keep the operator out.
     guest_threads: GuestThreads,
     guest_tasks: Tasks,
@@ -56,78 +52,21 @@ pub struct Node {
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        make_private_folder(&config.data_dir)?;
-        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), NODE_ID)?);
-        if config.owns_process {
-            telemetry.install()?;
-        }
-        let bus = Bus::new(config.bus.clone());
-        let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
-        let kv = open_kv(&config).await?;
-        observe_kv(&kv, &telemetry);
-        let catalog = open_catalog(&config, &kv, &bus, &telemetry)?;
+        let base = Base::open(&config).await?;
         let guest_threads = guest_threads(config.threads)?;
         let guest_tasks = Tasks::on(guest_threads.handle.clone());
-        let souls = Souls::start(Host {
-            router: router.clone(),
-            bus: bus.clone(),
-            logs: telemetry.logs().clone(),
-            metrics: telemetry.metrics().clone(),
-            kv: kv.clone(),
-            components: catalog.clone(),
-            limits: config.limits.clone(),
-            config: config.souls.clone(),
-            tasks: guest_tasks.clone(),
-        })
-        .await
-        .context("cannot bring back the Souls")?;
-        let matrices = Matrices::start(MatrixHost {
-            souls: souls.clone(),
-            components: catalog.clone(),
-            kv: kv.clone(),
-            bus: bus.clone(),
-            router: router.clone(),
-            logs: telemetry.logs().clone(),
-            metrics: telemetry.metrics().clone(),
-            limits: config.limits.clone(),
-            tasks: guest_tasks.clone(),
-            config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
-        })
-        .await
-        .context("cannot bring back the Matrices")?;
+        let souls = Souls::start(base.host(&config, &guest_tasks)).await;
+        let souls = souls.context("cannot bring back the Souls")?;
+        let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
+        let matrices = matrices.context("cannot bring back the Matrices")?;
         let door_tasks = Tasks::new();
-        let host = AdminHost {
-            node_id: NODE_ID.to_owned(),
-            data_dir: config.data_dir.clone(),
-            souls: souls.clone(),
-            matrices: matrices.clone(),
-            catalog: catalog.clone(),
-            kv: kv.clone(),
-            router: router.clone(),
-            bus: bus.clone(),
-            logs: telemetry.logs().clone(),
-            metrics: telemetry.metrics().admin.clone(),
-        };
-        let admin = Admin::start(config.admin.clone(), host, telemetry.clone(), &door_tasks)
-            .await
-            .context("cannot open the door: see [admin]")?;
+        let host = base.admin_host(&config, &souls, &matrices);
+        let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
+        let admin = admin.context("cannot open the door: see [admin]")?;
         admin.set_ready(true, "").await;
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
-        Ok(Self {
-            shutdown,
-            telemetry,
-            bus,
-            router,
-            kv,
-            catalog,
-            guest_threads,
-            guest_tasks,
-            souls,
-            matrices,
-            door_tasks,
-            admin,
-        })
+        Ok(Self { shutdown, base, guest_threads, guest_tasks, souls, matrices, door_tasks, admin })
     }
 
     /// Waits until someone asks the process to end.
@@ -153,14 +92,12 @@ impl Node {
         let closed = self.door_tasks.stop(self.shutdown).await;
         let ended = self.guest_tasks.stop(self.shutdown).await;
         drop(self.guest_threads);
-        self.kv.close().await;
-        let telemetry = self.telemetry;
+        self.base.kv.close().await;
+        let telemetry = self.base.telemetry;
         tokio::task::spawn_blocking(move || telemetry.shutdown()).await??;
-        anyhow::ensure!(
-            ended,
-            "Souls were still busy after {} ms, and were cut off",
-            self.shutdown.as_millis()
-        );
+        let late = self.shutdown.as_millis();
+        anyhow::ensure!(closed, "calls were still under way after {late} ms, and were cut off");
+        anyhow::ensure!(ended, "Souls were still busy after {late} ms, and were cut off");
         Ok(())
     }
 
@@ -181,27 +118,100 @@ impl Node {
 
     /// The components.
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.base.catalog
     }
 
     /// The way of messages.
     pub fn router(&self) -> &Router {
-        &self.router
+        &self.base.router
     }
 
     /// What happens.
     pub fn bus(&self) -> &Bus {
-        &self.bus
+        &self.base.bus
     }
 
     /// The replicated KV.
     pub fn kv(&self) -> &Kv {
-        &self.kv
+        &self.base.kv
     }
 
     /// The log.
     pub fn logs(&self) -> &LogRing {
-        self.telemetry.logs()
+        self.base.telemetry.logs()
+    }
+}
+
+/// The rooms that all others stand on, in the order in which they are built.
+#[derive(Debug)]
+struct Base {
+    telemetry: Arc<Telemetry>,
+    bus: Bus,
+    router: Router,
+    kv: Kv,
+    catalog: Catalog,
+}
+
+impl Base {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        make_private_folder(&config.data_dir)?;
+        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), NODE_ID)?);
+        if config.owns_process {
+            telemetry.install()?;
+        }
+        let bus = Bus::new(config.bus.clone());
+        let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
+        let kv = open_kv(config).await?;
+        observe_kv(&kv, &telemetry);
+        let catalog = open_catalog(config, &kv, &bus, &telemetry)?;
+        Ok(Self { telemetry, bus, router, kv, catalog })
+    }
+
+    /// What Souls need of it.
+    fn host(&self, config: &Config, tasks: &Tasks) -> Host {
+        Host {
+            router: self.router.clone(),
+            bus: self.bus.clone(),
+            logs: self.telemetry.logs().clone(),
+            metrics: self.telemetry.metrics().clone(),
+            kv: self.kv.clone(),
+            components: self.catalog.clone(),
+            limits: config.limits.clone(),
+            config: config.souls.clone(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// What Matrices need of it.
+    fn matrix_host(&self, config: &Config, tasks: &Tasks, souls: &Souls) -> MatrixHost {
+        MatrixHost {
+            souls: souls.clone(),
+            components: self.catalog.clone(),
+            kv: self.kv.clone(),
+            bus: self.bus.clone(),
+            router: self.router.clone(),
+            logs: self.telemetry.logs().clone(),
+            metrics: self.telemetry.metrics().clone(),
+            limits: config.limits.clone(),
+            tasks: tasks.clone(),
+            config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
+        }
+    }
+
+    /// What the door needs of it.
+    fn admin_host(&self, config: &Config, souls: &Souls, matrices: &Matrices) -> AdminHost {
+        AdminHost {
+            node_id: NODE_ID.to_owned(),
+            data_dir: config.data_dir.clone(),
+            souls: souls.clone(),
+            matrices: matrices.clone(),
+            catalog: self.catalog.clone(),
+            kv: self.kv.clone(),
+            router: self.router.clone(),
+            bus: self.bus.clone(),
+            logs: self.telemetry.logs().clone(),
+            metrics: self.telemetry.metrics().admin.clone(),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl TestNode {
         config.admin.listen = None;
         config.admin.http = None;
         config.engine.live_instances_max = LIVE_INSTANCES_MAX;
-        config.components.compiler.program = program_matrixd();
+        config.components.compiler.program = built("matrixd");
         change(&mut config);
         if kept().exists() {
             mirror(&kept(), &config.data_dir.join(COMPILED)).expect("what is kept can be copied");
@@ -246,7 +246,7 @@ fn draft(soul: &str, body: Bytes) -> Draft {
 
 /// Where compiled components are kept for the nodes to come: compiling would take most of a test's time.
 fn kept() -> PathBuf {
-    built().join("compiled-by-tests")
+    target().join("compiled-by-tests")
 }
 
 /// Makes the folder `to` hold what `from` holds; it has then the same key too. Each file appears whole.
@@ -267,15 +267,22 @@ fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The program whose hidden command compiles components: cargo builds it beside the tests.
-fn program_matrixd() -> PathBuf {
-    let program = built().join("matrixd");
-    assert!(program.exists(), "{} is missing: run `cargo build --workspace --bins` first", program.display());
+/// A program of this project: cargo builds it beside the tests.
+///
+/// # Panics
+/// If it was not built.
+pub fn built(program: &str) -> PathBuf {
+    let program = target().join(program);
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo test --workspace --no-run` first",
+        program.display()
+    );
     program
 }
 
 /// Where cargo puts what it builds.
-fn built() -> PathBuf {
+fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
     let folder = test.parent().and_then(Path::parent).expect("cargo puts tests into a folder of its own");
     folder.to_owned()

@@ -11,6 +11,9 @@ pub struct NoDescriptor;
 /// A listing of a folder, of which there is none.
 pub struct NoEntries;
 
+/// The open folders, of which there is none.
+type Folders = Vec<(Resource<NoDescriptor>, String)>;
+
 /// The functions of `wasi:filesystem/types` (github.com/WebAssembly/WASI, 0.2).
 const FUNCTIONS: [&str; 29] = [
     "[method]descriptor.read-via-stream",
@@ -54,8 +57,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
             Err(wasmtime::Error::msg("a guest has no files: use wasi:keyvalue for what must be kept"))
         })?;
     }
-    linker.instance("wasi:filesystem/preopens@0.2.12")?.func_wrap(
-        "get-directories",
-        |_, (): ()| -> wasmtime::Result<(Vec<(Resource<NoDescriptor>, String)>,)> { Ok((Vec::new(),)) },
-    )
+    linker
+        .instance("wasi:filesystem/preopens@0.2.12")?
+        .func_wrap("get-directories", |_, (): ()| -> wasmtime::Result<(Folders,)> { Ok((Vec::new(),)) })
 }

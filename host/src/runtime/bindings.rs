@@ -1,6 +1,6 @@
 //! The only `bindgen!`: Rust types and host traits for everything in `wit/`.
 
-#![expect(missing_docs, clippy::all, reason = "generated from wit/, where every item is documented")]
+#![expect(missing_docs, reason = "generated from wit/, where every item is documented")]
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -88,6 +88,7 @@ pub fn start_ticker(engine: &Engine) -> std::io::Result<()> {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
+            #[expect(clippy::disallowed_methods, reason = "the thread does nothing but keep this time")]
             std::thread::sleep(EPOCH);
         }
     })?;

@@ -17,6 +17,7 @@ use crate::transport::envelope::Content;
 pub use wit::{Action, Description, Event, Outcome, Prompt, Setup};
 
 type Stepped = (Result<Outcome, String>,);
+type Replied = (Result<Option<WitContent>, String>,);
 
 pub(crate) struct RulesExports {
     describe: ComponentExportIndex,
@@ -52,7 +53,7 @@ pub struct RulesInstance {
     step: TypedFunc<(Vec<Action>,), Stepped>,
     join: TypedFunc<(String,), (Result<u32, String>,)>,
     leave: TypedFunc<(u32,), (Result<(), String>,)>,
-    receive: TypedFunc<(Arc<MessageView>,), (Result<Option<WitContent>, String>,)>,
+    receive: TypedFunc<(Arc<MessageView>,), Replied>,
     view: TypedFunc<(), (WitContent,)>,
     stateful: Stateful,
 }

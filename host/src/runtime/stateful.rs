@@ -35,11 +35,13 @@ impl StatefulExports {
     }
 }
 
+type Restore = TypedFunc<(String, Vec<u8>), (Result<(), String>,)>;
+
 /// The functions of one instance.
 pub(crate) struct Stateful {
     schema: TypedFunc<(), (String,)>,
     snapshot: TypedFunc<(), (Result<Vec<u8>, String>,)>,
-    restore: TypedFunc<(String, Vec<u8>), (Result<(), String>,)>,
+    restore: Restore,
 }
 
 impl Stateful {

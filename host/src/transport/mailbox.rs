@@ -59,6 +59,10 @@ impl Mailbox {
     }
 
     /// Puts a message at the end, or gives it back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a message that is given back is not copied to the heap first"
+    )]
     pub fn push(&self, envelope: Envelope) -> Result<(), (Envelope, Refused)> {
         let mut queue = self.lock();
         if queue.closed {

@@ -29,7 +29,7 @@ pub struct TransportConfig {
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self { body_bytes_max: 256 * 1024, hops_max: 256 }
+        Self { body_bytes_max: 256 * 1024, hops_max: 32 }
     }
 }
 

@@ -1,0 +1,119 @@
+//! A node as a process of its own, on a folder of its own, and the command line to talk to it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use matrix_tests::node::built;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long any one thing may take before a test gives up: far beyond what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a command that failed left behind.
+pub(crate) struct Failure {
+    /// Its exit code.
+    pub(crate) code: i32,
+    /// What it wrote to stderr.
+    pub(crate) said: String,
+}
+
+/// A running node.
+pub(crate) struct Process {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts a node on an empty folder, and waits until it is ready.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let node = Self { child: launch(folder.path()), folder };
+        node.wait_for("the node is ready", Self::is_ready);
+        node
+    }
+
+    /// The folder of this test.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends the process as a power cut would, as far as the process can tell.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the node runs");
+        self.child.wait().expect("a killed process ends");
+    }
+
+    /// Starts it again on the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.child = launch(self.folder.path());
+        self.wait_for("the node is ready again", Self::is_ready);
+    }
+
+    /// Asks it to end, and checks that it ends well.
+    pub(crate) fn stop(mut self) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
+        assert!(told.success());
+        let ended = self.child.wait().expect("the node is a child of this process");
+        assert!(ended.success(), "the node ended with {ended}");
+    }
+
+    /// Runs `matrix`, and returns what it printed, a JSON value a line.
+    pub(crate) fn matrix(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "matrix {arguments:?} failed: {said}");
+        let lines = String::from_utf8(output.stdout).expect("JSON is text");
+        lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+    }
+
+    /// Runs `matrix`, which must fail.
+    pub(crate) fn fails(&self, arguments: &[&str]) -> Failure {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Failure { code: output.status.code().unwrap_or(-1), said }
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !is_so(self) {
+            assert!(start.elapsed() < PATIENCE, "it never came to this: {what}");
+            #[expect(clippy::disallowed_methods, reason = "another process can only be asked again")]
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.run(&["status"]).status.success()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(built("matrix"));
+        command.args(["--output", "json", "--data-dir"]).arg(data(self.folder.path())).args(arguments);
+        command.stdin(Stdio::null()).output().expect("matrix can be run")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn launch(folder: &Path) -> Child {
+    // Ports belong to the machine; the socket in the folder is this node's own.
+    let settings = folder.join("matrixd.toml");
+    std::fs::write(&settings, "[admin]\nlisten = \"off\"\nhttp = \"off\"\n").expect("a file in the folder");
+    let mut command = Command::new(built("matrixd"));
+    command.arg("--data-dir").arg(data(folder)).arg("--config").arg(settings);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("matrixd can be run")
+}
