@@ -118,8 +118,14 @@ async fn a_state_that_cannot_be_saved_costs_its_owner_only() {
         assert!(error.contains(reason), "{how}: {error}");
         assert!(!error.contains('\u{1b}'), "{how}: a terminal would obey this");
         node.assert_lives().await;
-        // What cannot be saved can still be stopped, and is told from what works.
-        node.node().souls().stop(&name(how), None).await.expect("it can be stopped");
+        // What cannot be saved can still be stopped; whoever stops it is told what is lost by that.
+        let stopped = node.node().souls().stop(&name(how), None).await;
+        let lost = stopped.err().map(|error| error.to_string());
+        let fell = matches!(how, "trap" | "loop");
+        assert!(
+            fell && lost.is_none() || lost.as_ref().is_some_and(|lost| lost.contains(reason)),
+            "{how}: {lost:?}"
+        );
         assert_eq!(node.view(how).state, State::Stopped);
     }
     node.stop().await;

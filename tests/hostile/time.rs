@@ -12,8 +12,10 @@ use crate::falls;
 const CALL_MS: u32 = 100;
 /// What a guest may exceed its deadline by.
 const OVERSHOOT: Duration = Duration::from_millis(20);
-/// Room for a busy machine.
-const SLACK: u32 = 10;
+/// Room for an unoptimised host.
+const SLACK: u32 = 5;
+/// How often a time is taken. The least one counts: whatever else the machine does only ever adds to it.
+const ATTEMPTS: u32 = 3;
 
 /// Spawns a Soul with the deadline of these tests.
 async fn run_short(
@@ -40,12 +42,16 @@ async fn endless_handlers_are_cut_off_at_their_deadline() {
     node.neighbour().await;
     for program in ["rogue", "caller"] {
         for word in ["loop", "copy"] {
-            let soul = format!("{program}-{word}");
-            run_short(&node, &soul, program, &[]).await.expect("it behaves until told");
-            let start = Instant::now();
-            let fall = falls(&node, &soul, word, "deadline").await;
-            assert_in_time(&soul, start.elapsed());
-            assert!(fall.reason.contains("limits.call_ms"), "{}", fall.reason);
+            let mut least = Duration::MAX;
+            for attempt in 0..ATTEMPTS {
+                let soul = format!("{program}-{word}-{attempt}");
+                run_short(&node, &soul, program, &[]).await.expect("it behaves until told");
+                let start = Instant::now();
+                let fall = falls(&node, &soul, word, "deadline").await;
+                least = least.min(start.elapsed());
+                assert!(fall.reason.contains("limits.call_ms"), "{}", fall.reason);
+            }
+            assert_in_time(&format!("{program}-{word}"), least);
         }
     }
     node.stop().await;
@@ -68,11 +74,15 @@ async fn who_is_never_born_is_not_spawned() {
     node.neighbour().await;
     // The first time, compiling counts too.
     node.program("stages").await;
-    let start = Instant::now();
-    let error =
-        run_short(&node, "unborn", "stages", &[("init", "loop")]).await.expect_err("it is never born");
-    assert_in_time("init", start.elapsed());
-    assert!(error.contains("unborn") && error.contains("limits.call_ms"), "{error}");
+    let mut least = Duration::MAX;
+    for _ in 0..ATTEMPTS {
+        let start = Instant::now();
+        let error =
+            run_short(&node, "unborn", "stages", &[("init", "loop")]).await.expect_err("it is never born");
+        least = least.min(start.elapsed());
+        assert!(error.contains("unborn") && error.contains("limits.call_ms"), "{error}");
+    }
+    assert_in_time("init", least);
     assert!(node.node().souls().get(&name("unborn")).is_err(), "it must not be listed");
     node.assert_lives().await;
     node.stop().await;

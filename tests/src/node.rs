@@ -33,6 +33,9 @@ const COMPILED: &str = "compiled";
 /// How many instances a test's node holds: enough for every test, and little address space.
 const LIVE_INSTANCES_MAX: u32 = 64;
 
+/// How long a call into a guest may take where a test says nothing, in milliseconds.
+const CALL_MS: u32 = 2_000;
+
 /// More lines than a node keeps.
 const LINES_MAX: usize = 100_000;
 
@@ -63,6 +66,9 @@ impl TestNode {
         config.admin.http = None;
         config.engine.live_instances_max = LIVE_INSTANCES_MAX;
         config.components.compiler.program = built("matrixd");
+        // What is not about time must not depend on how busy the machine is; what is sets its own limit.
+        config.limits.default.call_ms = CALL_MS;
+        config.limits.default.call_fuel = config.limits.max.call_fuel;
         change(&mut config);
         if kept().exists() {
             mirror(&kept(), &config.data_dir.join(COMPILED)).expect("what is kept can be copied");

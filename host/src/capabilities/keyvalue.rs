@@ -164,10 +164,11 @@ impl store::HostBucket for View<'_> {
         bucket: Resource<Bucket>,
         cursor: Option<u64>,
     ) -> wasmtime::Result<Result<KeyResponse, Error>> {
-        let (kv, bucket) = attempt!(self.take(&bucket, false)?);
         let mut skip = usize::try_from(cursor.unwrap_or(0)).unwrap_or(usize::MAX);
         let mut start = Bytes::new();
         let page = loop {
+            // A cursor far into a large bucket costs what it makes the KV do.
+            let (kv, bucket) = attempt!(self.take(&bucket, false)?);
             let page = kv.range(&bucket.name, &start, None, PAGE_KEYS, Consistency::Linearizable);
             let page = attempt!(self.wait(page).await);
             match page.next.clone() {

@@ -146,6 +146,9 @@ impl messaging::Host for View<'_> {
 
     fn subscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
         let (ctx, _) = self.ctx()?;
+        if !ctx.quota.take() {
+            return Ok(Err(WitError::QuotaExceeded));
+        }
         let subscribed = topic_name(&topic).and_then(|topic| {
             ctx.grants.may_subscribe(&topic).map_err(SendError::Denied)?;
             let fits = ctx.router.directory().subscribe(topic, ctx.soul.clone());
@@ -156,6 +159,9 @@ impl messaging::Host for View<'_> {
 
     fn unsubscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
         let (ctx, _) = self.ctx()?;
+        if !ctx.quota.take() {
+            return Ok(Err(WitError::QuotaExceeded));
+        }
         let ended = topic_name(&topic).map(|topic| ctx.router.directory().unsubscribe(&topic, &ctx.soul));
         Ok(ended.map_err(types::send_error))
     }

@@ -73,7 +73,7 @@ impl Default for KvConfig {
             value_bytes_max: 1 << 20,
             range_page_max: 1000,
             range_page_bytes: 4 << 20,
-            txn_ops_max: 128,
+            txn_ops_max: 256,
             state_bytes_max: 1 << 30,
             inflight_bytes_max: 64 << 20,
             watch_buffer: 256,

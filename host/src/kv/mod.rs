@@ -30,6 +30,7 @@ mod machine;
 mod network;
 mod raft;
 mod reads;
+mod records;
 mod requests;
 mod snapshot;
 mod state;

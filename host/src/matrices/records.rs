@@ -3,19 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::MatrixManifest;
 use super::status::{Figures, MatrixState, Progress};
 use crate::ids::{Digest, MatrixName};
-use crate::kv::{Consistency, Kv, KvError, RequestId};
+use crate::kv::{Kv, KvError, RequestId};
 use crate::transport::envelope::Content;
 
 /// The bucket of the KV that holds one record a Matrix.
 pub(crate) const BUCKET: &str = "sys/matrices";
-/// How many records are read at once.
-const PAGE: usize = 500;
 
 /// A Matrix, as it is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,11 +129,7 @@ pub(crate) async fn save(
     request: Option<RequestId>,
 ) -> Result<(), KvError> {
     let record = Record { manifest: manifest.clone(), run: run.to_owned(), wanted };
-    let key = manifest.name.as_str();
-    let value =
-        serde_json::to_vec(&record).map_err(|error| KvError::corrupt(format!("{BUCKET}/{key}"), error))?;
-    kv.put(BUCKET, key.as_bytes(), Bytes::from(value), None, request).await?;
-    Ok(())
+    kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
 }
 
 /// Forgets a Matrix.
@@ -147,20 +140,7 @@ pub(crate) async fn delete(kv: &Kv, matrix: &MatrixName, request: Option<Request
 
 /// All Matrices, in the order of their names.
 pub(crate) async fn load_all(kv: &Kv) -> Result<Vec<Record>, KvError> {
-    let mut records = Vec::new();
-    let mut start = Bytes::new();
-    loop {
-        let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
-        for (key, entry) in &page.entries {
-            let damaged =
-                |error| KvError::corrupt(format!("{BUCKET}/{}", String::from_utf8_lossy(key)), error);
-            records.push(serde_json::from_slice(&entry.value).map_err(damaged)?);
-        }
-        match page.next {
-            Some(next) => start = next,
-            None => return Ok(records),
-        }
-    }
+    kv.all_records(BUCKET).await
 }
 
 #[cfg(test)]

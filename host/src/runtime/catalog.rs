@@ -27,6 +27,9 @@ pub const BUCKET: &str = "sys/components";
 /// The bucket of the KV that holds, by name, the digest that the name stands for.
 pub const NAMES_BUCKET: &str = "sys/component-names";
 
+/// Components that are kept in memory before those that nobody uses are let go.
+const LINKED_KEPT: usize = 128;
+
 /// Why a component cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
@@ -120,6 +123,7 @@ impl Catalog {
             Err(error) => {
                 self.0.refused.add(1);
                 if self.record(digest).await?.is_none() {
+                    self.linked().remove(&digest);
                     self.0.components.remove(digest).await?;
                 }
                 return Err(error);
@@ -129,9 +133,7 @@ impl Catalog {
         let uploaded_at_ms = before.as_ref().map_or_else(clock::now_ms, |record| record.uploaded_at_ms);
         let name = name.or(before.and_then(|record| record.name));
         let record = Record { digest, name, info: component.info().clone(), uploaded_at_ms };
-        let value =
-            serde_json::to_vec(&record).map_err(|error| KvError::corrupt(digest.to_string(), error))?;
-        self.0.kv.put(BUCKET, digest.to_string().as_bytes(), Bytes::from(value), None, None).await?;
+        self.0.kv.put_record(BUCKET, &digest.to_string(), &record, None).await?;
         if let Some(name) = &record.name {
             let value = Bytes::from(digest.to_string());
             self.0.kv.put(NAMES_BUCKET, name.as_str().as_bytes(), value, None, None).await?;
@@ -167,20 +169,14 @@ impl Catalog {
 
     /// What is kept of a component.
     pub async fn record(&self, digest: Digest) -> Result<Option<Record>, ComponentError> {
-        let key = digest.to_string();
-        let found = self.0.kv.get(BUCKET, key.as_bytes(), Consistency::Linearizable).await?;
-        found.map(|entry| parse(&key, &entry.value)).transpose()
+        Ok(self.0.kv.record(BUCKET, &digest.to_string()).await?)
     }
 
     /// At most `limit` records after `after`, in the order of their digests.
     pub async fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<Record>, ComponentError> {
         // The first key after a digest's text is that text and a zero byte.
         let start = after.map_or_else(String::new, |digest| format!("{digest}\0"));
-        let kv = &self.0.kv;
-        let page = kv.range(BUCKET, start.as_bytes(), None, limit, Consistency::Linearizable).await?;
-        let records =
-            page.entries.iter().map(|(key, entry)| parse(&String::from_utf8_lossy(key), &entry.value));
-        records.collect()
+        Ok(self.0.kv.records_from(BUCKET, &start, limit).await?)
     }
 
     /// Forgets a component; the caller has seen to it that nobody uses it. Forgetting one that is not
@@ -213,18 +209,17 @@ impl Catalog {
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
         let linked =
             Component::link(admitted.digest, admitted.info.clone(), &admitted.component, &self.0.linker)?;
-        Ok(self.linked().entry(admitted.digest).or_insert_with(|| Arc::new(linked)).clone())
+        let mut kept = self.linked();
+        if kept.len() >= LINKED_KEPT {
+            kept.retain(|_, component| Arc::strong_count(component) > 1);
+        }
+        Ok(kept.entry(admitted.digest).or_insert_with(|| Arc::new(linked)).clone())
     }
 
     /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
     fn linked(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Component>>> {
         self.0.linked.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn parse(key: &str, value: &[u8]) -> Result<Record, ComponentError> {
-    let damaged = |error| KvError::corrupt(format!("{BUCKET}/{key}"), error);
-    Ok(serde_json::from_slice(value).map_err(damaged)?)
 }
 
 impl std::fmt::Debug for Catalog {

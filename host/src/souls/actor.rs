@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::checkpoint::{Acted, RUNS_MAX};
+use super::checkpoint::{ACTIONS_BYTES_KEPT, Acted, Header, RUNS_MAX};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, SaveError, StartError};
@@ -58,22 +58,25 @@ impl Actor {
                 job = self.jobs.recv() => match job {
                     Some(Job::Stop(done)) => {
                         self.drain().await;
-                        self.end(State::Stopped, "").await;
+                        let saved = self.end(State::Stopped).await;
                         // Whoever asked may be gone.
-                        let _ = done.send(());
+                        let _ = done.send(saved);
                         return;
                     }
                     Some(job) => self.work(job).await,
-                    None => return,
+                    None => {
+                        self.drain().await;
+                        return self.end_or_warn(State::Passive).await;
+                    }
                 },
                 () = stopping.cancelled() => {
                     self.drain().await;
-                    self.end(State::Passive, "").await;
-                    return;
+                    return self.end_or_warn(State::Passive).await;
                 }
                 () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now).into()), if paused.is_some() => {
                     self.restarts.resume();
-                    self.status.set(State::Passive, "");
+                    let state = if self.life.is_awake() { State::Running } else { State::Passive };
+                    self.status.set(state, "");
                 }
                 () = self.inbox.ready(), if paused.is_none() => self.turn().await,
             }
@@ -96,10 +99,7 @@ impl Actor {
                 let _ = reply.send(woken);
             }
             Job::Save(reply) => {
-                let saved = match self.wake().await {
-                    Ok(()) => self.save().await,
-                    Err(error) => Err(error.to_string()),
-                };
+                let saved = self.save_now().await;
                 let _ = reply.send(saved);
             }
             Job::Tend => self.tend().await,
@@ -111,7 +111,10 @@ impl Actor {
     async fn drain(&mut self) {
         self.inbox.close();
         let start = Instant::now();
-        while !self.inbox.is_empty() && self.restarts.pause().is_none() && start.elapsed() < DRAIN_MAX {
+        while !self.inbox.is_empty() && start.elapsed() < DRAIN_MAX {
+            if self.restarts.pause().is_some() || self.restarts.gave_up() {
+                return;
+            }
             self.turn().await;
         }
     }
@@ -126,6 +129,8 @@ impl Actor {
         let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
         let max = if sees_time { 1 } else { self.batch_max };
         self.inbox.drain(&mut envelopes, max);
+        let now = Instant::now();
+        envelopes.retain(|envelope| !envelope.is_late(now));
         let Some(first) = envelopes.first() else { return };
         let moment = Moment {
             now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
@@ -145,8 +150,15 @@ impl Actor {
         match result {
             Ok(replies) => {
                 self.ended_well().await;
+                let limit = self.limits.body_bytes;
                 for (handled, reply) in handled.into_iter().zip(replies) {
-                    self.host.router.reply(handled, reply.map_err(SendError::Failed));
+                    let reply = match reply {
+                        Ok(Some(content)) if content.body.len() > limit as usize => {
+                            Err(SendError::TooLarge { limit: limit.into() })
+                        }
+                        reply => reply.map_err(SendError::Failed),
+                    };
+                    self.host.router.reply(handled, reply);
                 }
             }
             Err(crash) => {
@@ -209,7 +221,10 @@ impl Actor {
             *known = acted;
             return;
         }
-        if header.acted.len() >= RUNS_MAX {
+        let kept = |header: &Header| -> usize {
+            header.acted.values().flat_map(|acted| &acted.actions).map(Vec::len).sum()
+        };
+        while header.acted.len() >= RUNS_MAX || kept(header) > ACTIONS_BYTES_KEPT {
             header.acted.pop_first();
         }
         header.acted.insert(request.run.as_ref().to_owned(), acted);
@@ -250,7 +265,8 @@ impl Actor {
         self.host.metrics.souls.turns.add(1);
         self.life.changed();
         self.observe();
-        if self.life.turns_unsaved() >= self.host.every_turns(&self.manifest) {
+        // Tried again only after as many turns more: a snapshot each turn would be worse than a late one.
+        if self.life.turns_unsaved().is_multiple_of(self.host.every_turns(&self.manifest)) {
             self.save_or_warn().await;
         }
     }
@@ -271,6 +287,11 @@ impl Actor {
     }
 
     fn not_started(&mut self, error: &StartError) {
+        if error.is_of_the_node() {
+            self.restarts.postpone(Instant::now());
+            self.status.set(State::BackingOff, &error.to_string());
+            return;
+        }
         self.status.crashes.fetch_add(1, Ordering::Relaxed);
         let next = self.restarts.after_crash(Instant::now());
         self.status.set(State::BackingOff, &error.to_string());
@@ -285,9 +306,23 @@ impl Actor {
         if self.life.unsaved_for() >= self.host.every_seconds(&self.manifest) {
             self.save_or_warn().await;
         }
-        if self.active.elapsed() >= self.host.config.idle_after() {
-            self.end(State::Passive, "").await;
+        // What cannot be saved stays in memory: leaving it would lose what came after the last checkpoint.
+        let idle = self.active.elapsed() >= self.host.config.idle_after();
+        if idle && (self.life.turns_unsaved() == 0 || self.save_or_warn().await) {
+            self.end_or_warn(State::Passive).await;
         }
+    }
+
+    /// Saves the state because somebody asks for it, awake or asleep.
+    async fn save_now(&mut self) -> Result<super::Saved, String> {
+        if self.restarts.pause().is_some() {
+            return Err("it crashed a moment ago, and is paused".to_owned());
+        }
+        if let Err(error) = self.wake().await {
+            self.not_started(&error);
+            return Err(error.to_string());
+        }
+        self.save().await
     }
 
     async fn save(&mut self) -> Result<super::Saved, String> {
@@ -311,21 +346,32 @@ impl Actor {
         }
     }
 
-    async fn save_or_warn(&mut self) {
-        if let Err(reason) = self.save().await {
+    /// True: it was saved.
+    async fn save_or_warn(&mut self) -> bool {
+        let saved = self.save().await;
+        if let Err(reason) = &saved {
             tracing::warn!(soul = %self.manifest.name, reason, "the state could not be saved");
         }
+        saved.is_ok()
     }
 
-    /// Saves what is unsaved, and leaves memory.
-    async fn end(&mut self, state: State, reason: &str) {
-        if self.life.is_awake() && self.life.turns_unsaved() > 0 {
-            self.save_or_warn().await;
-        }
+    /// Saves what is unsaved, and leaves memory. The error says why what came after the last checkpoint is lost.
+    async fn end(&mut self, state: State) -> Result<(), String> {
+        let unsaved = self.life.is_awake() && self.life.turns_unsaved() > 0;
+        let saved = if unsaved { self.save().await.map(drop) } else { Ok(()) };
         self.life.sleep();
+        // A component that nobody runs need not stay in memory.
+        self.component = None;
         self.stopwatch.flush();
         self.observe();
-        self.status.set(state, reason);
+        self.status.set(state, "");
+        saved
+    }
+
+    async fn end_or_warn(&mut self, state: State) {
+        if let Err(reason) = self.end(state).await {
+            tracing::error!(soul = %self.manifest.name, reason, "what came after the last checkpoint is lost");
+        }
     }
 
     async fn fail(mut self) {

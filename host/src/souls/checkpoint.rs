@@ -18,6 +18,10 @@ pub const STATE_BYTES_MAX: usize = 768 * 1024;
 /// The most runs of Matrices whose last answers are kept; the oldest is dropped for a new one.
 pub const RUNS_MAX: usize = 32;
 
+/// The most bytes of last answers that are kept, all runs together, so that they fit beside the state: written
+/// out, a byte takes up to four.
+pub const ACTIONS_BYTES_KEPT: usize = 32 * 1024;
+
 /// What a Soul answered last in one run of a Matrix. Asked again for that tick, it answers the same without
 /// playing it twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

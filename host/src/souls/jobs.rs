@@ -63,6 +63,6 @@ pub(crate) enum Job {
     Save(oneshot::Sender<Result<Saved, String>>),
     /// Save the state if it is due; leave memory if idle for long.
     Tend,
-    /// Save the state and end.
-    Stop(oneshot::Sender<()>),
+    /// Save the state and end; the error says why what came after the last checkpoint is lost.
+    Stop(oneshot::Sender<Result<(), String>>),
 }

@@ -42,6 +42,14 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Whether the node lacks something, for which the Soul is not to blame.
+    pub const fn is_of_the_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Component(_) | Self::Crashed(Crash::NoRoom(_)) | Self::Checkpoint(CheckpointError::Kv(_))
+        )
+    }
+
     /// A word for metrics and events.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -115,29 +123,27 @@ impl Life {
         component: &Arc<Component>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
-        let random = match &saved {
-            Some(checkpoint) => checkpoint.header.random.clone(),
-            None => random::Ctx::new(manifest.seed),
-        };
-        let moment = Moment {
-            now_ms: saved.as_ref().map_or_else(clock::now_ms, |c| c.header.at_ms),
-            ..Moment::default()
-        };
+        // Birth is the same each time, at no time and from the seed; what a Soul drew since comes with its state.
+        let moment = Moment::default();
+        let random = random::Ctx::new(manifest.seed);
         let state =
             GuestState::new(limits, host.capabilities(manifest, limits, random, self.stopping.clone()));
         let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
         let mut instance = born.map_err(StartError::Init)?;
         if let Some(checkpoint) = &saved {
             restore(host, manifest, &mut instance, checkpoint, moment).await?;
+            instance.state().capabilities.random = checkpoint.header.random.clone();
         }
-        self.header = Some(match &saved {
-            Some(checkpoint) => checkpoint.header.clone(),
-            None => first_header(manifest),
-        });
+        let header = saved.as_ref().map_or_else(|| first_header(manifest), |c| c.header.clone());
+        self.header = Some(Header { component: manifest.component, ..header });
         self.saved = saved.map(|checkpoint| checkpoint.header);
         self.instance = Some(Box::new(instance));
         self.turns_unsaved = 0;
         self.unsaved_since = None;
+        if self.saved.is_none() {
+            // What it did at its birth, such as a subscription, has to outlive the node too.
+            self.changed();
+        }
         Ok(())
     }
 
@@ -170,7 +176,7 @@ impl Life {
             return Err(SaveError::Refused("the Soul is asleep".into()));
         };
         let now_ms = clock::now_ms();
-        let moment = Moment { now_ms: header.at_ms, ..Moment::default() };
+        let moment = Moment::default();
         let snapshot = instance.snapshot(moment).await?.transpose().map_err(SaveError::Refused)?;
         // A Soul that keeps no state has to be told again what it saw, so its answers are not kept either.
         let acted = if snapshot.is_some() { header.acted.clone() } else { BTreeMap::new() };
@@ -225,8 +231,12 @@ async fn restore(
     checkpoint: &Checkpoint,
     moment: Moment,
 ) -> Result<(), StartError> {
-    for topic in &checkpoint.header.topics {
-        host.router.directory().subscribe(topic.clone(), manifest.name.clone());
+    let (directory, topics) = (host.router.directory(), &checkpoint.header.topics);
+    for topic in directory.subscriptions(&manifest.name).iter().filter(|topic| !topics.contains(topic)) {
+        directory.unsubscribe(topic, &manifest.name);
+    }
+    for topic in topics {
+        directory.subscribe(topic.clone(), manifest.name.clone());
     }
     if checkpoint.header.schema.is_empty() {
         return Ok(());

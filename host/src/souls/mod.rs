@@ -7,6 +7,7 @@
 pub mod actor;
 mod census;
 pub mod checkpoint;
+mod handle;
 pub mod host;
 pub mod jobs;
 pub mod life;
@@ -17,7 +18,8 @@ pub mod restart;
 pub mod status;
 
 pub use census::Census;
-pub use registry::{SoulError, SoulView, Souls};
+pub use handle::SoulView;
+pub use registry::{SoulError, Souls};
 
 use crate::ids::Digest;
 

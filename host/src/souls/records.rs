@@ -1,16 +1,13 @@
 //! What should run: one record a Soul in the KV, which outlives the node.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
 use crate::ids::SoulName;
-use crate::kv::{Consistency, Kv, KvError, RequestId};
+use crate::kv::{Kv, KvError, RequestId};
 
 /// The bucket of the KV that holds one record a Soul.
 pub const BUCKET: &str = "sys/souls";
-/// How many records are read at once.
-const PAGE: usize = 500;
 
 /// What is wanted of a Soul.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +41,7 @@ pub async fn save(
     request: Option<RequestId>,
 ) -> Result<(), KvError> {
     let record = Record { manifest: manifest.clone(), wanted: wanted.clone() };
-    let value = serde_json::to_vec(&record).map_err(|error| KvError::corrupt(BUCKET, error))?;
-    kv.put(BUCKET, manifest.name.as_str().as_bytes(), Bytes::from(value), None, request).await?;
-    Ok(())
+    kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
 }
 
 /// Forgets a Soul.
@@ -57,18 +52,5 @@ pub async fn delete(kv: &Kv, soul: &SoulName, request: Option<RequestId>) -> Res
 
 /// All Souls, in the order of their names.
 pub async fn load_all(kv: &Kv) -> Result<Vec<Record>, KvError> {
-    let mut records = Vec::new();
-    let mut start = Bytes::new();
-    loop {
-        let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
-        for (key, entry) in &page.entries {
-            let damaged =
-                |error| KvError::corrupt(format!("{BUCKET}/{}", String::from_utf8_lossy(key)), error);
-            records.push(serde_json::from_slice(&entry.value).map_err(damaged)?);
-        }
-        match page.next {
-            Some(next) => start = next,
-            None => return Ok(records),
-        }
-    }
+    kv.all_records(BUCKET).await
 }

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
 use super::checkpoint::CheckpointError;
+use super::handle::{Handle, SoulView};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::{Manifest, ManifestError};
 use super::records::{self, Wanted};
 use super::restart::Restarts;
-use super::status::{State, Status, read};
+use super::status::{State, Status};
 use super::{Saved, checkpoint};
 use crate::ids::{Digest, SoulName};
 use crate::kv::{KvError, RequestId};
@@ -28,6 +28,8 @@ use crate::transport::mailbox::Mailbox;
 
 /// Jobs that wait for one actor: turns of a few Matrices, a save, a stop.
 const JOBS_MAX: usize = 64;
+/// Locks that are kept before those that nobody uses are let go.
+const LOCKS_KEPT: usize = 1_024;
 /// How often idle Souls and unsaved states are looked for.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
@@ -76,31 +78,6 @@ pub enum SoulError {
     Checkpoint(#[from] CheckpointError),
 }
 
-/// A Soul, as it stands.
-#[derive(Debug, Clone)]
-pub struct SoulView {
-    /// What it is.
-    pub manifest: Arc<Manifest>,
-    /// What it is doing.
-    pub state: State,
-    /// Why, where that needs saying.
-    pub reason: String,
-    /// Messages that wait.
-    pub mailbox_depth: usize,
-    /// Messages handled since the node started.
-    pub handled: u64,
-    /// Crashes since the node started.
-    pub crashes: u64,
-    /// Linear memory in use, in bytes.
-    pub memory_bytes: u64,
-    /// Fuel used since the node started.
-    pub fuel_used: u64,
-    /// Milliseconds since the Unix epoch of the last checkpoint that this node made; 0: none.
-    pub checkpoint_at_ms: u64,
-    /// Layout of that checkpoint's state.
-    pub schema: String,
-}
-
 /// The registry. Clones are the same registry.
 #[derive(Debug, Clone)]
 pub struct Souls(pub(super) Arc<Inner>);
@@ -113,15 +90,6 @@ pub(super) struct Inner {
     locks: Mutex<HashMap<SoulName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Handle {
-    manifest: Arc<Manifest>,
-    pub(super) status: Arc<Status>,
-    pub(super) mailbox: Option<Arc<Mailbox>>,
-    jobs: Option<mpsc::Sender<Job>>,
-    stopping: CancellationToken,
-}
-
 impl Souls {
     /// Brings back every Soul that the KV knows: asleep, until the first message comes.
     pub async fn start(host: Host) -> Result<Self, SoulError> {
@@ -130,7 +98,11 @@ impl Souls {
         for record in records::load_all(&souls.0.host.kv).await? {
             let manifest = Arc::new(record.manifest);
             let handle = match record.wanted {
-                Wanted::Running => souls.launch(&manifest)?,
+                // One manifest that no longer fits must not keep the others from running.
+                Wanted::Running => match souls.launch(&manifest) {
+                    Ok(handle) => souls.subscribe_again(&manifest.name, handle).await?,
+                    Err(error) => Handle::ended(manifest.clone(), State::Failed, error.to_string()),
+                },
                 Wanted::Stopped => Handle::ended(manifest.clone(), State::Stopped, String::new()),
                 Wanted::Failed { reason } => Handle::ended(manifest.clone(), State::Failed, reason),
             };
@@ -166,16 +138,23 @@ impl Souls {
         } else if self.count() >= host.config.souls_max {
             return Err(SoulError::TooMany(host.config.souls_max));
         }
-        if let Some(handle) = &before {
-            handle.stop().await;
+        if let Some(handle) = &before
+            && let Err(reason) = handle.stop().await
+        {
+            self.take_back(&name, ran)?;
+            return Err(SoulError::Save(name, reason));
         }
         let handle = self.launch(&manifest)?;
-        if let Err(reason) = handle.wake().await {
-            handle.stop().await;
+        let started = match handle.wake().await {
+            Ok(()) => records::save(&host.kv, &manifest, &Wanted::Running, request).await.map_err(Into::into),
+            Err(reason) => Err(SoulError::Start { soul: name.clone(), reason }),
+        };
+        if let Err(error) = started {
+            // Whatever it did meanwhile was never acknowledged.
+            let _ = handle.stop().await;
             self.take_back(&name, ran)?;
-            return Err(SoulError::Start { soul: name, reason });
+            return Err(error);
         }
-        records::save(&host.kv, &manifest, &Wanted::Running, request).await?;
         let view = handle.view();
         self.insert(name.clone(), handle);
         host.report("soul.spawned", &name, &json!({ "component": manifest.component.to_string() }));
@@ -201,13 +180,15 @@ impl Souls {
         let lock = self.lock(soul);
         let _only = lock.lock().await;
         let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
+        // An actor that has just failed records that by itself, so what is wanted is written after it has ended.
+        let saved = handle.stop().await;
         records::save(&self.0.host.kv, &handle.manifest, &Wanted::Stopped, request).await?;
-        handle.stop().await;
         let ended = Handle { mailbox: handle.mailbox, jobs: None, ..handle };
         ended.status.set(State::Stopped, "");
         let view = ended.view();
         self.insert(soul.clone(), ended);
         self.0.host.report("soul.stopped", soul, &json!({}));
+        saved.map_err(|reason| SoulError::Save(soul.clone(), reason))?;
         Ok(view)
     }
 
@@ -215,15 +196,16 @@ impl Souls {
     pub async fn delete(&self, soul: &SoulName, request: Option<RequestId>) -> Result<(), SoulError> {
         let lock = self.lock(soul);
         let _only = lock.lock().await;
-        records::delete(&self.0.host.kv, soul, request).await?;
         if let Some(handle) = self.handle(soul) {
-            handle.stop().await;
+            // What could not be saved is to be forgotten anyway.
+            let _ = handle.stop().await;
             self.0.host.report("soul.deleted", soul, &json!({}));
         }
+        // The record goes last: until then the Soul can be deleted again.
         checkpoint::delete(&self.0.host.kv, soul).await?;
+        records::delete(&self.0.host.kv, soul, request).await?;
         self.0.host.router.directory().remove(&Address::Soul(soul.clone()));
         self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
-        self.0.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(soul);
         Ok(())
     }
 
@@ -255,6 +237,22 @@ impl Souls {
     pub fn users_of(&self, component: Digest) -> usize {
         let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
         table.values().filter(|handle| handle.manifest.component == component).count()
+    }
+
+    /// A Soul that is asleep has to hear what is sent to its topics.
+    async fn subscribe_again(&self, soul: &SoulName, handle: Handle) -> Result<Handle, SoulError> {
+        match checkpoint::load(&self.0.host.kv, soul).await {
+            Ok(Some(saved)) => {
+                for topic in saved.header.topics {
+                    self.0.host.router.directory().subscribe(topic, soul.clone());
+                }
+            }
+            Ok(None) => {}
+            Err(CheckpointError::Kv(error)) => return Err(error.into()),
+            // It shows when the Soul is woken, and is that Soul's trouble alone.
+            Err(error) => tracing::error!(%soul, %error, "a checkpoint cannot be read"),
+        }
+        Ok(handle)
     }
 
     fn launch(&self, manifest: &Arc<Manifest>) -> Result<Handle, SoulError> {
@@ -319,6 +317,10 @@ impl Souls {
 
     fn lock(&self, soul: &SoulName) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() >= LOCKS_KEPT {
+            // Whoever holds or awaits one has a clone of it, made under this mutex.
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
         locks.entry(soul.clone()).or_default().clone()
     }
 
@@ -338,53 +340,6 @@ impl Souls {
                     let _ = jobs.try_send(Job::Tend);
                 }
             }
-        }
-    }
-}
-
-impl Handle {
-    fn ended(manifest: Arc<Manifest>, state: State, reason: String) -> Self {
-        Self {
-            manifest,
-            status: Arc::new(Status::new(state, reason)),
-            mailbox: None,
-            jobs: None,
-            stopping: CancellationToken::new(),
-        }
-    }
-
-    fn view(&self) -> SoulView {
-        let (state, reason) = self.status.get();
-        SoulView {
-            manifest: self.manifest.clone(),
-            state,
-            reason,
-            mailbox_depth: self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()),
-            handled: read(&self.status.handled),
-            crashes: read(&self.status.crashes),
-            memory_bytes: read(&self.status.memory_bytes),
-            fuel_used: read(&self.status.fuel_used),
-            checkpoint_at_ms: read(&self.status.checkpoint_at_ms),
-            schema: self.status.schema.lock().map(|schema| schema.clone()).unwrap_or_default(),
-        }
-    }
-
-    async fn wake(&self) -> Result<(), StartError> {
-        let gone = || StartError::Init("its actor has ended".into());
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        let (reply, answer) = oneshot::channel();
-        jobs.send(Job::Wake(reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    /// Ends the actor, its state saved. One that has ended already is no error.
-    async fn stop(&self) {
-        let Some(jobs) = &self.jobs else { return };
-        // What waits for an answer meanwhile need not wait to the end.
-        self.stopping.cancel();
-        let (done, ended) = oneshot::channel();
-        if jobs.send(Job::Stop(done)).await.is_ok() {
-            let _ = ended.await;
         }
     }
 }

@@ -65,6 +65,11 @@ impl Restarts {
         Next::Restart(pause)
     }
 
+    /// Pauses for what is not the Soul's fault: no crash is counted.
+    pub fn postpone(&mut self, now: Instant) {
+        self.until = Some(now + Duration::from_millis(self.config.pause_ms_max.min(1_000)));
+    }
+
     /// When the present pause ends, if there is one.
     pub fn pause(&self) -> Option<Instant> {
         self.until
@@ -107,5 +112,16 @@ mod tests {
         assert!(restarts.pause().is_some());
         restarts.resume();
         assert!(restarts.pause().is_none() && !restarts.gave_up());
+    }
+
+    #[test]
+    fn what_is_not_its_fault_never_makes_it_fail() {
+        let mut restarts = Restarts::new(RestartConfig { crashes_max: 1, ..RestartConfig::default() });
+        let now = Instant::now();
+        for _ in 0..10 {
+            restarts.postpone(now);
+            assert_eq!(restarts.pause(), Some(now + Duration::from_secs(1)));
+        }
+        assert!(!restarts.gave_up());
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use prometheus::local::LocalHistogram;
 
 /// Upper bounds, in seconds, of what calls into guests take: from 1 µs, the least that a call costs, to
@@ -168,12 +168,7 @@ pub(super) fn observe_by<const N: usize>(
     look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
 ) {
     let gauge = meter.u64_observable_gauge(name).with_description(description);
-    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
-        for (value, figure) in look() {
-            observer.observe(figure, &[KeyValue::new(label, value)]);
-        }
-    };
-    gauge.with_callback(observe).build();
+    gauge.with_callback(each(label, look)).build();
 }
 
 /// The same for figures that only grow.
@@ -185,10 +180,16 @@ pub(super) fn observe_total_by<const N: usize>(
     look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
 ) {
     let counter = meter.u64_observable_counter(name).with_description(description);
-    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+    counter.with_callback(each(label, look)).build();
+}
+
+fn each<const N: usize>(
+    label: &'static str,
+    look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static {
+    move |observer| {
         for (value, figure) in look() {
             observer.observe(figure, &[KeyValue::new(label, value)]);
         }
-    };
-    counter.with_callback(observe).build();
+    }
 }

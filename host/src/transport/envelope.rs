@@ -114,6 +114,13 @@ pub struct Envelope {
     pub reply_to: ReplyTo,
 }
 
+impl Envelope {
+    /// Whether its sender has stopped waiting: nobody wants the answer any more.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
 /// Why a message was not accepted, or not answered. Same names as in `wit/messaging.wit`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {

@@ -100,13 +100,16 @@ impl Mailbox {
 }
 
 impl Inbox {
-    /// Moves at most `max` messages, of at most [`BATCH_BYTES_MAX`] together, to the end of `batch`, oldest first.
+    /// Moves at most `max` messages, of at most [`BATCH_BYTES_MAX`] together and all of the same number of hops, to
+    /// the end of `batch`, oldest first.
     /// Returns how many.
     pub fn drain(&mut self, batch: &mut Vec<Envelope>, max: usize) -> usize {
         let mut queue = self.0.lock();
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut hops) = (0, 0, None);
         for envelope in queue.messages.iter().take(max) {
-            if count > 0 && bytes + size(envelope) > BATCH_BYTES_MAX {
+            // What a message causes counts its hops: one that came a long way must not lengthen another's.
+            let apart = envelope.hops != *hops.get_or_insert(envelope.hops);
+            if apart || count > 0 && bytes + size(envelope) > BATCH_BYTES_MAX {
                 break;
             }
             bytes += size(envelope);

@@ -117,6 +117,9 @@ impl Router {
             ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
+                if self.0.directory.find(&handled.sender).is_none() {
+                    return;
+                }
                 // A sender without a mailbox, or with a full one, does without the reply: `send`
                 // promises acceptance of the message, and `ask` is for those who need the answer.
                 let _ = self.send(Draft {
