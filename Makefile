@@ -5,7 +5,7 @@ PROFILE ?= dev
 TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DATA    ?= data
 
-.PHONY: help run test verify fix guests test-guests bench programs clean-data
+.PHONY: help run test verify fix guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,10 +44,6 @@ test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm
 
 programs: ## Builds matrixd and matrix.
 	cargo build --workspace --bins --locked --profile $(PROFILE)
-
-bench: guests ## Measures, and prints a table.
-	cargo build --workspace --bins --locked --release
-	target/release/bench
 
 clean-data: ## Deletes the data folder of `make run`.
 	rm -rf $(DATA)
