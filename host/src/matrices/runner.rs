@@ -341,21 +341,15 @@ pub(crate) async fn view<R: Rules>(rules: &mut R) -> Result<Content, MatrixError
 
 /// Splits a message into what rules see, which is kept, and what its sender waits for.
 fn split(envelope: Envelope) -> (Message, Handled) {
+    let (in_reply_to, sent_at_ms) = (envelope.in_reply_to, envelope.sent_at_ms);
+    let (handled, content) = Handled::of(envelope);
     let message = Message {
-        id: envelope.id,
-        sender: envelope.sender.clone(),
-        recipient: envelope.recipient.clone(),
-        in_reply_to: envelope.in_reply_to,
-        content: envelope.content,
-        sent_at_ms: envelope.sent_at_ms,
-    };
-    let handled = Handled {
-        id: envelope.id,
-        sender: envelope.sender,
-        recipient: envelope.recipient,
-        hops: envelope.hops,
-        trace: envelope.trace,
-        reply_to: envelope.reply_to,
+        id: handled.id,
+        sender: handled.sender.clone(),
+        recipient: handled.recipient.clone(),
+        in_reply_to,
+        content,
+        sent_at_ms,
     };
     (message, handled)
 }

@@ -37,22 +37,16 @@ pub struct MessageView {
 
 /// Splits a message into what the guest sees and what the host keeps.
 pub fn split(envelope: Envelope) -> (MessageView, Handled) {
+    let (in_reply_to, sent_at) = (envelope.in_reply_to, envelope.sent_at_ms);
+    let (handled, content) = Handled::of(envelope);
     let view = MessageView {
-        id: types::message_id(envelope.id),
-        sender: types::address(&envelope.sender),
-        recipient: types::address(&envelope.recipient),
-        in_reply_to: envelope.in_reply_to.map(types::message_id),
-        content_type: envelope.content.content_type,
-        body: envelope.content.body.into(),
-        sent_at: envelope.sent_at_ms,
-    };
-    let handled = Handled {
-        id: envelope.id,
-        sender: envelope.sender,
-        recipient: envelope.recipient,
-        hops: envelope.hops,
-        trace: envelope.trace,
-        reply_to: envelope.reply_to,
+        id: types::message_id(handled.id),
+        sender: types::address(&handled.sender),
+        recipient: types::address(&handled.recipient),
+        in_reply_to: in_reply_to.map(types::message_id),
+        content_type: content.content_type,
+        body: content.body.into(),
+        sent_at,
     };
     (view, handled)
 }

@@ -242,6 +242,21 @@ pub struct Handled {
     pub reply_to: ReplyTo,
 }
 
+impl Handled {
+    /// What is kept of a message, and what it says.
+    pub fn of(envelope: Envelope) -> (Self, Content) {
+        let handled = Self {
+            id: envelope.id,
+            sender: envelope.sender,
+            recipient: envelope.recipient,
+            hops: envelope.hops,
+            trace: envelope.trace,
+            reply_to: envelope.reply_to,
+        };
+        (handled, envelope.content)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::mailbox::Mailbox;
@@ -265,17 +280,6 @@ mod tests {
         }
     }
 
-    fn handled(envelope: Envelope) -> Handled {
-        Handled {
-            id: envelope.id,
-            sender: envelope.sender,
-            recipient: envelope.recipient,
-            hops: envelope.hops,
-            trace: envelope.trace,
-            reply_to: envelope.reply_to,
-        }
-    }
-
     #[tokio::test]
     async fn ask_is_answered_and_send_is_replied_to_the_mailbox() {
         let router = router(TransportConfig::default());
@@ -291,7 +295,7 @@ mod tests {
                 smiths.drain(&mut batch, 9);
             }
             for envelope in batch {
-                router.reply(handled(envelope), Ok(Some(content("yo"))));
+                router.reply(Handled::of(envelope).0, Ok(Some(content("yo"))));
             }
         };
         let (answer, ()) = tokio::join!(router.ask(draft("soul:smith"), Duration::from_secs(5)), answering);
