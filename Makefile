@@ -5,7 +5,7 @@ PROFILE ?= dev
 TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DATA    ?= data
 
-.PHONY: help run test verify fix guests test-guests programs clean-data
+.PHONY: help run test verify fix bench guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,20 @@ fix: ## Formats the code, and mends what lints can mend.
 	cargo fmt --all
 	cargo fmt --manifest-path guests/Cargo.toml --all
 	cargo clippy --workspace --all-targets --fix --allow-dirty
+
+# Which benchmarks: all, or some of tournament, schelling, messages, souls, kv; `--rounds N` goes here too.
+ONLY ?=
+# Where the programs in Python are installed that are measured beside the node.
+RIVALS := target/bench-python
+
+bench: guests test-guests $(RIVALS)/installed ## Measures the node beside others, and prints a table; takes minutes.
+	cargo build --workspace --bins --locked --release
+	target/release/bench --python $(RIVALS)/bin/python $(ONLY)
+
+$(RIVALS)/installed: tests/bench/rivals/requirements.txt
+	python3 -m venv $(RIVALS)
+	$(RIVALS)/bin/pip install --quiet --requirement $<
+	touch $@
 
 guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh

@@ -13,6 +13,10 @@
 //! `runtime::soul`. A tick: `matrices` → `souls` → `runtime::soul`, then `runtime::rules`. [`node`] joins
 //! the rooms, and is the only file that names them all.
 
+/// Messages are many small blocks that one thread makes and another frees, which this allocator is built for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod node;
 
 pub mod admin;

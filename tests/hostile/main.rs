@@ -3,6 +3,8 @@
 //!
 //! Times and sizes are printed; they are asserted with room for a busy machine.
 
+#[path = "bombs.rs"]
+mod bombs;
 #[path = "contract.rs"]
 mod contract;
 #[path = "floods.rs"]
@@ -11,6 +13,8 @@ mod floods;
 mod honest;
 #[path = "memory.rs"]
 mod memory;
+#[path = "rules.rs"]
+mod rules;
 #[path = "stages.rs"]
 mod stages;
 #[path = "talk.rs"]

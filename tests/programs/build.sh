@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 target=wasm32-wasip2
 out=target/$target/release/examples
-programs="citizen rogue caller stages"
+programs="citizen rogue caller stages relay misrule"
 
 sysroot=$(rustc --print sysroot)
 [ -d "$sysroot/lib/rustlib/$target" ] || rustup target add $target

@@ -112,6 +112,14 @@ impl TestNode {
         self.upload(&bytes).await.expect("every program is admitted")
     }
 
+    /// Uploads one of `guests/`.
+    pub async fn guest(&self, name: &str) -> Digest {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/out").join(format!("{name}.wasm"));
+        let bytes = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}: run guests/build.sh", path.display()));
+        self.upload(&bytes).await.expect("every guest is admitted")
+    }
+
     /// Spawns a Soul; answers when it lives.
     pub async fn spawn(&self, manifest: Manifest) -> Result<SoulView, SoulError> {
         self.node().souls().spawn(manifest, None).await
@@ -287,9 +295,10 @@ pub fn built(program: &str) -> PathBuf {
     program
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts what it builds; tests are in a folder of their own there.
 fn target() -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its program");
-    let folder = test.parent().and_then(Path::parent).expect("cargo puts tests into a folder of its own");
-    folder.to_owned()
+    let program = std::env::current_exe().expect("a process knows its program");
+    let folder = program.parent().expect("a program is in a folder");
+    let tests = folder.ends_with("deps");
+    folder.parent().filter(|_| tests).unwrap_or(folder).to_owned()
 }

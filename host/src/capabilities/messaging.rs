@@ -1,4 +1,8 @@
 //! `matrix:node/messaging`: send, ask, subscribe.
+//!
+//! [`sending`] is what a Soul does most, and reads the guest's memory in place.
+
+mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use crate::runtime::state::GuestState;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::envelope::{self, SendError};
 use crate::transport::router::{Draft, Router};
+use sending::Known;
 
 /// The longest that a guest may wait for a reply.
 pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(300);
@@ -30,6 +35,7 @@ pub struct Ctx {
     grants: Arc<Grants>,
     body_bytes_max: usize,
     quota: Quota,
+    known: Known,
     stopping: CancellationToken,
 }
 
@@ -50,30 +56,31 @@ impl Ctx {
             grants,
             body_bytes_max: limits.body_bytes as usize,
             quota: Quota::new("messages_per_second", limits.messages_per_second, refused),
+            known: Known::default(),
             stopping,
         }
     }
 
-    fn draft(
-        &mut self,
-        guest: &GuestMoment,
-        to: envelope::Address,
-        content: Content,
-    ) -> Result<Draft, SendError> {
+    /// Counts a message of so many bytes, if it may be sent.
+    fn charge(&mut self, body_bytes: usize) -> Result<(), SendError> {
         if !self.quota.take() {
             return Err(SendError::QuotaExceeded);
         }
-        if content.body.len() > self.body_bytes_max {
+        if body_bytes > self.body_bytes_max {
             return Err(SendError::TooLarge { limit: self.body_bytes_max as u64 });
         }
-        Ok(Draft {
+        Ok(())
+    }
+
+    fn draft(&self, guest: GuestMoment, to: envelope::Address, content: envelope::Content) -> Draft {
+        Draft {
             sender: self.me.clone(),
             recipient: to,
-            content: types::content_from_guest(content),
+            content,
             in_reply_to: None,
             hops: guest.hops,
             trace: guest.trace,
-        })
+        }
     }
 }
 
@@ -90,7 +97,8 @@ impl HasData for Messaging {
 
 /// Lets components import the interface.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    messaging::add_to_linker::<_, Messaging>(linker, |state| View(state))
+    messaging::add_to_linker::<_, Messaging>(linker, |state| View(state))?;
+    sending::add_to_linker(linker)
 }
 
 impl View<'_> {
@@ -105,14 +113,8 @@ impl View<'_> {
 }
 
 impl messaging::Host for View<'_> {
-    fn send(&mut self, to: Address, content: Content) -> wasmtime::Result<Result<MessageId, WitError>> {
-        let (ctx, moment) = self.ctx()?;
-        let sent = address(to).and_then(|to| {
-            ctx.grants.may_send(&to).map_err(SendError::Denied)?;
-            let draft = ctx.draft(&moment, to, content)?;
-            ctx.router.send(draft)
-        });
-        Ok(sent.map(types::message_id).map_err(types::send_error))
+    fn send(&mut self, _: Address, _: Content) -> wasmtime::Result<Result<MessageId, WitError>> {
+        Err(wasmtime::Error::msg("`sending` takes the place of this"))
     }
 
     async fn ask(
@@ -124,7 +126,8 @@ impl messaging::Host for View<'_> {
         let (ctx, moment) = self.ctx()?;
         let prepared = address(to).and_then(|to| {
             ctx.grants.may_ask(&to).map_err(SendError::Denied)?;
-            ctx.draft(&moment, to, content)
+            ctx.charge(content.body.len())?;
+            Ok(ctx.draft(moment, to, types::content_from_guest(content)))
         });
         let draft = match prepared {
             Ok(draft) => draft,

@@ -54,7 +54,7 @@ pub(crate) fn address(address: &envelope::Address) -> Address {
 }
 
 /// The media types that nearly all messages have, so that these need no memory of their own.
-fn media_type(text: &str) -> Arc<str> {
+pub(crate) fn media_type(text: &str) -> Arc<str> {
     thread_local! {
         static COMMON: [Arc<str>; 3] = [
             Arc::from("text/plain"),

@@ -1,13 +1,11 @@
 //! The course of a run: what came of it so far, and what its players have been told. Pure.
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::MatrixError;
 use super::prompts;
 use super::status::Figures;
 use crate::capabilities::events::KIND_BYTES_MAX;
 use crate::capabilities::types;
-use crate::ids::Digest;
+use crate::ids::StateHash;
 use crate::runtime::rules::{Outcome, Prompt};
 use crate::runtime::stateful::Snapshot;
 use crate::transport::bus::TOO_LARGE_TYPE;
@@ -26,13 +24,11 @@ const RESULT_SUFFIX: &str = ".finished";
 
 /// The hash by which two states are compared: over the layout's name, with its length in front, and the
 /// bytes.
-pub(crate) fn hash(state: &Snapshot) -> Digest {
+pub(crate) fn hash(state: &Snapshot) -> StateHash {
     let schema = state.schema.as_bytes();
-    let mut sha = Sha256::new();
-    sha.update((schema.len() as u64).to_le_bytes());
-    sha.update(schema);
-    sha.update(&state.bytes);
-    Digest::from_bytes(sha.finalize().into())
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(schema.len() as u64).to_le_bytes()).update(schema).update(&state.bytes);
+    StateHash::from_bytes(hasher.finalize().into())
 }
 
 /// What the rules want next.
@@ -168,7 +164,7 @@ mod tests {
         let state = |schema: &str, bytes: &[u8]| Snapshot { schema: schema.into(), bytes: bytes.into() };
         assert_eq!(hash(&state("a/1", b"x")), hash(&state("a/1", b"x")));
         assert_ne!(hash(&state("a/1", b"x")), hash(&state("a/", b"1x")));
-        let golden = Digest::of(b"\x03\0\0\0\0\0\0\0a/1x");
+        let golden = StateHash::of(b"\x03\0\0\0\0\0\0\0a/1x");
         assert_eq!(hash(&state("a/1", b"x")), golden);
     }
 

@@ -62,7 +62,7 @@ pub enum MatrixError {
     #[error("the rules refused: {0}")]
     Refused(String),
     /// The rules crashed.
-    #[error("the rules {0}")]
+    #[error("the component of the rules {0}")]
     Crashed(#[from] Crash),
     /// The rules returned what cannot be worked with.
     #[error("the rules broke their contract: {0}")]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::MatrixManifest;
 use super::status::{Figures, MatrixState, Progress};
-use crate::ids::{Digest, MatrixName};
+use crate::ids::{MatrixName, StateHash};
 use crate::kv::{Kv, KvError, RequestId};
 use crate::transport::envelope::Content;
 
@@ -37,7 +37,7 @@ pub(crate) enum Wanted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     tick: u64,
-    state_hash: Digest,
+    state_hash: StateHash,
     signals: BTreeMap<String, f64>,
     missed_actions: u64,
     result: Option<Kept>,
@@ -163,7 +163,7 @@ mod tests {
             let result = Content { content_type: "x/y".into(), body: bytes::Bytes::copy_from_slice(body) };
             let figures = Figures {
                 tick: 9,
-                state_hash: Digest::of(b"state"),
+                state_hash: StateHash::of(b"state"),
                 signals: BTreeMap::from([("rate".to_owned(), 0.1)]),
                 missed_actions: 3,
                 result: Some(result),

@@ -10,7 +10,7 @@ use super::runlog::reader::Reader;
 use super::runlog::record::{Header, Record, Tick};
 use super::status::ReplayProgress;
 use super::world::{Rules, World, setup};
-use crate::ids::Digest;
+use crate::ids::StateHash;
 use crate::runtime::rules::Outcome;
 
 /// A run that is gone through again.
@@ -116,6 +116,6 @@ impl<R: Rules> Replay<R> {
 }
 
 /// The hash of the rules' present state.
-pub(crate) async fn state_hash<R: Rules>(rules: &mut R) -> Result<Digest, MatrixError> {
+pub(crate) async fn state_hash<R: Rules>(rules: &mut R) -> Result<StateHash, MatrixError> {
     Ok(course::hash(&rules.snapshot().await?.map_err(refused)?))
 }

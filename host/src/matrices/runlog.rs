@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::ids::Digest;
+use crate::ids::StateHash;
 use record::{Header, Message};
 
 /// How often a log that grows is brought to disk: a person does not miss a tenth of a second of a simulation,
@@ -133,7 +133,7 @@ impl RunLog {
     }
 
     /// Appends a tick; `actions` is what [`record::encode_actions`] made.
-    pub(crate) fn tick(&mut self, tick: u64, asked_at_ms: u64, state: Digest, actions: &[u8]) {
+    pub(crate) fn tick(&mut self, tick: u64, asked_at_ms: u64, state: StateHash, actions: &[u8]) {
         record::put_tick(&mut self.buffer, tick, asked_at_ms, state, actions);
     }
 

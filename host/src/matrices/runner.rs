@@ -35,6 +35,9 @@ const MESSAGES_MAX: usize = 16;
 /// The largest view, in bytes: what one answer of the API carries.
 const VIEW_BYTES_MAX: usize = 3 << 20;
 
+/// How long a Matrix may keep its thread where nobody makes it wait: as long as a batch of messages does.
+const YIELD_AFTER: Duration = Duration::from_millis(1);
+
 /// Where the answer to a command goes. Dropped without one: the Matrix is over.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, MatrixError>>;
 
@@ -122,6 +125,7 @@ impl<W: World> Runner<W> {
     /// Works until the run is over, or fails.
     async fn work(&mut self) -> Result<(), MatrixError> {
         let mut due = Instant::now();
+        let mut yielded = due;
         let mut heard = false;
         while !self.next.finished {
             let goes = self.running || self.steps.is_some();
@@ -139,6 +143,11 @@ impl<W: World> Runner<W> {
                     heard = false;
                     due = Instant::now() + self.interval;
                     self.tick().await?;
+                    if yielded.elapsed() >= YIELD_AFTER {
+                        // Rules that ask nobody must not keep their thread from other tasks.
+                        tokio::task::yield_now().await;
+                        yielded = Instant::now();
+                    }
                 }
                 () = until(sync_due.unwrap_or(due)), if sync_due.is_some() => self.log.sync().await?,
             }
@@ -193,10 +202,6 @@ impl<W: World> Runner<W> {
     async fn tick(&mut self) -> Result<(), MatrixError> {
         let (tick, now_ms) = (self.course.figures.tick, clock::now_ms());
         let mut asked = group(std::mem::take(&mut self.next.prompts), false);
-        if asked.players.is_empty() {
-            // Rules that ask nobody must not keep their thread from other tasks.
-            tokio::task::yield_now().await;
-        }
         let began = Instant::now();
         self.table.ask(&mut asked, &mut self.course, tick, now_ms, self.log.path()).await?;
         let failed = asked.failed;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::manifest::MatrixManifest;
-use crate::ids::Digest;
+use crate::ids::StateHash;
 use crate::transport::envelope::Content;
 
 /// What a Matrix is doing.
@@ -48,7 +48,7 @@ pub struct Figures {
     /// Ticks done.
     pub tick: u64,
     /// Hash of the rules' state after the last of them.
-    pub state_hash: Digest,
+    pub state_hash: StateHash,
     /// The latest value of each signal.
     pub signals: BTreeMap<String, f64>,
     /// Answers that came too late, or not at all.
@@ -62,7 +62,7 @@ impl Default for Figures {
     fn default() -> Self {
         Self {
             tick: 0,
-            state_hash: Digest::from_bytes([0; 32]),
+            state_hash: StateHash::from_bytes([0; 32]),
             signals: BTreeMap::new(),
             missed_actions: 0,
             result: None,
@@ -84,7 +84,7 @@ pub struct MatrixView {
     /// The latest value of each signal.
     pub signals: BTreeMap<String, f64>,
     /// Hash of the rules' state after the last tick.
-    pub state_hash: Digest,
+    pub state_hash: StateHash,
     /// Answers that came too late, or not at all, since the Matrix was created.
     pub missed_actions: u64,
     /// The content of the rules' last event whose kind ends in `.finished`: the result.
@@ -103,7 +103,7 @@ pub struct ReplayProgress {
     /// The first tick whose state's hash differs from the log's; 0 is the rules' `start`.
     pub first_difference: Option<u64>,
     /// The state's hash after the last tick replayed.
-    pub state_hash: Digest,
+    pub state_hash: StateHash,
 }
 
 /// The part of a [`MatrixView`] that changes.

@@ -1,4 +1,5 @@
-//! Compiled components on disk: loading one takes a thousandth of the time that compiling it takes.
+//! Compiled components on disk, each with what was found out when its bytes were read: loading one takes a
+//! hundredth of the time that reading and compiling it takes.
 //!
 //! What is loaded here is machine code, which runs with everything that the node may do. So only files that
 //! carry a tag made with the node's own key are loaded: uploads, backups and other programs put no code here.
@@ -7,30 +8,32 @@
 mod tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::hash::{Hash as _, Hasher};
+use std::hash::Hash as _;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hmac::{Hmac, Mac as _};
-use sha2::{Digest as _, Sha256};
+use blake3::Hasher;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::inspect::{ComponentInfo, InspectLimits};
 use crate::ids::Digest;
 
 /// The file of the key, in the cache's folder.
 const KEY_FILE: &str = "key";
-/// Bytes of the key, and of a tag: the output of SHA-256.
+/// Bytes of the key, and of a tag: the output of BLAKE3.
 const TAG_BYTES: usize = 32;
+/// Bytes of the length of what was found out about a component.
+const LENGTH_BYTES: usize = 4;
 /// Sets these tags apart from any other use of a key.
-const PURPOSE: &[u8] = b"matrix compiled component, form 1\0";
+const PURPOSE: &[u8] = b"matrix compiled component, form 2\0";
 /// How the names of artifacts end.
 const SUFFIX: &str = ".cwasm";
 /// How the names of files end that are being written.
 const PARTIAL_SUFFIX: &str = ".part";
-/// Hexadecimal digits of the engine's hash in a file's name: they tell engines apart; the tag covers all 64.
+/// Hexadecimal digits of what an artifact fits in a file's name: they tell engines apart; the tag covers all 64.
 const ENGINE_DIGITS: usize = 16;
 
 /// Why the cache cannot do its work.
@@ -63,30 +66,36 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheErr
 }
 
 /// The compiled components of one engine. Its functions block on the disk.
+///
+/// ```text
+/// file = machine code, JSON of what the component is, length of that JSON (u32, little-endian), tag
+/// tag  = keyed BLAKE3 over purpose, digest, engine and limits, and all that stands before it
+/// ```
 #[derive(Debug)]
 pub struct ArtifactCache {
     dir: PathBuf,
     key: [u8; TAG_BYTES],
     engine: Engine,
-    engine_hash: [u8; 32],
+    fits: [u8; 32],
     partial: AtomicU64,
 }
 
 impl ArtifactCache {
     /// The cache in the folder `dir`, which is made (mode 0700, with a new key of mode 0600) if there is
-    /// none. What another engine left there, or was not finished, is removed. One process a folder.
-    pub fn open(dir: PathBuf, engine: Engine) -> Result<Self, CacheError> {
+    /// none. What another engine left there, or was let in by other limits, or was not finished, is removed.
+    /// One process a folder.
+    pub fn open(dir: PathBuf, engine: Engine, limits: &InspectLimits) -> Result<Self, CacheError> {
         make_private_dir(&dir).map_err(failed("make the folder", &dir))?;
         let key = read_or_make_key(&dir)?;
-        let engine_hash = engine_hash(&engine);
-        let cache = Self { dir, key, engine, engine_hash, partial: AtomicU64::new(0) };
+        let fits = fits(&engine, limits);
+        let cache = Self { dir, key, engine, fits, partial: AtomicU64::new(0) };
         cache.sweep()?;
         Ok(cache)
     }
 
-    /// The component compiled earlier; none: it has to be compiled. A file whose tag is wrong counts as
-    /// none, is removed, and reported in the log.
-    pub fn load(&self, digest: &Digest) -> Result<Option<Component>, CacheError> {
+    /// The component compiled earlier, and what it is; none: it has to be read and compiled. A file whose tag
+    /// is wrong counts as none, is removed, and reported in the log.
+    pub fn load(&self, digest: &Digest) -> Result<Option<(ComponentInfo, Component)>, CacheError> {
         let path = self.path(digest);
         let signed = match fs::read(&path) {
             Ok(signed) => signed,
@@ -94,8 +103,8 @@ impl ArtifactCache {
             Err(error) => return Err(failed("read", &path)(error)),
         };
         let reason = match self.verified(digest, &signed) {
-            Some(artifact) => match self.deserialize(artifact) {
-                Ok(component) => return Ok(Some(component)),
+            Some((artifact, info)) => match self.deserialize(artifact) {
+                Ok(component) => return Ok(Some((info, component))),
                 Err(error) => error.to_string(),
             },
             None => "it does not carry this node's tag".to_owned(),
@@ -113,8 +122,13 @@ impl ArtifactCache {
 
     /// Takes in what the compiler wrote to a [`ArtifactCache::fresh_path`], and loads it. Only what this
     /// node's own compile child wrote may come here. Whatever happens, `output` is gone afterwards.
-    pub fn take_in(&self, digest: &Digest, output: &Path) -> Result<Component, CacheError> {
-        let component = self.sign(digest, output);
+    pub fn take_in(
+        &self,
+        digest: &Digest,
+        info: &ComponentInfo,
+        output: &Path,
+    ) -> Result<Component, CacheError> {
+        let component = self.sign(digest, info, output);
         if component.is_err() {
             // The error that led here is the one to tell.
             let _ = fs::remove_file(output);
@@ -122,13 +136,17 @@ impl ArtifactCache {
         component
     }
 
-    fn sign(&self, digest: &Digest, output: &Path) -> Result<Component, CacheError> {
-        let artifact = fs::read(output).map_err(failed("read", output))?;
-        let component = self.deserialize(&artifact)?;
-        let tag = self.mac(digest, &artifact).finalize().into_bytes();
+    fn sign(&self, digest: &Digest, info: &ComponentInfo, output: &Path) -> Result<Component, CacheError> {
+        let mut signed = fs::read(output).map_err(failed("read", output))?;
+        let component = self.deserialize(&signed)?;
+        let code = signed.len();
+        serde_json::to_writer(&mut signed, info).map_err(|error| CacheError::Load(error.to_string()))?;
+        let length = u32::try_from(signed.len() - code).unwrap_or(u32::MAX);
+        signed.extend(length.to_le_bytes());
+        signed.extend(self.tag(digest, &signed).as_bytes());
         // Not synced: a file that a power cut tore has no right tag, and is compiled anew.
         let file = OpenOptions::new().append(true).open(output);
-        file.and_then(|mut file| file.write_all(&tag)).map_err(failed("write", output))?;
+        file.and_then(|mut file| file.write_all(&signed[code..])).map_err(failed("write", output))?;
         fs::rename(output, self.path(digest)).map_err(failed("rename", output))?;
         Ok(component)
     }
@@ -147,22 +165,26 @@ impl ArtifactCache {
     }
 
     fn suffix(&self) -> String {
-        let engine = Digest::from_bytes(self.engine_hash).hex();
+        let engine = Digest::from_bytes(self.fits).hex();
         format!("{}{SUFFIX}", &engine[..ENGINE_DIGITS])
     }
 
-    fn mac(&self, digest: &Digest, artifact: &[u8]) -> Hmac<Sha256> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
-        mac.chain_update(PURPOSE)
-            .chain_update(digest.as_bytes())
-            .chain_update(self.engine_hash)
-            .chain_update(artifact)
+    fn tag(&self, digest: &Digest, signed: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(PURPOSE).update(digest.as_bytes()).update(&self.fits).update(signed);
+        hasher.finalize()
     }
 
-    /// The artifact without its tag, if the tag is right.
-    fn verified<'a>(&self, digest: &Digest, signed: &'a [u8]) -> Option<&'a [u8]> {
-        let (artifact, tag) = signed.split_last_chunk::<TAG_BYTES>()?;
-        self.mac(digest, artifact).verify_slice(tag).ok().map(|()| artifact)
+    /// The machine code and what it is, if the tag is right. Tags are compared in a time that tells nothing.
+    fn verified<'a>(&self, digest: &Digest, file: &'a [u8]) -> Option<(&'a [u8], ComponentInfo)> {
+        let (signed, tag) = file.split_last_chunk::<TAG_BYTES>()?;
+        if self.tag(digest, signed) != blake3::Hash::from_bytes(*tag) {
+            return None;
+        }
+        let (rest, length) = signed.split_last_chunk::<LENGTH_BYTES>()?;
+        let code = rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
+        let (artifact, info) = rest.split_at(code);
+        Some((artifact, serde_json::from_slice(info).ok()?))
     }
 
     fn deserialize(&self, artifact: &[u8]) -> Result<Component, CacheError> {
@@ -231,23 +253,26 @@ fn read_key(path: &Path) -> io::Result<Option<[u8; TAG_BYTES]>> {
     Ok(Some(key))
 }
 
-/// What decides whether an artifact fits an engine, as one hash.
-fn engine_hash(engine: &Engine) -> [u8; 32] {
-    let mut hasher = Fingerprint(Sha256::new());
+/// What decides whether an artifact may be used, as one hash: the engine, what components are let in, and the
+/// program that read them.
+fn fits(engine: &Engine, limits: &InspectLimits) -> [u8; 32] {
+    let mut hasher = Fingerprint(Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    limits.hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
     hasher.0.finalize().into()
 }
 
-/// Feeds what implements `Hash` to SHA-256, whose result no two engines share.
-struct Fingerprint(Sha256);
+/// Feeds what implements `Hash` to BLAKE3, whose result no two engines share.
+struct Fingerprint(Hasher);
 
-impl Hasher for Fingerprint {
+impl std::hash::Hasher for Fingerprint {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     fn finish(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(self.0.clone().finalize());
+        let [a, b, c, d, e, f, g, h, ..] = *self.0.finalize().as_bytes();
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }

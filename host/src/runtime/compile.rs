@@ -24,6 +24,10 @@ use child::{Cause, Report, Settings};
 /// The hidden command of `matrixd` that calls [`compile_child`].
 pub const CHILD_COMMAND: &str = "compile-component";
 
+/// Lets the allocator take from the system what is asked for, and no more: a gigabyte of addresses that it
+/// reserves for later would count against the child's memory.
+const ALLOCATOR_OPTION: &str = "MIMALLOC_ARENA_RESERVE";
+
 /// The most bytes of what the child says that are kept: a line of JSON, or a panic's message.
 const STDERR_BYTES_MAX: u64 = 8 * 1024;
 
@@ -177,6 +181,7 @@ impl Compiler {
             .args([std::path::absolute(input).map_err(start)?, std::path::absolute(output).map_err(start)?])
             .arg(&self.settings)
             .env_clear()
+            .env(ALLOCATOR_OPTION, "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

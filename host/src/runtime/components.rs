@@ -1,4 +1,4 @@
-//! From a digest to something that may be run: read, inspect, compile or take from the cache, load.
+//! From a digest to something that may be run: taken from the cache, or read, inspected and compiled.
 
 #[cfg(test)]
 mod tests;
@@ -126,7 +126,7 @@ impl Components {
         })?;
         Ok(Self {
             store,
-            cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine)?),
+            cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine, &config.inspect)?),
             compiler: Compiler::new(config.compiler, engine_config),
             limits: Arc::new(config.inspect),
             inspecting: Semaphore::new(1),
@@ -158,12 +158,14 @@ impl Components {
     }
 
     async fn prepare(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
-        let info = self.inspect(digest).await?;
+        // Where the bytes are gone, what was made of them is not used either.
+        self.store.existing(&digest)?;
         let cache = Arc::clone(&self.cache);
-        let (component, compile_us) = match blocking(move || cache.load(&digest)).await? {
-            Some(component) => (component, 0),
-            None => self.compile(digest).await?,
-        };
+        if let Some((info, component)) = blocking(move || cache.load(&digest)).await? {
+            return Ok(Arc::new(Admitted { digest, info, compile_us: 0, component }));
+        }
+        let info = self.inspect(digest).await?;
+        let (component, compile_us) = self.compile(digest, &info).await?;
         Ok(Arc::new(Admitted { digest, info, compile_us, component }))
     }
 
@@ -174,12 +176,12 @@ impl Components {
         Ok(blocking(move || inspect(&bytes, &limits)).await?)
     }
 
-    async fn compile(&self, digest: Digest) -> Result<(Component, u64), AdmitError> {
+    async fn compile(&self, digest: Digest, info: &ComponentInfo) -> Result<(Component, u64), AdmitError> {
         let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
         let compiled = self.compiler.compile(&input, &output).await?;
         tracing::info!(%digest, micros = compiled.micros, "compiled a component");
-        let cache = Arc::clone(&self.cache);
-        let component = blocking(move || cache.take_in(&digest, &output)).await?;
+        let (cache, info) = (Arc::clone(&self.cache), info.clone());
+        let component = blocking(move || cache.take_in(&digest, &info, &output)).await?;
         Ok((component, compiled.micros))
     }
 

@@ -6,14 +6,14 @@ use wasmtime::component::{ComponentExportIndex, ComponentType, Lower, TypedFunc}
 
 use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
 use super::bindings::exports::matrix::node::player;
-use super::bindings::matrix::node::types::{Address, Content as WitContent, MessageId as WitId};
+use super::bindings::matrix::node::types::{Content as WitContent, MessageId as WitId};
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
-use crate::transport::envelope::{Content, Envelope};
+use crate::transport::envelope::{Address, Content, Envelope};
 use crate::transport::router::Handled;
 
 /// The most bytes in all actions of one tick together: they are kept in checkpoints, one tick a run.
@@ -24,8 +24,8 @@ pub const ACTIONS_BYTES_MAX: usize = 16 * 1024;
 #[component(record)]
 pub struct MessageView {
     id: WitId,
-    sender: Address,
-    recipient: Address,
+    sender: AddressView,
+    recipient: AddressView,
     #[component(name = "in-reply-to")]
     in_reply_to: Option<WitId>,
     #[component(name = "content-type")]
@@ -35,14 +35,43 @@ pub struct MessageView {
     sent_at: u64,
 }
 
+/// An address, in that form. Same cases as `address` in `wit/types.wit`.
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+pub enum AddressView {
+    /// A Soul's.
+    #[component(name = "soul")]
+    Soul(Arc<str>),
+    /// A Matrix's.
+    #[component(name = "matrix")]
+    Matrix(Arc<str>),
+    /// A topic's.
+    #[component(name = "topic")]
+    Topic(Arc<str>),
+    /// A client's.
+    #[component(name = "client")]
+    Client(Arc<str>),
+}
+
+impl AddressView {
+    fn of(address: &Address) -> Self {
+        match address {
+            Address::Soul(name) => Self::Soul(name.to_shared()),
+            Address::Matrix(name) => Self::Matrix(name.to_shared()),
+            Address::Topic(name) => Self::Topic(name.to_shared()),
+            Address::Client(name) => Self::Client(name.to_shared()),
+        }
+    }
+}
+
 /// Splits a message into what the guest sees and what the host keeps.
 pub fn split(envelope: Envelope) -> (MessageView, Handled) {
     let (in_reply_to, sent_at) = (envelope.in_reply_to, envelope.sent_at_ms);
     let (handled, content) = Handled::of(envelope);
     let view = MessageView {
         id: types::message_id(handled.id),
-        sender: types::address(&handled.sender),
-        recipient: types::address(&handled.recipient),
+        sender: AddressView::of(&handled.sender),
+        recipient: AddressView::of(&handled.recipient),
         in_reply_to: in_reply_to.map(types::message_id),
         content_type: content.content_type,
         body: content.body.into(),

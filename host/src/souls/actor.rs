@@ -1,6 +1,7 @@
 //! One Soul: one mailbox, one message at a time, in order. The actor owns the instance; whatever
 //! happens to the guest, the actor goes on, and says how it ended.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -48,31 +49,28 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// Works until it is stopped, its registry is gone, or it has failed for good.
+    /// Works until it is stopped, its registry is gone, or it has failed for good. What a Soul seldom does is
+    /// boxed: this future is as large as its largest part, and there is one for every idle Soul.
     pub(crate) async fn run(mut self) {
-        let stopping = self.host.tasks.stopping();
+        // A token of its own: all Souls look at it all the time, and would wait for each other's looks.
+        let stopping = self.host.tasks.stopping().child_token();
+        let mut stopped = pin!(stopping.cancelled());
         loop {
             let paused = self.restarts.pause();
             tokio::select! {
                 biased;
                 job = self.jobs.recv() => match job {
                     Some(Job::Stop(done)) => {
-                        self.drain().await;
-                        let saved = self.end(State::Stopped).await;
+                        Box::pin(self.drain()).await;
+                        let saved = Box::pin(self.end(State::Stopped)).await;
                         // Whoever asked may be gone.
                         let _ = done.send(saved);
                         return;
                     }
-                    Some(job) => self.work(job).await,
-                    None => {
-                        self.drain().await;
-                        return self.end_or_warn(State::Passive).await;
-                    }
+                    Some(job) => Box::pin(self.work(job)).await,
+                    None => return Box::pin(self.fall_asleep()).await,
                 },
-                () = stopping.cancelled() => {
-                    self.drain().await;
-                    return self.end_or_warn(State::Passive).await;
-                }
+                () = &mut stopped => return Box::pin(self.fall_asleep()).await,
                 () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now).into()), if paused.is_some() => {
                     self.restarts.resume();
                     let state = if self.life.is_awake() { State::Running } else { State::Passive };
@@ -81,7 +79,7 @@ impl Actor {
                 () = self.inbox.ready(), if paused.is_none() => self.turn().await,
             }
             if self.restarts.gave_up() {
-                return self.fail().await;
+                return Box::pin(self.fail()).await;
             }
         }
     }
@@ -90,7 +88,7 @@ impl Actor {
         // Whoever waits for an answer may be gone: sending to nobody is no error.
         match job {
             Job::Act(request, reply) => {
-                let acted = self.act(request).await;
+                let acted = self.act(*request).await;
                 let _ = reply.send(acted);
             }
             Job::Forget(run) => self.life.forget(&run),
@@ -107,6 +105,12 @@ impl Actor {
         }
     }
 
+    /// Handles what has been accepted, and leaves memory until the node runs again.
+    async fn fall_asleep(&mut self) {
+        self.drain().await;
+        self.end_or_warn(State::Passive).await;
+    }
+
     /// Handles what has been accepted before the Soul ends, and accepts no more.
     async fn drain(&mut self) {
         self.inbox.close();
@@ -121,7 +125,9 @@ impl Actor {
 
     /// Takes a batch out of the mailbox and lets the guest handle it.
     async fn turn(&mut self) {
-        if let Err(error) = self.wake().await {
+        if !self.life.is_awake()
+            && let Err(error) = Box::pin(self.wake()).await
+        {
             return self.not_started(&error);
         }
         let mut envelopes: Vec<Envelope> = Vec::new();
@@ -267,7 +273,7 @@ impl Actor {
         self.observe();
         // Tried again only after as many turns more: a snapshot each turn would be worse than a late one.
         if self.life.turns_unsaved().is_multiple_of(self.host.every_turns(&self.manifest)) {
-            self.save_or_warn().await;
+            Box::pin(self.save_or_warn()).await;
         }
     }
 

@@ -53,8 +53,8 @@ pub enum ActError {
 /// What an actor does besides handling messages.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Decide turns.
-    Act(ActRequest, oneshot::Sender<Result<Vec<Vec<u8>>, ActError>>),
+    /// Decide turns. Boxed, because every Soul has a queue with room for some jobs.
+    Act(Box<ActRequest>, oneshot::Sender<Result<Vec<Vec<u8>>, ActError>>),
     /// Forget what was answered in a run that is over.
     Forget(Arc<str>),
     /// Come to life, and tell how that went.

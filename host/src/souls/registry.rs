@@ -217,7 +217,7 @@ impl Souls {
 
     /// Lets a Soul decide its turns of one tick.
     pub async fn act(&self, soul: &SoulName, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
-        self.ask(soul, |reply| Job::Act(request, reply)).await.unwrap_or(Err(ActError::Gone))
+        self.ask(soul, |reply| Job::Act(Box::new(request), reply)).await.unwrap_or(Err(ActError::Gone))
     }
 
     /// Tells a Soul that a run is over, so that it need not remember its last answer.

@@ -1,6 +1,7 @@
 //! Who is where: addresses to mailboxes, topics to subscribers.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::envelope::Address;
@@ -14,6 +15,8 @@ pub const TOPICS_PER_SOUL_MAX: usize = 64;
 /// Shared by all senders; read on every message, written when a Soul or a Matrix comes or goes.
 #[derive(Debug, Default)]
 pub struct Directory {
+    /// Counts the changes of `mailboxes`.
+    version: AtomicU64,
     mailboxes: RwLock<HashMap<Address, Arc<Mailbox>>>,
     topics: RwLock<HashMap<TopicName, BTreeSet<SoulName>>>,
 }
@@ -24,14 +27,21 @@ impl Directory {
         read(&self.mailboxes).get(address).cloned()
     }
 
+    /// What was found at this version is still so while the version is the same.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// Makes an address reachable. A mailbox that it had before is replaced.
     pub fn insert(&self, address: Address, mailbox: Arc<Mailbox>) {
         write(&self.mailboxes).insert(address, mailbox);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Makes an address unknown, and ends its subscriptions.
     pub fn remove(&self, address: &Address) {
         write(&self.mailboxes).remove(address);
+        self.version.fetch_add(1, Ordering::Release);
         if let Address::Soul(soul) = address {
             write(&self.topics).retain(|_, subscribers| {
                 subscribers.remove(soul);

@@ -11,7 +11,7 @@ use super::directory::Directory;
 use super::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
-use super::mailbox::Refused;
+use super::mailbox::{Mailbox, Refused};
 use crate::clock;
 use crate::ids::{MessageId, MessageIds};
 use crate::telemetry::instruments::TransportMetrics;
@@ -92,7 +92,13 @@ impl Router {
     /// Sends a message; returns once its recipient's mailbox has accepted it. A message to a topic
     /// is accepted when every subscriber with room has it; one without subscribers is accepted too.
     pub fn send(&self, draft: Draft) -> Result<MessageId, SendError> {
-        self.dispatch(draft, ReplyTo::Sender, None)
+        let mailbox = self.0.directory.find(&draft.recipient);
+        self.dispatch(draft, mailbox.as_deref(), ReplyTo::Sender, None)
+    }
+
+    /// [`Router::send`], to a mailbox that the sender has found in the directory before.
+    pub fn send_to(&self, draft: Draft, mailbox: &Mailbox) -> Result<MessageId, SendError> {
+        self.dispatch(draft, Some(mailbox), ReplyTo::Sender, None)
     }
 
     /// Sends a message and waits for its reply, for at most `timeout`.
@@ -102,7 +108,8 @@ impl Router {
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
-        let question = self.dispatch(draft, ReplyTo::Caller(caller), Some(Instant::now() + timeout))?;
+        let (mailbox, deadline) = (self.0.directory.find(&recipient), Instant::now() + timeout);
+        let question = self.dispatch(draft, mailbox.as_deref(), ReplyTo::Caller(caller), Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
@@ -155,10 +162,11 @@ impl Router {
     fn dispatch(
         &self,
         draft: Draft,
+        mailbox: Option<&Mailbox>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
-        let result = self.try_dispatch(draft, reply_to, deadline);
+        let result = self.try_dispatch(draft, mailbox, reply_to, deadline);
         if let Err(error) = &result {
             self.0.metrics.undelivered.add(error.kind(), 1);
         }
@@ -168,6 +176,7 @@ impl Router {
     fn try_dispatch(
         &self,
         draft: Draft,
+        mailbox: Option<&Mailbox>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
@@ -178,7 +187,6 @@ impl Router {
             body_bytes: draft.content.body.len(),
             content_type_bytes: draft.content.content_type.len(),
         };
-        let mailbox = self.0.directory.find(&draft.recipient);
         let place = if mailbox.is_some() { Place::Here } else { Place::Nowhere };
         let decision = decide(head, self.0.bounds, place);
         if let Decision::Refuse(error) = decision {
@@ -259,7 +267,6 @@ impl Handled {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mailbox::Mailbox;
     use super::super::testing::content;
     use super::*;
     use crate::telemetry::{Telemetry, TelemetryConfig};

@@ -1,5 +1,7 @@
 //! State that outlives the instance.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,7 +38,13 @@ pub trait Stateful: Serialize + DeserializeOwned {
     /// # Errors
     /// Where the type's own `Serialize` fails.
     fn snapshot(&self) -> Result<Vec<u8>, String> {
-        postcard::to_allocvec(self).map_err(|error| format!("the state cannot be encoded: {error}"))
+        // A state is about as long as it was last time: room for it is made once.
+        static LENGTH: AtomicUsize = AtomicUsize::new(0);
+        let room = Vec::with_capacity(LENGTH.load(Ordering::Relaxed));
+        let bytes = postcard::to_extend(self, room)
+            .map_err(|error| format!("the state cannot be encoded: {error}"))?;
+        LENGTH.store(bytes.len(), Ordering::Relaxed);
+        Ok(bytes)
     }
 
     /// Reads a state of any schema that this type knows. Bytes left over are an error.

@@ -5,6 +5,7 @@ mod chance;
 
 mod grid;
 mod model;
+mod packed;
 
 pub use chance::Chance;
 pub use model::{KINDS_MAX, Model, SIDE_MAX, SIDE_MIN, Settings};

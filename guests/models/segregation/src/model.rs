@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::chance::Chance;
 use crate::grid::{EMPTY, Grid, NEIGHBOURS};
+use crate::packed::{Bytes, Numbers};
 
 /// The shortest side of a torus: on a shorter one a cell would be its own neighbour.
 pub const SIDE_MIN: u32 = 3;
@@ -67,9 +68,9 @@ pub struct Model {
 struct Saved<'a> {
     settings: Cow<'a, Settings>,
     chance: Cow<'a, Chance>,
-    cells: Cow<'a, [u8]>,
-    agents: Cow<'a, [u32]>,
-    empty: Cow<'a, [u32]>,
+    cells: Bytes<'a>,
+    agents: Numbers<'a>,
+    empty: Numbers<'a>,
     steps: u32,
     happy: u32,
 }
@@ -241,9 +242,9 @@ impl Serialize for Model {
         let saved = Saved {
             settings: Cow::Borrowed(&self.settings),
             chance: Cow::Borrowed(&self.chance),
-            cells: Cow::Borrowed(self.grid.cells()),
-            agents: Cow::Borrowed(&self.agents),
-            empty: Cow::Borrowed(&self.empty),
+            cells: Bytes(Cow::Borrowed(self.grid.cells())),
+            agents: Numbers(Cow::Borrowed(&self.agents)),
+            empty: Numbers(Cow::Borrowed(&self.empty)),
             steps: self.steps,
             happy: self.happy,
         };
@@ -258,23 +259,24 @@ impl TryFrom<Saved<'static>> for Model {
     fn try_from(saved: Saved<'static>) -> Result<Self, String> {
         saved.settings.check()?;
         let size = saved.settings.width as usize * saved.settings.height as usize;
-        if saved.cells.len() != size || saved.agents.len() + saved.empty.len() != size {
+        let Saved { settings, chance, cells, agents, empty, steps, happy } = saved;
+        let (cells, agents, empty) = (cells.0, agents.0, empty.0);
+        if cells.len() != size || agents.len() + empty.len() != size {
             return Err(format!("a saved grid of other than {size} cells"));
         }
-        if saved.cells.iter().any(|kind| usize::from(*kind) > saved.settings.kinds.len()) {
+        if cells.iter().any(|kind| usize::from(*kind) > settings.kinds.len()) {
             return Err("a saved agent of no known kind".to_owned());
         }
-        let lists = [(&saved.agents, true), (&saved.empty, false)];
+        let lists = [(&agents, true), (&empty, false)];
         let mut seen = vec![false; size];
         for (at, lived_in) in
             lists.iter().flat_map(|(list, lived_in)| list.iter().map(|at| (*at as usize, *lived_in)))
         {
-            if at >= size || seen[at] || (saved.cells[at] != EMPTY) != lived_in {
+            if at >= size || seen[at] || (cells[at] != EMPTY) != lived_in {
                 return Err(format!("cell {at} of a saved grid is listed wrongly"));
             }
             seen[at] = true;
         }
-        let Saved { settings, chance, cells, agents, empty, steps, happy } = saved;
         let mut model = Self::assemble(
             settings.into_owned(),
             chance.into_owned(),

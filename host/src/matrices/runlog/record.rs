@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::{Cursor, Wrong, put_bytes, put_number};
 use super::crc::crc32;
-use crate::ids::{Digest, MatrixName, MessageId, SoulName};
+use crate::ids::{Digest, MatrixName, MessageId, SoulName, StateHash};
 use crate::runtime::rules::Action;
 use crate::transport::envelope::{Address, Content};
 
 /// The version of the format that this node writes, and the only one that it reads.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Bytes before a record's body.
 pub(crate) const PREFIX_BYTES: usize = 12;
 /// The longest body of a record: a tick's actions are bounded to less than half of it.
@@ -75,7 +75,7 @@ pub(crate) struct Tick {
     /// The time that players saw when they were asked, in milliseconds since the Unix epoch.
     pub(crate) asked_at_ms: u64,
     /// The hash of the rules' state after it.
-    pub(crate) state: Digest,
+    pub(crate) state: StateHash,
     /// What `step` was given.
     pub(crate) actions: Vec<Action>,
 }
@@ -123,7 +123,7 @@ pub(crate) fn put_header(out: &mut Vec<u8>, header: &Header) {
 }
 
 /// Appends a tick; `actions` is what [`encode_actions`] made.
-pub(crate) fn put_tick(out: &mut Vec<u8>, tick: u64, asked_at_ms: u64, state: Digest, actions: &[u8]) {
+pub(crate) fn put_tick(out: &mut Vec<u8>, tick: u64, asked_at_ms: u64, state: StateHash, actions: &[u8]) {
     put_record(out, |out| {
         out.push(TICK);
         put_number(out, tick);
@@ -238,7 +238,7 @@ pub(crate) fn record(body: &[u8]) -> Result<Record, Wrong> {
         TICK => Record::Tick(Tick {
             tick: from.number()?,
             asked_at_ms: from.number()?,
-            state: Digest::from_bytes(from.array()?),
+            state: StateHash::from_bytes(from.array()?),
             actions: actions(&mut from)?,
         }),
         MESSAGE => Record::Message(message(&mut from)?),

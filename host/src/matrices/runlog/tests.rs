@@ -41,12 +41,12 @@ fn sample() -> (Vec<u8>, Vec<usize>) {
     let mut starts = vec![0];
     record::put_header(&mut out, &header(&["neo".parse().expect("a name")]));
     starts.push(out.len());
-    record::put_tick(&mut out, 0, 5, Digest::of(b"0"), &encode_actions(&[]));
+    record::put_tick(&mut out, 0, 5, StateHash::of(b"0"), &encode_actions(&[]));
     starts.push(out.len());
     record::put_message(&mut out, &message("hello"));
     starts.push(out.len());
     let one = [(0, 0, Some(b"C".to_vec())), (0, 1, None)];
-    record::put_tick(&mut out, 1, 6, Digest::of(b"1"), &encode_actions(&actions(&one)));
+    record::put_tick(&mut out, 1, 6, StateHash::of(b"1"), &encode_actions(&actions(&one)));
     starts.push(out.len());
     record::put_end(&mut out);
     starts.push(out.len());
@@ -68,7 +68,7 @@ fn the_format_is_what_it_was() {
     let one = [(0, 0, Some(b"C".to_vec())), (0, 1, None), (1, 0, Some(b"D".to_vec())), (5, 9, Some(vec![]))];
     assert_eq!(encode_actions(&actions(&one)), [4, 2 << 2 | 1, b'C', 0, 2 << 2 | 1, b'D', 1 << 2 | 2, 5, 9]);
     let mut out = Vec::new();
-    record::put_tick(&mut out, 300, 1, Digest::from_bytes([7; 32]), &[0]);
+    record::put_tick(&mut out, 300, 1, StateHash::from_bytes([7; 32]), &[0]);
     let mut golden = vec![37, 0, 0, 0];
     golden.extend(super::crc::crc32(&[37, 0, 0, 0]).to_le_bytes());
     let body = [&[1, 0xac, 2, 1][..], &[7; 32], &[0]].concat();
@@ -101,7 +101,7 @@ fn everything_comes_back() {
     assert!(matches!(next(), Record::Tick(tick) if tick.tick == 0 && tick.actions.is_empty()));
     assert!(matches!(next(), Record::Message(got) if got == message("hello")));
     let Record::Tick(tick) = next() else { panic!("a tick") };
-    assert_eq!((tick.tick, tick.asked_at_ms, tick.state), (1, 6, Digest::of(b"1")));
+    assert_eq!((tick.tick, tick.asked_at_ms, tick.state), (1, 6, StateHash::of(b"1")));
     assert_eq!(plain(tick.actions), [(0, 0, Some(b"C".to_vec())), (0, 1, None)]);
     assert!(matches!(next(), Record::End));
     assert!(reader.next().expect("sound").is_none());
@@ -135,9 +135,9 @@ fn a_flipped_bit_in_the_middle_is_found_where_it_is() {
 #[test]
 fn another_format_is_refused_by_number() {
     let mut out = Vec::new();
-    record::put_header(&mut out, &Header { format: 2, ..header(&[]) });
+    record::put_header(&mut out, &Header { format: 3, ..header(&[]) });
     let error = read(&out).expect_err("a format of the future").to_string();
-    assert!(error.contains("its format is 2, and this node reads 1"), "{error}");
+    assert!(error.contains("its format is 3, and this node reads 2"), "{error}");
 }
 
 #[tokio::test]
@@ -147,8 +147,8 @@ async fn a_file_grows_is_cut_and_grows_on() {
     let mut log = RunLog::create(path.clone(), &header(&[]), 1 << 20).await.expect("a new file");
     assert!(RunLog::create(path.clone(), &header(&[]), 1 << 20).await.is_err(), "never over another run");
     assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
-    log.tick(0, 1, Digest::of(b""), &encode_actions(&[]));
-    log.tick(1, 1, Digest::of(b""), &encode_actions(&[]));
+    log.tick(0, 1, StateHash::of(b""), &encode_actions(&[]));
+    log.tick(1, 1, StateHash::of(b""), &encode_actions(&[]));
     assert_eq!(count_ticks(&path).expect("sound"), 0, "not handed over yet");
     log.flush().expect("room");
     assert_eq!(count_ticks(&path).expect("sound"), 1);
@@ -160,7 +160,7 @@ async fn a_file_grows_is_cut_and_grows_on() {
     let whole = std::fs::read(&path).expect("a file");
     std::fs::write(&path, [&whole[..], &[9; 7]].concat()).expect("written");
     let mut log = RunLog::resume(path.clone(), whole.len() as u64, 1 << 20).await.expect("a file");
-    log.tick(2, 1, Digest::of(b""), &encode_actions(&[]));
+    log.tick(2, 1, StateHash::of(b""), &encode_actions(&[]));
     log.sync().await.expect("synced");
     assert_eq!(count_ticks(&path).expect("sound"), 2);
     remove(path.clone()).await.expect("removed");
@@ -173,7 +173,7 @@ async fn a_log_that_is_too_long_is_refused_whole() {
     let path = folder.path().join("run.log");
     let mut log = RunLog::create(path.clone(), &header(&[]), 700).await.expect("a new file");
     for tick in 0..20 {
-        log.tick(tick, 1, Digest::of(b""), &encode_actions(&[]));
+        log.tick(tick, 1, StateHash::of(b""), &encode_actions(&[]));
     }
     assert!(matches!(log.flush(), Err(LogError::Full(700))));
     assert_eq!(count_ticks(&path).expect("sound"), 0);
@@ -193,7 +193,7 @@ proptest! {
         tick in any::<u64>(),
     ) {
         let mut out = Vec::new();
-        record::put_tick(&mut out, tick, tick, Digest::of(b""), &encode_actions(&actions(&given)));
+        record::put_tick(&mut out, tick, tick, StateHash::of(b""), &encode_actions(&actions(&given)));
         let Ok(Record::Tick(read)) = record::record(&out[record::PREFIX_BYTES..]) else { panic!("a tick") };
         prop_assert_eq!((read.tick, plain(read.actions)), (tick, given));
     }

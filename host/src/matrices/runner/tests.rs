@@ -7,7 +7,7 @@ use super::super::replay::Replay;
 use super::super::testing::{Manner, TICKS, Toy, header};
 use super::super::world::setup;
 use super::*;
-use crate::ids::{Digest, SoulName};
+use crate::ids::{SoulName, StateHash};
 use crate::telemetry::{Telemetry, TelemetryConfig};
 use crate::transport::bus::{BusConfig, Filter, Item};
 use crate::transport::envelope::Address;
@@ -132,7 +132,7 @@ impl Bench {
         assert!(matches!(end, End::Stopping), "{end:?}");
     }
 
-    fn state(&self) -> (u64, Digest, u64) {
+    fn state(&self) -> (u64, StateHash, u64) {
         let progress = self.progress.borrow();
         (progress.figures.tick, progress.figures.state_hash, progress.figures.missed_actions)
     }
@@ -155,7 +155,7 @@ async fn step(commands: &mpsc::Sender<Command>, ticks: u64) {
 }
 
 /// What a run without any trouble comes to.
-async fn untroubled() -> (u64, Digest, u64) {
+async fn untroubled() -> (u64, StateHash, u64) {
     let bench = Bench::new(Toy::default());
     let (runner, _commands) = bench.fresh(true).await;
     assert!(matches!(runner.run().await, End::Finished));
@@ -296,7 +296,7 @@ async fn a_difference_is_found_at_its_tick() {
     let (mut runner, _commands) = bench.fresh(false).await;
     let asked = group(std::mem::take(&mut runner.next.prompts), false);
     let (actions, _) = asked.into_actions();
-    runner.log.tick(1, 1, Digest::of(b"another state"), &encode_actions(&actions));
+    runner.log.tick(1, 1, StateHash::of(b"another state"), &encode_actions(&actions));
     runner.log.sync().await.expect("a disk");
     let (mut replay, outcome) = Replay::open(&*bench.world, &bench.path(), false).await.expect("a log");
     assert!(matches!(replay.finish(outcome).await, Err(MatrixError::Differs(1))));

@@ -2,6 +2,7 @@ use super::*;
 use crate::runtime::compile::tests::engine_config;
 use crate::runtime::engine;
 use crate::runtime::inspect::bombs::soul;
+use crate::runtime::inspect::inspect;
 
 /// A cache in a folder of its own, and what the compiler makes of the smallest Soul.
 struct Bench {
@@ -21,23 +22,28 @@ impl Bench {
     }
 
     fn open(&self) -> ArtifactCache {
-        ArtifactCache::open(self.dir(), self.engine.clone()).expect("a cache")
+        ArtifactCache::open(self.dir(), self.engine.clone(), &InspectLimits::default()).expect("a cache")
     }
 
     fn fill(&self, cache: &ArtifactCache) {
         let output = cache.fresh_path();
         fs::write(&output, self.engine.precompile_component(&soul()).expect("compiles")).expect("written");
-        cache.take_in(&self.digest, &output).expect("loads");
+        cache.take_in(&self.digest, &info(), &output).expect("loads");
         assert!(!output.exists());
     }
 
     fn loads(&self, cache: &ArtifactCache) -> bool {
-        cache.load(&self.digest).expect("the disk works").is_some()
+        let found = cache.load(&self.digest).expect("the disk works");
+        found.is_some_and(|(found, _)| found == info())
     }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("it is there").permissions().mode() & 0o777
     }
+}
+
+fn info() -> ComponentInfo {
+    inspect(&soul(), &InspectLimits::default()).expect("the smallest Soul is one")
 }
 
 #[test]
@@ -106,13 +112,16 @@ fn opening_removes_what_is_unfinished_or_of_another_engine() {
 }
 
 #[test]
-fn another_engine_has_another_hash() {
+fn another_engine_fits_no_more_and_neither_do_other_limits() {
     let bench = Bench::new();
     let mut config = engine::config(&engine_config());
     config.consume_fuel(false);
     let other = Engine::new(&config).expect("an engine");
-    assert_ne!(engine_hash(&bench.engine), engine_hash(&other));
-    assert_eq!(engine_hash(&bench.engine), engine_hash(&bench.engine.clone()));
+    let limits = InspectLimits::default();
+    assert_ne!(fits(&bench.engine, &limits), fits(&other, &limits));
+    assert_eq!(fits(&bench.engine, &limits), fits(&bench.engine.clone(), &limits));
+    let stricter = InspectLimits { functions_max: 1, ..limits.clone() };
+    assert_ne!(fits(&bench.engine, &limits), fits(&bench.engine, &stricter));
 }
 
 #[test]
@@ -121,6 +130,6 @@ fn what_does_not_fit_the_engine_is_not_taken_in() {
     let cache = bench.open();
     let output = cache.fresh_path();
     fs::write(&output, b"\x7fELF and no more").expect("written");
-    assert!(matches!(cache.take_in(&bench.digest, &output), Err(CacheError::Load(_))));
+    assert!(matches!(cache.take_in(&bench.digest, &info(), &output), Err(CacheError::Load(_))));
     assert!(!output.exists() && !bench.loads(&cache));
 }

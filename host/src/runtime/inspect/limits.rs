@@ -6,7 +6,7 @@ use super::super::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX,
 
 /// How much a component may hold. What is cheap to see is refused here; what only compiling would show
 /// is left to the limits of the compile child. Counts are over the whole component, nested ones included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectLimits {
     /// Bytes of the component: three times the largest known, Python's with its libraries.

@@ -1,0 +1,162 @@
+//! `send`: names and media types are read where the guest has them, and of a message to somebody who was
+//! written to before only the body is copied.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
+
+use super::super::types;
+use super::Ctx;
+use crate::ids::{IdError, MessageId};
+use crate::runtime::bindings::matrix::node::messaging::SendError as WitError;
+use crate::runtime::bindings::matrix::node::types::MessageId as WitId;
+use crate::runtime::state::GuestState;
+use crate::transport::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Content, SendError};
+use crate::transport::mailbox::Mailbox;
+
+/// Whom most Souls write to fits in here; whoever writes to more looks some of them up each time.
+const KNOWN_MAX: usize = 8;
+
+/// `address` of `wit/types.wit`, where the guest has it.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+enum To {
+    #[component(name = "soul")]
+    Soul(WasmStr),
+    #[component(name = "matrix")]
+    Matrix(WasmStr),
+    #[component(name = "topic")]
+    Topic(WasmStr),
+    #[component(name = "client")]
+    Client(WasmStr),
+}
+
+/// `content` of `wit/types.wit`, where the guest has it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Said {
+    #[component(name = "content-type")]
+    content_type: WasmStr,
+    body: WasmList<u8>,
+}
+
+/// Whom a guest has written to, and where they were found.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The version of the directory in which they were found.
+    version: u64,
+    found: Vec<(Address, Arc<Mailbox>)>,
+    /// The place of the one that gives way to the next.
+    oldest: usize,
+}
+
+/// Whom a message is for.
+enum Whom {
+    /// At this place in [`Known`].
+    Known(usize),
+    /// Somebody new, or known at another time.
+    New(Address),
+}
+
+/// Puts this `send` into the place of the generated one, which copies everything.
+pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let added = linker.instance("matrix:node/messaging@0.1.0")?.func_wrap("send", sent);
+    linker.allow_shadowing(false);
+    added
+}
+
+fn sent(
+    store: StoreContextMut<'_, GuestState>,
+    (to, said): (To, Said),
+) -> wasmtime::Result<(Result<WitId, WitError>,)> {
+    Ok((send(store, &to, &said)?.map(types::message_id).map_err(types::send_error),))
+}
+
+/// The outer error is a trap: a text that is none.
+fn send(
+    mut store: StoreContextMut<'_, GuestState>,
+    to: &To,
+    said: &Said,
+) -> wasmtime::Result<Result<MessageId, SendError>> {
+    // What is not sent is not copied either.
+    if let Err(error) = ctx(store.data_mut())?.charge(said.body.len()) {
+        return Ok(Err(error));
+    }
+    let media_type = said.content_type.to_str(&store)?;
+    if media_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return Ok(Err(SendError::TooLarge { limit: CONTENT_TYPE_BYTES_MAX as u64 }));
+    }
+    let content = Content {
+        content_type: types::media_type(&media_type),
+        body: Bytes::copy_from_slice(said.body.as_le_slice(&store)),
+    };
+    let whom = match whom(&store, to)? {
+        Ok(whom) => whom,
+        Err(error) => return Ok(Err(SendError::Denied(error.to_string()))),
+    };
+    let moment = store.data().moment;
+    let ctx = ctx(store.data_mut())?;
+    let (address, mailbox) = match whom {
+        Whom::Known(place) => &ctx.known.found[place],
+        Whom::New(address) => match ctx.meet(&address) {
+            Ok(Some(place)) => &ctx.known.found[place],
+            Ok(None) => return Ok(ctx.router.send(ctx.draft(moment, address, content))),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
+    Ok(ctx.router.send_to(ctx.draft(moment, address.clone(), content), mailbox))
+}
+
+/// The guest's messaging; rules and interceptors have none.
+fn ctx(state: &mut GuestState) -> wasmtime::Result<&mut Ctx> {
+    state.capabilities.messaging.as_mut().ok_or_else(|| wasmtime::Error::msg("messaging is for Souls only"))
+}
+
+fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {
+    let known = store.data().capabilities.messaging.as_ref();
+    let known = known.filter(|ctx| ctx.known.version == ctx.router.directory().version());
+    let known = known.map_or(&[][..], |ctx| &ctx.known.found);
+    let is = |at: &Address, name: &str| match (to, at) {
+        (To::Soul(_), Address::Soul(known)) => known.as_str() == name,
+        (To::Matrix(_), Address::Matrix(known)) => known.as_str() == name,
+        _ => false,
+    };
+    let (To::Soul(name) | To::Matrix(name) | To::Topic(name) | To::Client(name)) = to;
+    let name = name.to_str(store)?;
+    if let Some(place) = known.iter().position(|(at, _)| is(at, &name)) {
+        return Ok(Ok(Whom::Known(place)));
+    }
+    let address = match to {
+        To::Soul(_) => name.parse().map(Address::Soul),
+        To::Matrix(_) => name.parse().map(Address::Matrix),
+        To::Topic(_) => name.parse().map(Address::Topic),
+        To::Client(_) => name.parse().map(Address::Client),
+    };
+    Ok(address.map(Whom::New))
+}
+
+impl Ctx {
+    /// Looks somebody up who may be written to, and returns the place in [`Known`]; none: they have no mailbox
+    /// here.
+    fn meet(&mut self, address: &Address) -> Result<Option<usize>, SendError> {
+        self.grants.may_send(address).map_err(SendError::Denied)?;
+        // Read before the look-up: what changes meanwhile makes what is found here old.
+        let version = self.router.directory().version();
+        let Some(mailbox) = self.router.directory().find(address) else { return Ok(None) };
+        let known = &mut self.known;
+        if known.version != version {
+            *known = Known { version, ..Known::default() };
+        }
+        if known.found.len() < KNOWN_MAX {
+            known.found.push((address.clone(), mailbox));
+            return Ok(Some(known.found.len() - 1));
+        }
+        let place = known.oldest;
+        known.found[place] = (address.clone(), mailbox);
+        known.oldest = (place + 1) % KNOWN_MAX;
+        Ok(Some(place))
+    }
+}

@@ -1,0 +1,71 @@
+//! How fast a node is, beside the best of each field. `make bench` runs everything; words after it choose,
+//! such as `bench messages kv`.
+//!
+//! Every comparison is made in rounds, this node and the other program in turn, so that a machine that slows
+//! down slows both; what is told is the median of the rounds' ratios. Nothing here is a test: a figure that is
+//! missed is said to be missed, and that is all.
+
+mod bystander;
+mod etcd;
+mod kv;
+mod messages;
+mod schelling;
+mod souls;
+mod table;
+mod tournament;
+
+use std::path::PathBuf;
+
+use table::{Row, print};
+
+/// Rounds of each comparison.
+const ROUNDS: usize = 5;
+
+/// What there is to measure, in the order in which it is done.
+const GROUPS: [&str; 5] = ["tournament", "schelling", "messages", "souls", "kv"];
+
+/// What the command line says.
+struct Arguments {
+    /// The interpreter that has the rivals in Python.
+    python: PathBuf,
+    /// Rounds of each comparison.
+    rounds: usize,
+    /// Which groups.
+    groups: Vec<String>,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut found = Arguments { python: "python3".into(), rounds: ROUNDS, groups: Vec::new() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--python" => found.python = value()?.into(),
+            "--rounds" => found.rounds = value()?.parse().map_err(|_| "--rounds needs a number")?,
+            group if GROUPS.contains(&group) => found.groups.push(word),
+            _ => return Err(format!("`{word}` is unknown; there are --python, --rounds, {GROUPS:?}")),
+        }
+    }
+    if found.groups.is_empty() {
+        found.groups = GROUPS.map(str::to_owned).to_vec();
+    }
+    Ok(found)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), String> {
+    let Arguments { python, rounds, groups } = arguments()?;
+    let mut rows: Vec<Row> = Vec::new();
+    for group in &groups {
+        eprintln!("{group}: {rounds} rounds");
+        rows.extend(match group.as_str() {
+            "tournament" => tournament::measure(rounds, &python).await,
+            "schelling" => schelling::measure(rounds, &python).await,
+            "messages" => messages::measure(rounds).await,
+            "souls" => souls::measure(rounds).await,
+            _ => kv::measure(rounds).await,
+        });
+    }
+    print(&rows);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Rules that harm whoever runs them, in the way that their configuration names: `"VICE at-start"`, or
+//! `"VICE later"`, which is in the third step.
+
+use matrix_sdk::prelude::*;
+use programs::misbehave;
+
+/// The step in which it happens.
+const WHEN: u32 = 3;
+/// More of anything than a node takes.
+const MANY: u32 = 300_000;
+
+/// What it is told to do.
+#[derive(Debug, Serialize, Deserialize)]
+struct Misrule {
+    vice: String,
+    steps: u32,
+}
+
+impl Misrule {
+    fn sin(&self) -> Result<Outcome, String> {
+        let mut outcome = Outcome::empty();
+        match self.vice.as_str() {
+            "refuse" => return Err("told to\u{1b}[2J".to_owned()),
+            "stranger" => outcome.prompts.push(prompt(99, 0)),
+            "prompts" => outcome.prompts.extend((0..MANY).map(|seat| prompt(0, seat))),
+            "events" => (0..MANY).for_each(|_| outcome.event("flood", Content::text(""))),
+            "signals" => (0..MANY / 32).for_each(|at| outcome.signal(&format!("flood.{at}"), 1.0)),
+            // It comes when the state is asked for.
+            "snapshot" => {}
+            "no-number" => outcome.signal("rate", f64::NAN),
+            vice => drop(misbehave(vice).ok_or("an unknown vice")?),
+        }
+        Ok(outcome)
+    }
+}
+
+fn prompt(player: u32, seat: u32) -> Prompt {
+    Prompt { player, seat, observation: Vec::new(), reward: 0.0, final_: false }
+}
+
+impl Rules for Misrule {
+    fn describe() -> Description {
+        Description {
+            name: "misrule".to_owned(),
+            version: "1".to_owned(),
+            observation_type: "text/plain".to_owned(),
+            action_type: "text/plain".to_owned(),
+            players_min: 0,
+            players_max: 0,
+            config_schema: "{}".to_owned(),
+        }
+    }
+
+    fn start(setup: Setup) -> Result<(Self, Outcome), String> {
+        let (vice, when) = setup.config.trim_matches('"').split_once(' ').ok_or("say what, and when")?;
+        let rules = Self { vice: vice.to_owned(), steps: 0 };
+        let outcome = if when == "at-start" { rules.sin()? } else { Outcome::empty() };
+        Ok((rules, outcome))
+    }
+
+    fn step(&mut self, _actions: &[Action]) -> Result<Outcome, String> {
+        self.steps += 1;
+        if self.steps == WHEN { self.sin() } else { Ok(Outcome::empty()) }
+    }
+
+    fn view(&self) -> Content {
+        Content::text(&self.vice)
+    }
+}
+
+impl Stateful for Misrule {
+    const SCHEMA: &'static str = "misrule/1";
+
+    fn snapshot(&self) -> Result<Vec<u8>, String> {
+        if self.vice == "snapshot" && self.steps >= WHEN {
+            return Ok(vec![0; 20 << 20]);
+        }
+        Ok(self.steps.to_le_bytes().to_vec())
+    }
+}
+
+matrix_sdk::rules!(Misrule);

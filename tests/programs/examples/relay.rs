@@ -1,0 +1,36 @@
+//! Passes every message on to the Soul that its setting `next` names. The first four bytes count the hops
+//! that are left, little-endian; a message with none left goes to the Soul `goal`.
+
+use matrix_sdk::messaging;
+use matrix_sdk::prelude::*;
+
+/// Who is next.
+struct Relay {
+    next: Address,
+    goal: Address,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { next: Address::soul("goal"), goal: Address::soul("goal") }
+    }
+}
+
+impl Soul for Relay {
+    fn init(birth: Birth) -> Result<Self, String> {
+        let next = birth.setting("next").ok_or("set `next` to the name of a Soul")?;
+        Ok(Self { next: Address::soul(next), ..Self::default() })
+    }
+
+    fn receive(&mut self, message: Message) -> Reply {
+        let Message { content_type, mut body, .. } = message;
+        let count = body.first_chunk_mut::<4>().ok_or("the message counts no hops")?;
+        let left = u32::from_le_bytes(*count).checked_sub(1);
+        *count = left.unwrap_or(0).to_le_bytes();
+        let to = if left.is_some() { &self.next } else { &self.goal };
+        messaging::send(to, &Content { content_type, body }).map_err(|error| format!("{error:?}"))?;
+        Ok(None)
+    }
+}
+
+matrix_sdk::soul!(Relay);
