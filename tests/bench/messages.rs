@@ -15,16 +15,23 @@ use crate::table::{Row, Wanted};
 /// Bytes of a message, the count of its hops included.
 const BODY_BYTES: usize = 100;
 
-/// How many Souls, how many messages of each are under way, and how many hops each goes.
+/// How many Souls, how many of them begin, with how many messages each, and how many hops each message goes.
 struct Case {
     souls: usize,
+    begin: usize,
     each: usize,
     hops: u32,
 }
 
+impl Case {
+    fn messages(&self) -> usize {
+        self.begin * self.each
+    }
+}
+
 const CASES: [(&str, Case, f64); 2] = [
-    ("message, 1,000 Souls, 64 in flight each", Case { souls: 1_000, each: 64, hops: 50 }, 2.0),
-    ("ping-pong, 2 Souls, 1 in flight", Case { souls: 2, each: 1, hops: 60_000 }, 1.0 / 1.5),
+    ("message, 1,000 Souls, 64 in flight each", Case { souls: 1_000, begin: 1_000, each: 64, hops: 50 }, 2.0),
+    ("ping-pong, 2 Souls, 1 in flight", Case { souls: 2, begin: 1, each: 1, hops: 60_000 }, 1.0 / 1.5),
 ];
 
 /// Measures it.
@@ -40,10 +47,10 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
         .await;
         let mut goal = people(&node, &case).await;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let hops = case.souls as f64 * case.each as f64 * f64::from(case.hops);
+        let hops = case.messages() as f64 * f64::from(case.hops);
         for _ in 0..rounds {
             ours.push(play(&node, &case, &mut goal).await * 1e9 / hops);
-            let request = format!("{} {} {}", case.souls, case.each, case.hops);
+            let request = format!("{} {} {} {}", case.souls, case.begin, case.each, case.hops);
             theirs.extend(erlang.as_mut().map(|erlang| erlang.round(&request) * 1e9 / hops));
         }
         node.stop().await;
@@ -66,7 +73,7 @@ fn erlang() -> Option<Bystander> {
     let mut erlang =
         Bystander::start(Command::new("erl").arg("-pa").arg(out.path()).args(arguments), install)?;
     // Once it has answered, what it was compiled to is in its memory.
-    erlang.round("2 1 1");
+    erlang.round("2 1 1 1");
     Some(erlang)
 }
 
@@ -78,7 +85,7 @@ async fn people(node: &TestNode, case: &Case) -> Inbox {
         let soul = manifest(&format!("relay-{place}"), relay, &[("next", &next)]);
         node.spawn(soul).await.expect("there is room for it");
     }
-    let (goal, inbox) = Mailbox::new(case.souls * case.each);
+    let (goal, inbox) = Mailbox::new(case.messages());
     node.node().router().directory().insert(address("soul:goal"), goal);
     inbox
 }
@@ -89,7 +96,7 @@ async fn play(node: &TestNode, case: &Case, goal: &mut Inbox) -> f64 {
     // The first hop is the one that brings it to its first Soul, the last the one to the goal.
     body[..4].copy_from_slice(&(case.hops - 1).to_le_bytes());
     let (client, body) = (address("client:bench"), Bytes::from(body));
-    let souls: Vec<_> = (0..case.souls).map(|place| address(&format!("soul:relay-{place}"))).collect();
+    let souls: Vec<_> = (0..case.begin).map(|place| address(&format!("soul:relay-{place}"))).collect();
     let began = Instant::now();
     for _ in 0..case.each {
         for soul in &souls {
@@ -106,7 +113,7 @@ async fn play(node: &TestNode, case: &Case, goal: &mut Inbox) -> f64 {
         }
     }
     let (mut batch, mut arrived) = (Vec::new(), 0);
-    while arrived < case.souls * case.each {
+    while arrived < case.messages() {
         goal.ready().await;
         arrived += goal.drain(&mut batch, usize::MAX);
         batch.clear();
