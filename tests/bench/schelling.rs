@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use matrix_tests::node::TestNode;
-use matrixd::ids::{Digest, MatrixName};
+use matrix_tests::node::{TestNode, matrix};
+use matrixd::ids::Digest;
 use matrixd::matrices::manifest::MatrixManifest;
 use segregation::{Model, Settings};
 
@@ -51,18 +51,9 @@ pub(crate) async fn measure(rounds: usize, python: &Path) -> Vec<Row> {
 
 /// Seconds of the steps on a node: asked for, done, written to the run log, answered.
 async fn on_the_node(node: &TestNode, rules: Digest, (width, height): (u32, u32), seed: u64) -> f64 {
-    let name: MatrixName = format!("grid-{width}-{seed}").parse().expect("a sound name");
-    let matrix = MatrixManifest {
-        name: name.clone(),
-        rules,
-        players: Vec::new(),
-        config: format!("{{\"width\": {width}, \"height\": {height}, \"density\": 0.8}}"),
-        seed,
-        tick_deadline_ms: 0,
-        call_fuel: 0,
-        memory_bytes: 0,
-        tick_interval_ms: 0,
-    };
+    let config = format!("{{\"width\": {width}, \"height\": {height}, \"density\": 0.8}}");
+    let matrix = MatrixManifest { seed, ..matrix(&format!("grid-{width}-{seed}"), rules, &config) };
+    let name = matrix.name.clone();
     let matrices = node.node().matrices();
     matrices.create(matrix, false, None).await.expect("it is sound");
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use matrix_tests::node::{TestNode, manifest, name};
+use matrix_tests::node::{TestNode, manifest, matrix, name};
 use matrixd::matrices::manifest::MatrixManifest;
 
 use crate::bystander::{Bystander, folder};
@@ -58,18 +58,13 @@ pub(crate) async fn measure(rounds: usize, python: &Path) -> Vec<Row> {
     let rules = node.guest("ipd").await;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let name: matrixd::ids::MatrixName = format!("round-{round}").parse().expect("a sound name");
+        let config = format!("{{\"turns\": {TURNS}, \"self_play\": true}}");
         let matrix = MatrixManifest {
-            name: name.clone(),
-            rules,
-            players: (0..STRATEGIES.len()).map(|place| self::name(&soul(place))).collect(),
-            config: format!("{{\"turns\": {TURNS}, \"self_play\": true}}"),
-            seed: 42,
+            players: (0..STRATEGIES.len()).map(|place| name(&soul(place))).collect(),
             tick_deadline_ms: 10_000,
-            call_fuel: 0,
-            memory_bytes: 0,
-            tick_interval_ms: 0,
+            ..matrix(&format!("round-{round}"), rules, &config)
         };
+        let name = matrix.name.clone();
         let matrices = node.node().matrices();
         matrices.create(matrix, false, None).await.expect("it is sound");
         let began = Instant::now();

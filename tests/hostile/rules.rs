@@ -1,6 +1,6 @@
 //! Rules that harm whoever runs them: their Matrix fails with the reason, and nobody else notices.
 
-use matrix_tests::node::TestNode;
+use matrix_tests::node::{TestNode, matrix};
 use matrixd::ids::{Digest, MatrixName};
 use matrixd::matrices::manifest::MatrixManifest;
 use matrixd::matrices::{MatrixState, MatrixView};
@@ -13,17 +13,7 @@ const MEMORY_BYTES: u64 = 64 << 20;
 const TICKS: u32 = 5;
 
 fn manifest(rules: Digest, name: &str, config: &str) -> MatrixManifest {
-    MatrixManifest {
-        name: name.parse().expect("a sound name"),
-        rules,
-        players: Vec::new(),
-        config: config.to_owned(),
-        seed: 1,
-        tick_deadline_ms: 0,
-        call_fuel: FUEL,
-        memory_bytes: MEMORY_BYTES,
-        tick_interval_ms: 0,
-    }
+    MatrixManifest { call_fuel: FUEL, memory_bytes: MEMORY_BYTES, ..matrix(name, rules, config) }
 }
 
 async fn node() -> (TestNode, Digest) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrixd::config::Config;
 use matrixd::ids::{ClientName, Digest, SoulName};
+use matrixd::matrices::MatrixManifest;
 use matrixd::node::Node;
 use matrixd::runtime::limits::LimitsConfig;
 use matrixd::souls::jobs::{ActError, ActRequest};
@@ -231,6 +232,21 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
     manifest.grants.subscribe = all();
     manifest.grants.events = true;
     manifest
+}
+
+/// A Matrix without players, with the node's own limits.
+pub fn matrix(name: &str, rules: Digest, config: &str) -> MatrixManifest {
+    MatrixManifest {
+        name: name.parse().expect("a test uses sound names"),
+        rules,
+        players: Vec::new(),
+        config: config.to_owned(),
+        seed: 1,
+        tick_deadline_ms: 0,
+        call_fuel: 0,
+        memory_bytes: 0,
+        tick_interval_ms: 0,
+    }
 }
 
 /// A Soul's name.
