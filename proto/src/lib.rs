@@ -1,6 +1,8 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
 //! messages, clients and servers generated from them.
 
+use tonic::Code;
+
 /// Package `matrix.v1`.
 pub mod v1 {
     tonic::include_proto!("matrix.v1");
@@ -8,3 +10,26 @@ pub mod v1 {
 
 /// The encoded `FileDescriptorSet` of every file in `matrix.v1`, as gRPC reflection serves it.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("matrix_descriptor");
+
+/// The name of a status code, as gRPC writes it (github.com/grpc/grpc, `doc/statuscodes.md`).
+pub const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

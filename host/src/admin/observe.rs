@@ -93,7 +93,7 @@ struct Count {
 
 impl Drop for Count {
     fn drop(&mut self) {
-        let code = code_name(self.code);
+        let code = matrix_proto::code_name(self.code);
         tracing::Span::current().record("code", code);
         let elapsed = self.started.elapsed();
         tracing::debug!(code, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
@@ -125,29 +125,6 @@ fn trace_parent(headers: &HeaderMap) -> Option<SpanPlace> {
         flags: u8::from_str_radix(flags, 16).ok()?,
     };
     (place.trace_id != 0 && place.span_id != 0).then_some(place)
-}
-
-/// The code as gRPC writes it.
-const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

@@ -102,17 +102,20 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
 }
 
 impl View<'_> {
-    /// The guest's messaging, or nothing: rules and interceptors have none.
+    /// The guest's messaging, and what it knows of the moment.
     fn ctx(&mut self) -> wasmtime::Result<(&mut Ctx, GuestMoment)> {
         let moment = self.0.moment;
-        match &mut self.0.capabilities.messaging {
-            Some(ctx) => Ok((ctx, moment)),
-            None => Err(wasmtime::Error::msg("messaging is for Souls only")),
-        }
+        Ok((ctx(self.0)?, moment))
     }
 }
 
+/// The guest's messaging; rules and interceptors have none.
+fn ctx(state: &mut GuestState) -> wasmtime::Result<&mut Ctx> {
+    state.capabilities.messaging.as_mut().ok_or_else(|| wasmtime::Error::msg("messaging is for Souls only"))
+}
+
 impl messaging::Host for View<'_> {
+    /// Never called: the linker has [`sending`]'s in its place, which the generated trait cannot express.
     fn send(&mut self, _: Address, _: Content) -> wasmtime::Result<Result<MessageId, WitError>> {
         Err(wasmtime::Error::msg("`sending` takes the place of this"))
     }

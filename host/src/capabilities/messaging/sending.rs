@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
 
 use super::super::types;
-use super::Ctx;
+use super::{Ctx, ctx};
 use crate::ids::{IdError, MessageId};
 use crate::runtime::bindings::matrix::node::messaging::SendError as WitError;
 use crate::runtime::bindings::matrix::node::types::MessageId as WitId;
@@ -108,11 +108,6 @@ fn send(
         },
     };
     Ok(ctx.router.send_to(ctx.draft(moment, address.clone(), content), mailbox))
-}
-
-/// The guest's messaging; rules and interceptors have none.
-fn ctx(state: &mut GuestState) -> wasmtime::Result<&mut Ctx> {
-    state.capabilities.messaging.as_mut().ok_or_else(|| wasmtime::Error::msg("messaging is for Souls only"))
 }
 
 fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {

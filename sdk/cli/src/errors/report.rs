@@ -76,7 +76,7 @@ impl Report {
             self.what = status.code().description().to_owned();
         }
         self.place.push(place.to_owned());
-        self.details.insert("grpc".to_owned(), json!(grpc_name(status.code())));
+        self.details.insert("grpc".to_owned(), json!(matrix_proto::code_name(status.code())));
         let details = status.get_error_details();
         for field in details.bad_request().iter().flat_map(|bad| &bad.field_violations) {
             self.place.push(format!("field `{}`", text::printable(&field.field)));
@@ -158,27 +158,4 @@ fn advice(code: Code) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
-}
-
-/// The code as gRPC writes it.
-fn grpc_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
