@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{Admin, AdminHost};
@@ -21,6 +20,7 @@ use crate::runtime::engine;
 use crate::souls::Souls;
 use crate::souls::host::Host;
 use crate::tasks::Tasks;
+use crate::tasks::workers::Workers;
 use crate::telemetry::Telemetry;
 use crate::telemetry::instruments::KvFigures;
 use crate::telemetry::logs::LogRing;
@@ -41,7 +41,7 @@ pub struct Node {
     shutdown: Duration,
     base: Base,
     /// Guests run on threads of their own, so that none can keep the operator out.
-    guest_threads: GuestThreads,
+    guest_threads: Workers,
     guest_tasks: Tasks,
     souls: Souls,
     matrices: Matrices,
@@ -53,8 +53,9 @@ impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let base = Base::open(&config).await?;
-        let guest_threads = guest_threads(config.threads)?;
-        let guest_tasks = Tasks::on(guest_threads.handle.clone());
+        let guest_threads = Workers::start("guests", config.threads);
+        let guest_threads = guest_threads.context("cannot start the threads of the guests")?;
+        let guest_tasks = Tasks::on(guest_threads.spawner());
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
@@ -281,30 +282,4 @@ fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities
         cli: cli::Ctx::new(log),
         random: random::Ctx::new(0),
     }
-}
-
-/// Threads for guests, which end without waiting for a guest that does not.
-#[derive(Debug)]
-struct GuestThreads {
-    /// Taken out when dropped, and only then.
-    runtime: Option<Runtime>,
-    handle: Handle,
-}
-
-impl Drop for GuestThreads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-fn guest_threads(threads: usize) -> anyhow::Result<GuestThreads> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.thread_name("guests").enable_all();
-    if threads > 0 {
-        builder.worker_threads(threads);
-    }
-    let runtime = builder.build().context("cannot start the threads of the guests")?;
-    Ok(GuestThreads { handle: runtime.handle().clone(), runtime: Some(runtime) })
 }

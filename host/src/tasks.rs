@@ -1,20 +1,24 @@
 //! The only place where tasks are spawned: each is named, tracked, and told to stop.
 
+pub mod workers;
+
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use futures::FutureExt as _;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+
+use self::workers::Spawner;
 
 /// A group of tasks that stop together. Clones are the same group.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
     stopping: CancellationToken,
-    runtime: Option<Handle>,
+    workers: Option<Spawner>,
 }
 
 impl Tasks {
@@ -23,24 +27,29 @@ impl Tasks {
         Self::default()
     }
 
-    /// An empty group whose tasks run on `runtime`, whoever spawns them.
-    pub fn on(runtime: Handle) -> Self {
-        Self { runtime: Some(runtime), ..Self::default() }
+    /// An empty group whose tasks run on these threads, whoever spawns them.
+    pub fn on(workers: Spawner) -> Self {
+        Self { workers: Some(workers), ..Self::default() }
     }
 
-    /// Runs `future` on the group's runtime, or else the current one, under `name` in traces. It must end soon after
-    /// [`Tasks::stopping`] is cancelled.
-    pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    /// Runs `future` on the group's threads, or else on the current runtime, under `name` in traces. It must end
+    /// soon after [`Tasks::stopping`] is cancelled. What it came to can be awaited; an error there says that it
+    /// panicked, or that its threads have ended.
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> oneshot::Receiver<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let (done, ended) = oneshot::channel();
+        // Nobody need wait for it.
+        let future = future.map(|output| drop(done.send(output)));
         let future = self.tracker.track_future(future.instrument(tracing::debug_span!("task", name)));
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        match &self.runtime {
-            Some(runtime) => runtime.spawn(future),
-            None => tokio::spawn(future),
+        match &self.workers {
+            Some(workers) => workers.spawn(future),
+            None => drop(tokio::spawn(future)),
         }
+        ended
     }
 
     /// Cancelled when the group is to stop.

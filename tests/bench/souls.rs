@@ -7,11 +7,12 @@ use matrix_tests::node::{TestNode, built, manifest, resident_bytes};
 use matrixd::capabilities::logging::GuestLog;
 use matrixd::capabilities::{Capabilities, cli, config, events, logging, random};
 use matrixd::ids::{Digest, MessageId};
+use matrixd::runtime::batch::Batch;
 use matrixd::runtime::component::Component;
 use matrixd::runtime::components::{Components, ComponentsConfig};
 use matrixd::runtime::engine::{EngineConfig, engine};
 use matrixd::runtime::limits::Limits;
-use matrixd::runtime::soul::{Origin, SoulInstance, split};
+use matrixd::runtime::soul::{Origin, SoulInstance};
 use matrixd::runtime::state::{GuestState, Moment};
 use matrixd::telemetry::{Telemetry, TelemetryConfig};
 use matrixd::transport::bus::Source;
@@ -96,7 +97,7 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
         deadline: None,
         reply_to: ReplyTo::Sender,
     };
-    let answers = soul.receive(Arc::new(vec![split(envelope).0]), Moment::default()).await;
+    let answers = soul.receive(Batch::of([&envelope]), Moment::default()).await;
     assert!(answers.is_ok_and(|answers| matches!(&answers[..], [Ok(Some(_))])), "it echoes");
     soul
 }

@@ -43,7 +43,7 @@ impl ByHand {
       (global.set $top (i32.add (global.get $top) (local.get 3))))
     (func (export "init") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64) (result i32)
       (i32.const {RESULT}))
-    (func (export "receive") (param i32 i32) (result i32)
+    (func (export "receive") (param i32 i32 i32 i32) (result i32)
       (local $at i32)
       (i32.store (i32.const {RESULT}) (i32.const {REPLIES}))
       (i32.store (i32.const {RESULT_LENGTH}) (i32.const {replies}))
@@ -72,14 +72,15 @@ const POLL: &str = r#"
 const TYPES: &str = r#"
   (type $id-shape (record (field "a" u32) (field "b" u32) (field "c" u32) (field "d" u32)))
   (export $id "message-id" (type $id-shape))
-  (type $address-shape (variant
-    (case "soul" string) (case "matrix" string) (case "topic" string) (case "client" string)))
-  (export $address "address" (type $address-shape))
-  (type $message-shape (record
-    (field "id" $id) (field "sender" $address) (field "recipient" $address)
-    (field "in-reply-to" (option $id)) (field "content-type" string) (field "body" (list u8))
+  (type $kind-shape (enum "soul" "matrix" "topic" "client"))
+  (export $kind "address-kind" (type $kind-shape))
+  (type $head-shape (record
+    (field "id" $id) (field "sender" $kind) (field "sender-bytes" u32) (field "topic-bytes" u32)
+    (field "content-type-bytes" u32) (field "body-bytes" u32) (field "in-reply-to" (option $id))
     (field "sent-at" u64)))
-  (export $message "message" (type $message-shape))
+  (export $head "head" (type $head-shape))
+  (type $batch-shape (record (field "heads" (list $head)) (field "bytes" (list u8))))
+  (export $batch "batch" (type $batch-shape))
   (type $content-shape (record (field "content-type" string) (field "body" (list u8))))
   (export $content "content" (type $content-shape))
   (type $value-shape (record (field "name" string) (field "weight" f32)))
@@ -98,7 +99,7 @@ const FUNCTIONS: &str = r#"
   (alias core export $i "cabi_realloc" (core func $realloc))
   (func $init (param "birth" $birth) (result (result (error string)))
     (canon lift (core func $i "init") (memory $memory) (realloc $realloc)))
-  (func $receive (param "batch" (list $message)) (result (list (result (option $content) (error string))))
+  (func $receive (param "batch" $batch) (result (list (result (option $content) (error string))))
     (canon lift (core func $i "receive") (memory $memory) (realloc $realloc)))
   (instance $agent (export "init" (func $init)) (export "receive" (func $receive)))
   (export "matrix:node/agent@0.1.0" (instance $agent))"#;

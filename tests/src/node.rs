@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -267,7 +266,7 @@ fn draft(soul: &str, body: Bytes) -> Draft {
     Draft {
         sender: Address::Client(client),
         recipient: Address::Soul(name(soul)),
-        content: Content { content_type: Arc::from("text/plain"), body },
+        content: Content { content_type: "text/plain".into(), body },
         in_reply_to: None,
         hops: 0,
         trace: None,

@@ -13,9 +13,9 @@ use wasmtime::component::{HasData, Linker};
 use super::grants::Grants;
 use super::quota::Quota;
 use super::types;
-use crate::ids::{SoulName, TopicName};
+use crate::ids::{IdBlock, SoulName, TopicName};
 use crate::runtime::bindings::matrix::node::messaging::{self, SendError as WitError};
-use crate::runtime::bindings::matrix::node::types::{Address, Content, Message, MessageId};
+use crate::runtime::bindings::matrix::node::types::{Address, Content, MessageId};
 use crate::runtime::limits::Limits;
 use crate::runtime::state::GuestState;
 use crate::telemetry::metrics::TotalBy;
@@ -36,6 +36,7 @@ pub struct Ctx {
     body_bytes_max: usize,
     quota: Quota,
     known: Known,
+    ids: IdBlock,
     stopping: CancellationToken,
 }
 
@@ -57,6 +58,7 @@ impl Ctx {
             body_bytes_max: limits.body_bytes as usize,
             quota: Quota::new("messages_per_second", limits.messages_per_second, refused),
             known: Known::default(),
+            ids: IdBlock::default(),
             stopping,
         }
     }
@@ -125,7 +127,7 @@ impl messaging::Host for View<'_> {
         to: Address,
         content: Content,
         timeout_ms: u32,
-    ) -> wasmtime::Result<Result<Message, WitError>> {
+    ) -> wasmtime::Result<Result<Option<Content>, WitError>> {
         let (ctx, moment) = self.ctx()?;
         let prepared = address(to).and_then(|to| {
             ctx.grants.may_ask(&to).map_err(SendError::Denied)?;
@@ -136,7 +138,7 @@ impl messaging::Host for View<'_> {
             Ok(draft) => draft,
             Err(error) => return Ok(Err(types::send_error(error))),
         };
-        let (me, from, router) = (ctx.me.clone(), draft.recipient.clone(), ctx.router.clone());
+        let router = ctx.router.clone();
         let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
         let stopping = ctx.stopping.clone();
         let asked = async {
@@ -146,7 +148,7 @@ impl messaging::Host for View<'_> {
             }
         };
         let answer = self.0.wait(asked).await;
-        let reply = answer.map(|answer| types::reply(router.next_id(), from, me, answer, moment.now_ms));
+        let reply = answer.map(|answer| answer.content.map(types::content));
         Ok(reply.map_err(types::send_error))
     }
 

@@ -1,15 +1,12 @@
 //! `matrix:node/types`: between what travels and what guests see.
 
-use std::sync::Arc;
-
 use wasmtime::component::{HasData, Linker};
 
 use crate::ids::{self, IdError};
 use crate::runtime::bindings::matrix::node::messaging::SendError as WitError;
-use crate::runtime::bindings::matrix::node::types::{self, Address, Content, Message, MessageId};
+use crate::runtime::bindings::matrix::node::types::{self, Address, Content, MessageId};
 use crate::runtime::state::GuestState;
 use crate::transport::envelope::{self, SendError};
-use crate::transport::router::Answer;
 
 /// One call's view of the guest: the interface has types only.
 pub struct View;
@@ -53,49 +50,14 @@ pub(crate) fn address(address: &envelope::Address) -> Address {
     }
 }
 
-/// The media types that nearly all messages have, so that these need no memory of their own.
-pub(crate) fn media_type(text: &str) -> Arc<str> {
-    thread_local! {
-        static COMMON: [Arc<str>; 3] = [
-            Arc::from("text/plain"),
-            Arc::from("application/json"),
-            Arc::from("application/octet-stream"),
-        ];
-    }
-    COMMON.with(|common| {
-        common.iter().find(|known| known.as_ref() == text).cloned().unwrap_or_else(|| Arc::from(text))
-    })
-}
-
 /// A guest's content: its bytes are taken over, not copied.
 pub(crate) fn content_from_guest(content: Content) -> envelope::Content {
-    envelope::Content { content_type: media_type(&content.content_type), body: content.body.into() }
+    envelope::Content { content_type: content.content_type.into(), body: content.body.into() }
 }
 
 /// Content as guests see it: bytes that nobody else holds are taken over, not copied.
 pub(crate) fn content(content: envelope::Content) -> Content {
-    Content { content_type: content.content_type.as_ref().to_owned(), body: content.body.into() }
-}
-
-/// The reply to a guest's question. A recipient that had nothing to say gives an empty one.
-pub(crate) fn reply(
-    id: ids::MessageId,
-    from: envelope::Address,
-    to: envelope::Address,
-    answer: Answer,
-    sent_at: u64,
-) -> Message {
-    let said = answer.content.map(content);
-    let said = said.unwrap_or_else(|| Content { content_type: String::new(), body: Vec::new() });
-    Message {
-        id: message_id(id),
-        sender: address(&from),
-        recipient: address(&to),
-        in_reply_to: Some(message_id(answer.question)),
-        content_type: said.content_type,
-        body: said.body,
-        sent_at,
-    }
+    Content { content_type: content.content_type.to_string(), body: content.body.into() }
 }
 
 /// The same error in the guest's words.

@@ -65,7 +65,7 @@ impl From<&Figures> for Summary {
             signals: figures.signals.clone(),
             missed_actions: figures.missed_actions,
             result: figures.result.as_ref().map(|content| Kept {
-                content_type: content.content_type.as_ref().to_owned(),
+                content_type: content.content_type.to_string(),
                 body: match std::str::from_utf8(&content.body) {
                     Ok(text) => KeptBody::Text(text.to_owned()),
                     Err(_) => KeptBody::Bytes(content.body.to_vec()),

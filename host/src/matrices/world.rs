@@ -7,17 +7,18 @@ use super::error::MatrixError;
 use super::host::MatrixHost;
 use super::manifest::resolve;
 use super::runlog::record::{Header, Message};
+use crate::capabilities::types;
 use crate::ids::{MatrixName, SoulName};
+use crate::runtime::bindings::matrix::node::types::Message as WitMessage;
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::inspect::Kind;
 use crate::runtime::limits::Limits;
 use crate::runtime::rules::{Action, Description, Outcome, RulesInstance, Setup};
-use crate::runtime::soul::split;
 use crate::runtime::state::GuestState;
 use crate::runtime::stateful::Snapshot;
 use crate::souls::jobs::{ActError, ActRequest};
-use crate::transport::envelope::{Content, Envelope, ReplyTo};
+use crate::transport::envelope::Content;
 
 /// Rules in memory. After a [`Crash`] they must not be called again.
 pub(crate) trait Rules: Send + 'static {
@@ -112,19 +113,17 @@ impl Rules for RulesInstance {
     }
 
     async fn receive(&mut self, message: &Message) -> Result<Result<Option<Content>, String>, Crash> {
-        let (view, _) = split(Envelope {
-            id: message.id,
-            sender: message.sender.clone(),
-            recipient: message.recipient.clone(),
-            in_reply_to: message.in_reply_to,
-            content: message.content.clone(),
-            sent_at_ms: message.sent_at_ms,
-            hops: 0,
-            trace: None,
-            deadline: None,
-            reply_to: ReplyTo::Sender,
-        });
-        Self::receive(self, view).await
+        let content = types::content(message.content.clone());
+        let message = WitMessage {
+            id: types::message_id(message.id),
+            sender: types::address(&message.sender),
+            recipient: types::address(&message.recipient),
+            in_reply_to: message.in_reply_to.map(types::message_id),
+            content_type: content.content_type,
+            body: content.body,
+            sent_at: message.sent_at_ms,
+        };
+        Self::receive(self, message).await
     }
 
     async fn view(&mut self) -> Result<Content, Crash> {

@@ -9,6 +9,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
+use crate::tasks::workers;
 use crate::telemetry::logs::sanitize;
 
 /// How a guest is called.
@@ -88,13 +89,17 @@ impl Guest {
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(move |mut context| {
+            context.data_mut().time_passed();
             let budget = &mut context.data_mut().budget;
             if budget.is_spent() {
                 budget.overrun = true;
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(match mode {
-                Mode::Direct => UpdateDeadline::Continue(1),
+                Mode::Direct => {
+                    workers::held_up();
+                    UpdateDeadline::Continue(1)
+                }
                 Mode::Fiber => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
             })
         });
@@ -184,6 +189,7 @@ fn arm(store: &mut Store<GuestState>, moment: Moment, lifted_bytes_max: usize) {
     store.set_hostcall_fuel(lifted_bytes_max);
     let state = store.data_mut();
     state.moment = moment;
+    state.time_passed();
     state.budget.enter();
     // What it was denied before, and survived, is no reason for what comes now.
     let _ = state.limiter.take_denied();

@@ -4,6 +4,7 @@
 //! interfaces ([`component`]); an instance lives in a store of its own ([`guest`]), entered through
 //! the typed worlds ([`soul`], [`rules`]). Only here and in `capabilities/` is wasmtime known.
 
+pub mod batch;
 pub mod bindings;
 pub mod cache;
 pub mod catalog;

@@ -1,14 +1,11 @@
 //! Live rules: the world `matrix-rules`, typed.
 
-use std::sync::Arc;
-
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use super::bindings::exports::matrix::node::rules as wit;
-use super::bindings::matrix::node::types::Content as WitContent;
+use super::bindings::matrix::node::types::{Content as WitContent, Message};
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
-use super::soul::MessageView;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
@@ -53,7 +50,7 @@ pub struct RulesInstance {
     step: TypedFunc<(Vec<Action>,), Stepped>,
     join: TypedFunc<(String,), (Result<u32, String>,)>,
     leave: TypedFunc<(u32,), (Result<(), String>,)>,
-    receive: TypedFunc<(Arc<MessageView>,), Replied>,
+    receive: TypedFunc<(Message,), Replied>,
     view: TypedFunc<(), (WitContent,)>,
     stateful: Stateful,
 }
@@ -109,8 +106,8 @@ impl RulesInstance {
     }
 
     /// Handles a message to the Matrix.
-    pub async fn receive(&mut self, message: MessageView) -> Result<Result<Option<Content>, String>, Crash> {
-        let (reply,) = self.guest.call(&self.receive, (Arc::new(message),), Moment::default()).await?;
+    pub async fn receive(&mut self, message: Message) -> Result<Result<Option<Content>, String>, Crash> {
+        let (reply,) = self.guest.call(&self.receive, (message,), Moment::default()).await?;
         Ok(reply.map(|content| content.map(types::content_from_guest)).map_err(reason))
     }
 

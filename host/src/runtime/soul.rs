@@ -2,83 +2,22 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{ComponentExportIndex, ComponentType, Lower, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
+use super::batch::Batch;
 use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
 use super::bindings::exports::matrix::node::player;
-use super::bindings::matrix::node::types::{Content as WitContent, MessageId as WitId};
+use super::bindings::matrix::node::types::Content as WitContent;
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
-use crate::transport::envelope::{Address, Content, Envelope};
-use crate::transport::router::Handled;
+use crate::transport::envelope::Content;
 
 /// The most bytes in all actions of one tick together: they are kept in checkpoints, one tick a run.
 pub const ACTIONS_BYTES_MAX: usize = 16 * 1024;
-
-/// One message, in the form in which it is copied into guests. Same fields as `message` in `wit/types.wit`.
-#[derive(ComponentType, Lower)]
-#[component(record)]
-pub struct MessageView {
-    id: WitId,
-    sender: AddressView,
-    recipient: AddressView,
-    #[component(name = "in-reply-to")]
-    in_reply_to: Option<WitId>,
-    #[component(name = "content-type")]
-    content_type: Arc<str>,
-    body: Vec<u8>,
-    #[component(name = "sent-at")]
-    sent_at: u64,
-}
-
-/// An address, in that form. Same cases as `address` in `wit/types.wit`.
-#[derive(ComponentType, Lower)]
-#[component(variant)]
-pub enum AddressView {
-    /// A Soul's.
-    #[component(name = "soul")]
-    Soul(Arc<str>),
-    /// A Matrix's.
-    #[component(name = "matrix")]
-    Matrix(Arc<str>),
-    /// A topic's.
-    #[component(name = "topic")]
-    Topic(Arc<str>),
-    /// A client's.
-    #[component(name = "client")]
-    Client(Arc<str>),
-}
-
-impl AddressView {
-    fn of(address: &Address) -> Self {
-        match address {
-            Address::Soul(name) => Self::Soul(name.to_shared()),
-            Address::Matrix(name) => Self::Matrix(name.to_shared()),
-            Address::Topic(name) => Self::Topic(name.to_shared()),
-            Address::Client(name) => Self::Client(name.to_shared()),
-        }
-    }
-}
-
-/// Splits a message into what the guest sees and what the host keeps.
-pub fn split(envelope: Envelope) -> (MessageView, Handled) {
-    let (in_reply_to, sent_at) = (envelope.in_reply_to, envelope.sent_at_ms);
-    let (handled, content) = Handled::of(envelope);
-    let view = MessageView {
-        id: types::message_id(handled.id),
-        sender: AddressView::of(&handled.sender),
-        recipient: AddressView::of(&handled.recipient),
-        in_reply_to: in_reply_to.map(types::message_id),
-        content_type: content.content_type,
-        body: content.body.into(),
-        sent_at,
-    };
-    (view, handled)
-}
 
 /// What one seat sees at one tick. Same fields as `turn` in `wit/player.wit`.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +49,7 @@ pub struct Origin {
     pub seed: u64,
 }
 
-type Receive = TypedFunc<(Arc<Vec<MessageView>>,), (Vec<Result<Option<WitContent>, String>>,)>;
+type Receive = TypedFunc<(Arc<Batch>,), (Vec<Result<Option<WitContent>, String>>,)>;
 type Act = TypedFunc<(String, u64, Vec<player::Turn>), (Result<Vec<Vec<u8>>, String>,)>;
 
 /// Where a Soul's functions are, found once for each component.
@@ -177,12 +116,14 @@ impl SoulInstance {
     /// Handles a batch: one result a message, in the same order.
     pub async fn receive(
         &mut self,
-        batch: Arc<Vec<MessageView>>,
+        batch: Arc<Batch>,
         moment: Moment,
     ) -> Result<Vec<Result<Option<Content>, String>>, Crash> {
         let expected = batch.len();
         let lifted = LIFTED_BYTES_MAX + expected * self.body_bytes_max;
-        let (replies,) = self.guest.call_lifting(&self.receive, (batch,), moment, lifted).await?;
+        let parameters = (Arc::clone(&batch),);
+        let (replies,) = self.guest.call_lifting(&self.receive, parameters, moment, lifted).await?;
+        Batch::recycle(batch);
         if replies.len() != expected {
             let reason = format!("{} results came for {expected} messages", replies.len());
             return Err(Crash::Contract { function: "agent.receive", reason });

@@ -6,6 +6,7 @@ use wasmtime::component::ResourceTable;
 
 use super::limits::{HANDLES_MAX, Limiter, Limits};
 use crate::capabilities::Capabilities;
+use crate::clock;
 use crate::transport::envelope::TraceContext;
 
 /// What a guest knows of the moment: fixed for the length of one entry.
@@ -58,6 +59,8 @@ pub struct GuestState {
     pub(crate) capabilities: Capabilities,
     pub(crate) call_fuel: u64,
     pub(crate) body_bytes_max: usize,
+    /// The wall clock, as it was read last in this entry and this epoch.
+    now_ms: Option<u64>,
 }
 
 impl GuestState {
@@ -73,7 +76,19 @@ impl GuestState {
             capabilities,
             call_fuel: limits.call_fuel,
             body_bytes_max: limits.body_bytes as usize,
+            now_ms: None,
         }
+    }
+
+    /// The wall clock in milliseconds since the Unix epoch, at most an epoch of the engine ago: a guest that sends much
+    /// does not read it for every message. For what leaves the guest; the guest itself sees [`Moment::now_ms`].
+    pub(crate) fn now_ms(&mut self) -> u64 {
+        *self.now_ms.get_or_insert_with(clock::now_ms)
+    }
+
+    /// Time has passed: the clock is read again when it is needed.
+    pub(crate) fn time_passed(&mut self) {
+        self.now_ms = None;
     }
 
     /// Waits for `future` on the guest's behalf: the time does not count against its budget.
@@ -81,6 +96,7 @@ impl GuestState {
         let start = Instant::now();
         let output = future.await;
         self.budget.waited(start.elapsed());
+        self.time_passed();
         output
     }
 }

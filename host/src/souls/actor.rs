@@ -15,14 +15,15 @@ use super::life::{Life, SaveError, StartError};
 use super::manifest::Manifest;
 use super::restart::{Next, Restarts};
 use super::status::{State, Status};
+use crate::runtime::batch::Batch;
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
-use crate::runtime::soul::split;
 use crate::runtime::state::Moment;
 use crate::telemetry::metrics::Stopwatch;
 use crate::transport::envelope::{Envelope, SendError};
 use crate::transport::mailbox::Inbox;
+use crate::transport::router::Handled;
 
 /// The most messages that enter a guest at once.
 const BATCH_MAX: usize = 64;
@@ -135,8 +136,10 @@ impl Actor {
         let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
         let max = if sees_time { 1 } else { self.batch_max };
         self.inbox.drain(&mut envelopes, max);
-        let now = Instant::now();
-        envelopes.retain(|envelope| !envelope.is_late(now));
+        if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
+            let now = Instant::now();
+            envelopes.retain(|envelope| !envelope.is_late(now));
+        }
         let Some(first) = envelopes.first() else { return };
         let moment = Moment {
             now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
@@ -145,33 +148,37 @@ impl Actor {
         };
         let span = tracing::debug_span!("receive", soul = %self.manifest.name, messages = envelopes.len());
         let count = envelopes.len();
-        let (views, handled): (Vec<_>, Vec<_>) = envelopes.into_iter().map(split).unzip();
+        let batch = Batch::of(&envelopes);
         let Some(instance) = self.life.instance() else { return };
         let start = Instant::now();
-        let result = tracing::Instrument::instrument(instance.receive(Arc::new(views), moment), span).await;
-        self.stopwatch.record(start.elapsed());
-        self.pace(start.elapsed(), count);
+        let result = tracing::Instrument::instrument(instance.receive(batch, moment), span).await;
+        self.active = Instant::now();
+        let took = self.active.duration_since(start);
+        self.stopwatch.record(took);
+        self.pace(took, count);
         self.status.handled.fetch_add(count as u64, Ordering::Relaxed);
         self.host.metrics.transport.delivered.add(count as u64);
         match result {
             Ok(replies) => {
                 self.ended_well().await;
                 let limit = self.limits.body_bytes;
-                for (handled, reply) in handled.into_iter().zip(replies) {
+                for (envelope, reply) in envelopes.into_iter().zip(replies) {
                     let reply = match reply {
                         Ok(Some(content)) if content.body.len() > limit as usize => {
                             Err(SendError::TooLarge { limit: limit.into() })
                         }
                         reply => reply.map_err(SendError::Failed),
                     };
-                    self.host.router.reply(handled, reply);
+                    if envelope.wants(&reply) {
+                        self.host.router.reply(Handled::of(envelope).0, reply);
+                    }
                 }
             }
             Err(crash) => {
                 let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
                 self.crashed(&crash);
-                for handled in handled {
-                    self.host.router.reply(handled, Err(error.clone()));
+                for envelope in envelopes {
+                    self.host.router.reply(Handled::of(envelope).0, Err(error.clone()));
                 }
             }
         }
@@ -200,7 +207,8 @@ impl Actor {
         let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
         let start = Instant::now();
         let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
-        self.stopwatch.record(start.elapsed());
+        self.active = Instant::now();
+        self.stopwatch.record(self.active.duration_since(start));
         match acted {
             Ok(Ok(actions)) => {
                 let last = request.turns.iter().all(|turn| turn.last);
@@ -267,7 +275,6 @@ impl Actor {
     }
 
     async fn ended_well(&mut self) {
-        self.active = Instant::now();
         self.host.metrics.souls.turns.add(1);
         self.life.changed();
         self.observe();

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::media::MediaType;
 use crate::ids::{ClientName, IdError, MatrixName, MessageId, SoulName, TopicName};
 
 /// The most bytes in a media type: longer ones are refused.
@@ -60,7 +60,7 @@ impl FromStr for Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// Media type of `body`.
-    pub content_type: Arc<str>,
+    pub content_type: MediaType,
     /// The bytes.
     pub body: Bytes,
 }
@@ -118,6 +118,11 @@ impl Envelope {
     /// Whether its sender has stopped waiting: nobody wants the answer any more.
     pub fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether anybody is to be told of this reply.
+    pub fn wants(&self, reply: &Reply) -> bool {
+        matches!(self.reply_to, ReplyTo::Caller(_)) || matches!(reply, Ok(Some(_)))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod directory;
 pub mod envelope;
 pub mod mailbox;
+pub mod media;
 pub mod router;
 pub mod wire;
 

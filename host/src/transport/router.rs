@@ -13,7 +13,7 @@ use super::envelope::{
 };
 use super::mailbox::{Mailbox, Refused};
 use crate::clock;
-use crate::ids::{MessageId, MessageIds};
+use crate::ids::{IdBlock, MessageId, MessageIds};
 use crate::telemetry::instruments::TransportMetrics;
 
 /// What the operator may set.
@@ -48,6 +48,13 @@ pub struct Draft {
     pub hops: u16,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
+}
+
+/// What the node adds to a draft.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    id: MessageId,
+    sent_at_ms: u64,
 }
 
 /// What was asked, and what came back.
@@ -92,13 +99,28 @@ impl Router {
     /// Sends a message; returns once its recipient's mailbox has accepted it. A message to a topic
     /// is accepted when every subscriber with room has it; one without subscribers is accepted too.
     pub fn send(&self, draft: Draft) -> Result<MessageId, SendError> {
-        let mailbox = self.0.directory.find(&draft.recipient);
-        self.dispatch(draft, mailbox.as_deref(), ReplyTo::Sender, None)
+        self.send_stamped(draft, self.stamp_now())
     }
 
-    /// [`Router::send`], to a mailbox that the sender has found in the directory before.
-    pub fn send_to(&self, draft: Draft, mailbox: &Mailbox) -> Result<MessageId, SendError> {
-        self.dispatch(draft, Some(mailbox), ReplyTo::Sender, None)
+    /// [`Router::send`], for a sender that gives stamps of its own.
+    pub fn send_stamped(&self, draft: Draft, stamp: Stamp) -> Result<MessageId, SendError> {
+        let mailbox = self.0.directory.find(&draft.recipient);
+        self.dispatch(draft, stamp, mailbox.as_deref(), ReplyTo::Sender, None)
+    }
+
+    /// [`Router::send_stamped`], to a mailbox that the sender has found in the directory before.
+    pub fn send_to(&self, draft: Draft, stamp: Stamp, mailbox: &Mailbox) -> Result<MessageId, SendError> {
+        self.dispatch(draft, stamp, Some(mailbox), ReplyTo::Sender, None)
+    }
+
+    /// A stamp for a message that is sent at `now_ms`, with an id of the sender's own block.
+    pub fn stamp(&self, block: &mut IdBlock, now_ms: u64) -> Stamp {
+        Stamp { id: self.0.ids.next_of(block, now_ms), sent_at_ms: now_ms }
+    }
+
+    fn stamp_now(&self) -> Stamp {
+        let sent_at_ms = clock::now_ms();
+        Stamp { id: self.0.ids.next(sent_at_ms), sent_at_ms }
     }
 
     /// Sends a message and waits for its reply, for at most `timeout`.
@@ -109,7 +131,8 @@ impl Router {
             return Err(SendError::UnknownRecipient(recipient));
         }
         let (mailbox, deadline) = (self.0.directory.find(&recipient), Instant::now() + timeout);
-        let question = self.dispatch(draft, mailbox.as_deref(), ReplyTo::Caller(caller), Some(deadline))?;
+        let (stamp, caller) = (self.stamp_now(), ReplyTo::Caller(caller));
+        let question = self.dispatch(draft, stamp, mailbox.as_deref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
@@ -162,11 +185,12 @@ impl Router {
     fn dispatch(
         &self,
         draft: Draft,
+        stamp: Stamp,
         mailbox: Option<&Mailbox>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
-        let result = self.try_dispatch(draft, mailbox, reply_to, deadline);
+        let result = self.try_dispatch(draft, stamp, mailbox, reply_to, deadline);
         if let Err(error) = &result {
             self.0.metrics.undelivered.add(error.kind(), 1);
         }
@@ -176,6 +200,7 @@ impl Router {
     fn try_dispatch(
         &self,
         draft: Draft,
+        stamp: Stamp,
         mailbox: Option<&Mailbox>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
@@ -192,8 +217,7 @@ impl Router {
         if let Decision::Refuse(error) = decision {
             return Err(error);
         }
-        let sent_at_ms = clock::now_ms();
-        let id = self.0.ids.next(sent_at_ms);
+        let Stamp { id, sent_at_ms } = stamp;
         let envelope = Envelope {
             id,
             sender: draft.sender,

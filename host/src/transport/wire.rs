@@ -260,7 +260,7 @@ fn content_proto(content: &Content) -> Result<ContentProto, WireError> {
     if content_type.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(WireError::Field("content_type"));
     }
-    Ok(ContentProto { content_type: content_type.as_ref().to_owned(), body: body.clone() })
+    Ok(ContentProto { content_type: content_type.to_string(), body: body.clone() })
 }
 
 fn read_content(content: Option<ContentProto>) -> Result<Content, WireError> {

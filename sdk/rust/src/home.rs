@@ -2,17 +2,20 @@
 //! macros make a home; the code here serves every home alike.
 
 use crate::bindings::agent::exports::matrix::node::agent;
+use crate::bindings::imports::matrix::node::types::AddressKind;
 use crate::bindings::interceptor::exports::matrix::node::interceptor;
 use crate::bindings::player::exports::matrix::node::player;
 use crate::bindings::rules::exports::matrix::node::rules;
 use crate::bindings::stateful::exports::matrix::node::stateful;
 use crate::{
-    Action, Birth, Content, Description, Interceptor, Message, Outcome, Player, Reply, Rules, Setup, Soul,
-    Stateful, Turn, Verdict,
+    Action, Birth, Content, Description, Interceptor, Message, Outcome, OwnedMessage, Player, Reply, Rules,
+    Sender, Setup, Soul, Stateful, Turn, Verdict,
 };
 
 /// What a Soul answers to a call that came before `init`; a node never calls so.
 const NOT_BORN: &str = "called before `init`: a node gives birth to a Soul before anything else";
+/// What a Soul answers to a message whose batch is cut off; a node sends batches whole.
+const SHORT_BATCH: &str = "the batch holds fewer bytes than its heads say";
 /// What rules answer to a call that came before `start`; a node never calls so.
 const NOT_STARTED: &str = "called before `start`: a Matrix is set up before anything else";
 
@@ -43,12 +46,41 @@ where
         Ok(())
     }
 
-    fn receive(batch: Vec<Message>) -> Vec<Reply> {
+    fn receive(batch: agent::Batch) -> Vec<Reply> {
         H::with(|place| match place {
-            Some(soul) => batch.into_iter().map(|message| soul.receive(message)).collect(),
-            None => batch.iter().map(|_| Err(NOT_BORN.to_owned())).collect(),
+            Some(soul) => {
+                let mut bytes = &batch.bytes[..];
+                batch.heads.iter().map(|head| soul.receive(message(head, &mut bytes)?)).collect()
+            }
+            None => batch.heads.iter().map(|_| Err(NOT_BORN.to_owned())).collect(),
         })
     }
+}
+
+/// The message of this head, whose texts and body are the first of `bytes`; they are taken off there.
+fn message<'a>(head: &agent::Head, bytes: &mut &'a [u8]) -> Result<Message<'a>, String> {
+    let mut take = |count: u32| bytes.split_off(..count as usize).ok_or(SHORT_BATCH);
+    let (sender, topic) = (take(head.sender_bytes)?, take(head.topic_bytes)?);
+    let (content_type, body) = (take(head.content_type_bytes)?, take(head.body_bytes)?);
+    let sender = text(sender)?;
+    Ok(Message {
+        id: head.id,
+        sender: match head.sender {
+            AddressKind::Soul => Sender::Soul(sender),
+            AddressKind::Matrix => Sender::Matrix(sender),
+            AddressKind::Topic => Sender::Topic(sender),
+            AddressKind::Client => Sender::Client(sender),
+        },
+        topic: if topic.is_empty() { None } else { Some(text(topic)?) },
+        in_reply_to: head.in_reply_to,
+        content_type: text(content_type)?,
+        body,
+        sent_at: head.sent_at,
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| format!("a name or a media type is not UTF-8: {error}"))
 }
 
 impl<H: Home> player::Guest for H
@@ -111,8 +143,8 @@ where
         H::try_with(NOT_STARTED, |rules| rules.leave(player))
     }
 
-    fn receive(message: Message) -> Reply {
-        H::try_with(NOT_STARTED, |rules| rules.receive(message))
+    fn receive(message: OwnedMessage) -> Reply {
+        H::try_with(NOT_STARTED, |rules| rules.receive(message.view()))
     }
 
     fn view() -> Content {
@@ -127,11 +159,11 @@ impl<H: Home> interceptor::Guest for H
 where
     H::Inhabitant: Interceptor + Default,
 {
-    fn outbound(message: Message) -> Verdict {
+    fn outbound(message: OwnedMessage) -> Verdict {
         H::with(|place| place.get_or_insert_with(Default::default).outbound(message))
     }
 
-    fn inbound(message: Message) -> Verdict {
+    fn inbound(message: OwnedMessage) -> Verdict {
         H::with(|place| place.get_or_insert_with(Default::default).inbound(message))
     }
 }
@@ -145,7 +177,7 @@ mod tests {
     use super::agent::Guest as _;
     use super::stateful::Guest as _;
     use super::*;
-    use crate::{Address, MessageId, Persona};
+    use crate::{MessageId, Persona};
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Sum {
@@ -160,7 +192,7 @@ mod tests {
             Ok(Self { total: 0, unit })
         }
 
-        fn receive(&mut self, message: Message) -> Reply {
+        fn receive(&mut self, message: Message<'_>) -> Reply {
             self.total += message.text()?.parse::<u64>().map_err(|error| error.to_string())?;
             Ok(Some(Content::text(format!("{} {}", self.total, self.unit))))
         }
@@ -188,16 +220,20 @@ mod tests {
         }
     }
 
-    fn message(body: &str) -> Message {
-        Message {
+    /// Messages of these bodies, as a node packs them.
+    fn batch(bodies: &[&str]) -> agent::Batch {
+        let head = |body: &&str| agent::Head {
             id: MessageId { a: 0, b: 0, c: 0, d: 1 },
-            sender: Address::soul("ada"),
-            recipient: Address::soul("sum"),
+            sender: AddressKind::Soul,
+            sender_bytes: 3,
+            topic_bytes: 0,
+            content_type_bytes: 10,
+            body_bytes: body.len() as u32,
             in_reply_to: None,
-            content_type: "text/plain".to_owned(),
-            body: body.as_bytes().to_vec(),
             sent_at: 0,
-        }
+        };
+        let bytes = bodies.iter().flat_map(|body| ["adatext/plain", body].concat().into_bytes());
+        agent::Batch { heads: bodies.iter().map(head).collect(), bytes: bytes.collect() }
     }
 
     fn born(unit: Option<&str>) -> Result<(), String> {
@@ -209,30 +245,52 @@ mod tests {
     #[test]
     fn a_batch_is_answered_in_order_one_by_one() {
         assert_eq!(born(Some("apples")), Ok(()));
-        let replies = SumHome::receive(["1", "x", "2"].map(message).to_vec());
+        let replies = SumHome::receive(batch(&["1", "x", "2"]));
         assert_eq!(replies[0], Ok(Some(Content::text("1 apples"))));
         assert!(replies[1].is_err());
         assert_eq!(replies[2], Ok(Some(Content::text("3 apples"))));
     }
 
     #[test]
+    fn every_part_of_a_message_is_found_in_its_batch() {
+        let head = agent::Head {
+            id: MessageId { a: 1, b: 2, c: 3, d: 4 },
+            sender: AddressKind::Client,
+            sender_bytes: 3,
+            topic_bytes: 4,
+            content_type_bytes: 3,
+            body_bytes: 2,
+            in_reply_to: Some(MessageId { a: 5, b: 6, c: 7, d: 8 }),
+            sent_at: 9,
+        };
+        let mut bytes = &b"webnewsa/b\xff\x00next"[..];
+        let found = message(&head, &mut bytes).unwrap();
+        assert_eq!((found.sender, found.topic), (Sender::Client("web"), Some("news")));
+        assert_eq!((found.content_type, found.body), ("a/b", &b"\xff\x00"[..]));
+        assert_eq!((found.id, found.in_reply_to, found.sent_at), (head.id, head.in_reply_to, 9));
+        assert_eq!(bytes, b"next");
+        assert!(message(&head, &mut bytes).is_err(), "four bytes are no message of twelve");
+        assert!(message(&head, &mut &b"w\xffbnewsa/bxx"[..]).is_err(), "a name is text");
+    }
+
+    #[test]
     fn who_is_not_born_fails_and_does_not_trap() {
         assert!(born(None).is_err());
-        assert_eq!(SumHome::receive(vec![message("1")]), [Err(NOT_BORN.to_owned())]);
+        assert_eq!(SumHome::receive(batch(&["1"])), [Err(NOT_BORN.to_owned())]);
         assert!(SumHome::snapshot().is_err());
     }
 
     #[test]
     fn a_restored_state_leaves_the_manifest_alone() {
         assert_eq!(born(Some("apples")), Ok(()));
-        SumHome::receive(vec![message("300")]);
+        SumHome::receive(batch(&["300"]));
         let bytes = SumHome::snapshot();
         assert_eq!(bytes, Ok(vec![0xAC, 0x02]));
         assert_eq!(SumHome::schema(), "sum/1");
 
         assert_eq!(born(Some("pears")), Ok(()));
         assert_eq!(SumHome::restore("sum/1".to_owned(), vec![0xAC, 0x02]), Ok(()));
-        assert_eq!(SumHome::receive(vec![message("1")]), [Ok(Some(Content::text("301 pears")))]);
+        assert_eq!(SumHome::receive(batch(&["1"])), [Ok(Some(Content::text("301 pears")))]);
         for (schema, bytes) in [("sum/2", &[1][..]), ("sum/1", &[]), ("sum/1", &[1, 2]), ("sum/1", &[0x80])] {
             assert!(SumHome::restore(schema.to_owned(), bytes.to_vec()).is_err(), "{schema} {bytes:?}");
         }

@@ -19,7 +19,7 @@
 //! }
 //!
 //! impl Soul for Counter {
-//!     fn receive(&mut self, message: Message) -> Reply {
+//!     fn receive(&mut self, message: Message<'_>) -> Reply {
 //!         self.count += message.text()?.trim().parse::<u64>().map_err(|error| error.to_string())?;
 //!         Ok(Some(Content::text(self.count.to_string())))
 //!     }
@@ -60,13 +60,13 @@ pub use interceptor::{Interceptor, Verdict};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Rules, Setup};
 pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
 pub use stateful::Stateful;
-pub use types::{Address, Content, Message, MessageId, Metric, Reply};
+pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Reply, Sender};
 
 /// What nearly every component needs, for one `use`.
 pub mod prelude {
     pub use crate::{
-        Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome, Player,
-        Prompt, Reply, Rules, Setup, Soul, Stateful, Turn, Verdict,
+        Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome,
+        OwnedMessage, Player, Prompt, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -46,7 +46,7 @@ pub trait Rules: Stateful + 'static {
     ///
     /// # Errors
     /// The text goes back to the sender, as the failure of its message.
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         Err(format!("these rules take no messages, and so none of {}", message.content_type))
     }
 

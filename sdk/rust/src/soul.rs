@@ -17,12 +17,11 @@ pub trait Soul: Default + 'static {
         Ok(Self::default())
     }
 
-    /// Handles one message, which is the Soul's to keep: moving its body into the reply copies nothing.
-    /// `Ok(None)` answers nothing.
+    /// Handles one message. `Ok(None)` answers nothing.
     ///
     /// # Errors
     /// The text goes back to the sender, as the failure of its message.
-    fn receive(&mut self, message: Message) -> Reply;
+    fn receive(&mut self, message: Message<'_>) -> Reply;
 }
 
 /// A Soul that can take part in a Matrix.

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::bindings::imports::matrix::node::types::{Address, Content, Message, MessageId, Metric};
+pub use crate::bindings::imports::matrix::node::types::{Address, Content, MessageId, Metric};
+
+/// A message with memory of its own, as stages of the transport see it.
+pub use crate::bindings::imports::matrix::node::types::Message as OwnedMessage;
 
 /// What handling a message leads to: a reply, none, or a failure that the sender is told of.
 pub type Reply = Result<Option<Content>, String>;
@@ -15,6 +18,51 @@ pub type Reply = Result<Option<Content>, String>;
 const BASE_32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// How many digits of base 32 hold 128 bits.
 const ULID_DIGITS: u32 = 26;
+
+/// One message, as it is received. Its texts and its body are the node's to take back: what is to be kept is copied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Message<'a> {
+    /// Names this message.
+    pub id: MessageId,
+    /// Who sent it, as the node knows it: a sender cannot forge this.
+    pub sender: Sender<'a>,
+    /// The topic that it was sent to; none: it was sent to this Soul, or this Matrix, itself.
+    pub topic: Option<&'a str>,
+    /// The message that this one answers.
+    pub in_reply_to: Option<MessageId>,
+    /// Media type of `body`, such as `text/plain` or `application/json`.
+    pub content_type: &'a str,
+    /// The content itself.
+    pub body: &'a [u8],
+    /// Milliseconds since the Unix epoch, on the sending node's clock.
+    pub sent_at: u64,
+}
+
+/// Who sent a message, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender<'a> {
+    /// A Soul.
+    Soul(&'a str),
+    /// A running Matrix.
+    Matrix(&'a str),
+    /// A topic: none sends, but the interface has it.
+    Topic(&'a str),
+    /// A caller of the node's gRPC API.
+    Client(&'a str),
+}
+
+impl Sender<'_> {
+    /// Where to send to whoever this is.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match *self {
+            Self::Soul(name) => Address::soul(name),
+            Self::Matrix(name) => Address::matrix(name),
+            Self::Topic(name) => Address::topic(name),
+            Self::Client(name) => Address::Client(name.to_owned()),
+        }
+    }
+}
 
 impl Content {
     /// Content of any media type.
@@ -47,13 +95,23 @@ impl Content {
     }
 }
 
-impl Message {
+impl Content {
+    /// Takes the place of what was there, in the same memory: for a Soul that sends much.
+    pub fn refill(&mut self, content_type: &str, body: &[u8]) {
+        self.content_type.clear();
+        self.content_type.push_str(content_type);
+        self.body.clear();
+        self.body.extend_from_slice(body);
+    }
+}
+
+impl<'a> Message<'a> {
     /// The body as text.
     ///
     /// # Errors
     /// Where it is not UTF-8.
-    pub fn text(&self) -> Result<&str, String> {
-        std::str::from_utf8(&self.body).map_err(|error| format!("the body is not text in UTF-8: {error}"))
+    pub fn text(&self) -> Result<&'a str, String> {
+        std::str::from_utf8(self.body).map_err(|error| format!("the body is not text in UTF-8: {error}"))
     }
 
     /// The body, read as JSON.
@@ -61,14 +119,40 @@ impl Message {
     /// # Errors
     /// Where it is not JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(self.body)
             .map_err(|error| format!("the body is not the JSON expected: {error}"))
     }
 
-    /// The message's content, without copying it.
+    /// A copy of what the message says.
     #[must_use]
-    pub fn into_content(self) -> Content {
-        Content { content_type: self.content_type, body: self.body }
+    pub fn content(&self) -> Content {
+        Content::new(self.content_type, self.body)
+    }
+}
+
+impl OwnedMessage {
+    /// The message, borrowed.
+    #[must_use]
+    pub fn view(&self) -> Message<'_> {
+        let sender = match &self.sender {
+            Address::Soul(name) => Sender::Soul(name),
+            Address::Matrix(name) => Sender::Matrix(name),
+            Address::Topic(name) => Sender::Topic(name),
+            Address::Client(name) => Sender::Client(name),
+        };
+        let topic = match &self.recipient {
+            Address::Topic(name) => Some(name.as_str()),
+            _ => None,
+        };
+        Message {
+            id: self.id,
+            sender,
+            topic,
+            in_reply_to: self.in_reply_to,
+            content_type: &self.content_type,
+            body: &self.body,
+            sent_at: self.sent_at,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ impl Soul for Caller {
         Ok(Self { peer: birth.setting("peer").unwrap_or_default().to_owned() })
     }
 
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         let (word, argument) = command(&message)?;
         match word.as_str() {
             "ask" => self.ask(&argument),
@@ -49,7 +49,7 @@ impl Caller {
         let timeout = Duration::from_millis(timeout.parse().map_err(|_| "say `ask MS QUESTION`")?);
         logging::log(Level::Info, "", "asking");
         match messaging::ask(&Address::soul(self.peer.as_str()), &Content::text(question), timeout) {
-            Ok(answer) => Ok(Some(answer.into_content())),
+            Ok(answer) => Ok(answer),
             Err(error) => {
                 let shown: String = format!("{error:?}").chars().take(300).collect();
                 Err(shown)

@@ -17,9 +17,9 @@ struct Citizen {
 }
 
 impl Soul for Citizen {
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         self.seen += 1;
-        if matches!(message.recipient, Address::Topic(_)) {
+        if message.topic.is_some() {
             message.text()?.clone_into(&mut self.heard);
             return Ok(None);
         }

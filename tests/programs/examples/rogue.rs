@@ -25,7 +25,7 @@ impl Soul for Rogue {
         Ok(Self { peer: birth.setting("peer").unwrap_or_default().to_owned() })
     }
 
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         let (word, argument) = command(&message)?;
         let count: u32 = argument.parse().unwrap_or(FLOOD);
         match word.as_str() {

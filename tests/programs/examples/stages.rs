@@ -35,7 +35,7 @@ impl Soul for Stages {
         Ok(Self { seen: 0, settings: birth.config })
     }
 
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         self.seen += 1;
         let (word, _) = command(&message)?;
         match word.as_str() {

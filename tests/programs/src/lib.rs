@@ -16,7 +16,7 @@ pub const LARGE_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// Where the body is no text.
-pub fn command(message: &Message) -> Result<(String, String), String> {
+pub fn command(message: &Message<'_>) -> Result<(String, String), String> {
     let text = message.text()?;
     let (word, argument) = text.split_once(' ').unwrap_or((text, ""));
     Ok((word.to_owned(), argument.to_owned()))

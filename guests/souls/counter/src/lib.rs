@@ -10,7 +10,7 @@ pub struct Counter {
 }
 
 impl Soul for Counter {
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         self.count = command(message.text()?, self.count)?;
         Ok(Some(Content::text(self.count.to_string())))
     }

@@ -1,4 +1,4 @@
-//! Replies with what it received. The body is moved from message to reply, never copied.
+//! Replies with what it received.
 
 use matrix_sdk::prelude::*;
 
@@ -7,8 +7,8 @@ use matrix_sdk::prelude::*;
 pub struct Echo;
 
 impl Soul for Echo {
-    fn receive(&mut self, message: Message) -> Reply {
-        Ok(Some(message.into_content()))
+    fn receive(&mut self, message: Message<'_>) -> Reply {
+        Ok(Some(message.content()))
     }
 }
 

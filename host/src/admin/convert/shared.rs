@@ -45,7 +45,7 @@ pub(in crate::admin) fn content(given: Option<v1::Content>) -> Result<Content, S
 
 /// What a message says, for a caller.
 pub(in crate::admin) fn content_to(content: &Content) -> v1::Content {
-    v1::Content { content_type: content.content_type.as_ref().to_owned(), body: content.body.clone() }
+    v1::Content { content_type: content.content_type.to_string(), body: content.body.clone() }
 }
 
 /// A step of a subscription.

@@ -90,24 +90,25 @@ fn send(
         return Ok(Err(SendError::TooLarge { limit: CONTENT_TYPE_BYTES_MAX as u64 }));
     }
     let content = Content {
-        content_type: types::media_type(&media_type),
+        content_type: (*media_type).into(),
         body: Bytes::copy_from_slice(said.body.as_le_slice(&store)),
     };
     let whom = match whom(&store, to)? {
         Ok(whom) => whom,
         Err(error) => return Ok(Err(SendError::Denied(error.to_string()))),
     };
-    let moment = store.data().moment;
+    let (moment, now_ms) = (store.data().moment, store.data_mut().now_ms());
     let ctx = ctx(store.data_mut())?;
+    let stamp = ctx.router.stamp(&mut ctx.ids, now_ms);
     let (address, mailbox) = match whom {
         Whom::Known(place) => &ctx.known.found[place],
         Whom::New(address) => match ctx.meet(&address) {
             Ok(Some(place)) => &ctx.known.found[place],
-            Ok(None) => return Ok(ctx.router.send(ctx.draft(moment, address, content))),
+            Ok(None) => return Ok(ctx.router.send_stamped(ctx.draft(moment, address, content), stamp)),
             Err(error) => return Ok(Err(error)),
         },
     };
-    Ok(ctx.router.send_to(ctx.draft(moment, address.clone(), content), mailbox))
+    Ok(ctx.router.send_to(ctx.draft(moment, address.clone(), content), stamp, mailbox))
 }
 
 fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {

@@ -1,0 +1,376 @@
+//! Threads for Souls and Matrices. What a task wakes runs next on the same thread: two Souls who talk stay where
+//! their memory is, and no thread is woken for them. A thread that has nothing to do takes over half of what waits
+//! behind a busy one.
+
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+
+use async_task::{Runnable, ScheduleInfo, WithInfo};
+use tokio::runtime::{Handle, Runtime};
+
+/// How many tasks in a row may overtake those that wait, each because the one before woke it.
+const CHAIN_MAX: u32 = 64;
+/// A thread looks for tasks from outside after so many of its own.
+const OUTSIDE_EVERY: u32 = 64;
+
+thread_local! {
+    /// Whose worker this thread is, and which one, if it is any.
+    static HERE: OnceCell<(Arc<Shared>, usize)> = const { OnceCell::new() };
+}
+
+/// The threads. Dropping this ends them, each as soon as the task that it runs lets go of it: a guest that does not
+/// end is not waited for.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    /// Keeps the time for the tasks, and does their work on disks. Taken out when dropped, and only then.
+    helper: Option<Runtime>,
+}
+
+/// Runs futures on the threads of [`Workers`]. Clones are the same threads.
+#[derive(Debug, Clone)]
+pub struct Spawner(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Tasks that other threads woke, oldest first. A task is in one queue at most: queues are as bounded as tasks.
+    outside: Mutex<VecDeque<Runnable>>,
+    workers: Box<[Worker]>,
+    /// Workers that sleep, or are about to.
+    asleep: Mutex<Vec<usize>>,
+    /// How many these are, to be looked at without the lock.
+    asleep_count: AtomicUsize,
+    closing: AtomicBool,
+}
+
+/// One thread, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Worker {
+    ready: Mutex<Ready>,
+    thread: OnceLock<Thread>,
+}
+
+/// What a thread is to run.
+#[derive(Debug, Default)]
+struct Ready {
+    /// The task that was woken last, by the one that runs.
+    next: Option<Runnable>,
+    /// The others, oldest first.
+    queue: VecDeque<Runnable>,
+}
+
+impl Workers {
+    /// Starts so many threads, called `name`; 0: one for each core.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(name: &str, threads: usize) -> io::Result<Self> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if threads > 0 { threads } else { cores() };
+        let mut helper = tokio::runtime::Builder::new_multi_thread();
+        let helper = helper.worker_threads(1).thread_name(format!("{name}-helper")).enable_all().build()?;
+        let handle = helper.handle().clone();
+        let shared = Arc::new(Shared {
+            outside: Mutex::default(),
+            workers: (0..threads).map(|_| Worker::default()).collect(),
+            asleep: Mutex::default(),
+            asleep_count: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+        });
+        // From here on dropping it ends the threads that have been started.
+        let workers = Self { shared, helper: Some(helper) };
+        for index in 0..threads {
+            let (shared, handle) = (Arc::clone(&workers.shared), handle.clone());
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread.spawn(move || work(&shared, index, &handle))?;
+        }
+        Ok(workers)
+    }
+
+    /// A way to run futures here.
+    pub fn spawner(&self) -> Spawner {
+        Spawner(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        while self.shared.wake_one() {}
+        if let Some(helper) = self.helper.take() {
+            helper.shutdown_background();
+        }
+    }
+}
+
+impl Spawner {
+    /// Runs `future` to its end, or until the threads end. A panic ends it, and is logged.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::clone(&self.0);
+        let schedule = move |task, info: ScheduleInfo| shared.schedule(task, info.woken_while_running);
+        let (runnable, task) = async_task::spawn(future, WithInfo(schedule));
+        task.detach();
+        runnable.schedule();
+    }
+}
+
+/// Says that this thread is held up, such as by a guest that computes: what waits behind it goes to a thread that
+/// sleeps, if there is one. On a thread that is nobody's worker it does nothing.
+pub(crate) fn held_up() {
+    HERE.with(|here| {
+        let Some((shared, index)) = here.get() else { return };
+        let mut ready = lock(&shared.workers[*index].ready);
+        let next = ready.next.take();
+        ready.queue.extend(next);
+        let waiting = !ready.queue.is_empty();
+        drop(ready);
+        if waiting {
+            shared.wake_one();
+        }
+    });
+}
+
+/// What one thread does.
+fn work(shared: &Arc<Shared>, index: usize, helper: &Handle) {
+    let _context = helper.enter();
+    // The thread is new, so both are empty.
+    drop(shared.workers[index].thread.set(std::thread::current()));
+    HERE.with(|here| drop(here.set((Arc::clone(shared), index))));
+    let (mut turn, mut chain) = (0_u32, 0);
+    while !shared.closing.load(Ordering::Relaxed) {
+        turn = turn.wrapping_add(1);
+        let outside = turn.is_multiple_of(OUTSIDE_EVERY).then(|| shared.from_outside()).flatten();
+        let own = || shared.own(index, &mut chain);
+        let Some(task) = outside.or_else(own).or_else(|| shared.from_others(index)) else {
+            shared.sleep(index);
+            continue;
+        };
+        // A task that panics is at its end; the thread goes on with the others.
+        if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
+            tracing::error!("a task of a Soul or a Matrix panicked");
+        }
+    }
+}
+
+impl Shared {
+    /// Queues a task that was woken; `again`: it woke itself while it ran, to let others go first.
+    fn schedule(self: &Arc<Self>, task: Runnable, again: bool) {
+        let here = HERE.with(|here| {
+            let (shared, index) = here.get()?;
+            Arc::ptr_eq(shared, self).then_some(*index)
+        });
+        let Some(index) = here else {
+            lock(&self.outside).push_back(task);
+            self.wake_one();
+            return;
+        };
+        let mut ready = lock(&self.workers[index].ready);
+        let waits = if again { Some(task) } else { ready.next.replace(task) };
+        ready.queue.extend(waits);
+        // One task is this thread's next; more than one is work for two.
+        let backlog = ready.queue.len() + usize::from(ready.next.is_some()) > 1;
+        drop(ready);
+        if backlog {
+            self.wake_one();
+        }
+    }
+
+    /// The thread's own next task. `chain` counts those in a row that overtook others.
+    fn own(&self, index: usize, chain: &mut u32) -> Option<Runnable> {
+        let mut ready = lock(&self.workers[index].ready);
+        if *chain >= CHAIN_MAX {
+            let next = ready.next.take();
+            ready.queue.extend(next);
+        }
+        let next = ready.next.take();
+        *chain = if next.is_some() { *chain + 1 } else { 0 };
+        next.or_else(|| ready.queue.pop_front())
+    }
+
+    /// The oldest task from outside. Whoever takes it wakes the next for the rest.
+    fn from_outside(&self) -> Option<Runnable> {
+        let mut outside = lock(&self.outside);
+        let task = outside.pop_front();
+        let more = !outside.is_empty();
+        drop(outside);
+        if more {
+            self.wake_one();
+        }
+        task
+    }
+
+    /// A task from outside, or else the older half of what waits behind another thread.
+    fn from_others(&self, index: usize) -> Option<Runnable> {
+        if let Some(task) = self.from_outside() {
+            return Some(task);
+        }
+        let count = self.workers.len();
+        for other in (1..count).map(|step| &self.workers[(index + step) % count]) {
+            let mut theirs = lock(&other.ready);
+            let half = theirs.queue.len().div_ceil(2);
+            let mut taken = theirs.queue.drain(..half);
+            let Some(first) = taken.next() else { continue };
+            let rest: Vec<_> = taken.collect();
+            drop(theirs);
+            lock(&self.workers[index].ready).queue.extend(rest);
+            return Some(first);
+        }
+        None
+    }
+
+    /// Waits until somebody wakes this thread.
+    fn sleep(&self, index: usize) {
+        lock(&self.asleep).push(index);
+        self.asleep_count.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        // Whoever queued a task before this saw nobody asleep: the task is looked for once more. Whoever queues
+        // one later sees this thread, and wakes it.
+        let waiting = |worker: &Worker| !lock(&worker.ready).queue.is_empty();
+        let work = !lock(&self.outside).is_empty() || self.workers.iter().any(waiting);
+        if work || self.closing.load(Ordering::SeqCst) {
+            let mut asleep = lock(&self.asleep);
+            if let Some(place) = asleep.iter().position(|sleeper| *sleeper == index) {
+                asleep.swap_remove(place);
+                self.asleep_count.fetch_sub(1, Ordering::SeqCst);
+            }
+            return;
+        }
+        // Woken for nothing, as `park` may be, it is still on the list, and lies down again.
+        while lock(&self.asleep).contains(&index) {
+            std::thread::park();
+        }
+    }
+
+    /// Wakes a thread that sleeps. False: none does.
+    fn wake_one(&self) -> bool {
+        fence(Ordering::SeqCst);
+        if self.asleep_count.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut asleep = lock(&self.asleep);
+        let Some(index) = asleep.pop() else { return false };
+        self.asleep_count.fetch_sub(1, Ordering::SeqCst);
+        drop(asleep);
+        if let Some(thread) = self.workers[index].thread.get() {
+            thread.unpark();
+        }
+        true
+    }
+}
+
+/// Nothing can panic while one of these locks is held, so a poisoned lock still holds the truth.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc as channels;
+
+    use super::*;
+
+    /// Far longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn tasks_that_wake_each_other_all_end() {
+        let workers = Workers::start("test", 3).expect("three threads");
+        let (done, ended) = mpsc::channel();
+        for _ in 0..50 {
+            let (to_pong, mut pong) = channels::channel(1);
+            let (to_ping, mut ping) = channels::channel(1);
+            workers.spawner().spawn(async move {
+                while let Some(count) = pong.recv().await {
+                    to_ping.send(count + 1).await.expect("ping waits");
+                }
+            });
+            let done = done.clone();
+            workers.spawner().spawn(async move {
+                let mut count = 0;
+                while count < 1_000 {
+                    to_pong.send(count).await.expect("pong waits");
+                    count = ping.recv().await.expect("pong answers");
+                }
+                done.send(count).expect("the test waits");
+            });
+        }
+        let sum: u32 = (0..50).map(|_| ended.recv_timeout(PATIENCE).expect("every pair ends")).sum();
+        assert_eq!(sum, 50_000);
+    }
+
+    #[test]
+    fn who_keeps_waking_each_other_keeps_nobody_out() {
+        let workers = Workers::start("test", 1).expect("a thread");
+        let (to_one, mut one) = channels::channel(1);
+        let (to_other, mut other) = channels::channel(1);
+        workers
+            .spawner()
+            .spawn(async move { while one.recv().await.is_some() && to_other.send(()).await.is_ok() {} });
+        let begin = to_one.clone();
+        workers
+            .spawner()
+            .spawn(async move { while other.recv().await.is_some() && to_one.send(()).await.is_ok() {} });
+        begin.blocking_send(()).expect("they play");
+        let (done, ended) = mpsc::channel();
+        workers.spawner().spawn(async move {
+            tokio::task::yield_now().await;
+            done.send(()).expect("the test waits");
+        });
+        ended.recv_timeout(PATIENCE).expect("the third gets its turn");
+    }
+
+    #[test]
+    fn what_waits_behind_a_thread_that_is_held_up_goes_to_another() {
+        let workers = Workers::start("test", 2).expect("two threads");
+        let spawner = workers.spawner();
+        let (done, ended) = mpsc::channel();
+        workers.spawner().spawn(async move {
+            // The one task that this thread would run next: no backlog, so nobody is woken for it.
+            spawner.spawn(async move { done.send(()).expect("it is waited for") });
+            while ended.try_recv().is_err() {
+                held_up();
+                std::thread::yield_now();
+            }
+            spawner.spawn(async {});
+        });
+        let (finished, end) = mpsc::channel();
+        workers.spawner().spawn(async move { finished.send(()).expect("the test waits") });
+        end.recv_timeout(PATIENCE).expect("the second task runs while the first is held up");
+    }
+
+    #[test]
+    fn a_panic_ends_its_task_only() {
+        let workers = Workers::start("test", 1).expect("a thread");
+        workers.spawner().spawn(async { panic!("as the test wants it") });
+        let (done, ended) = mpsc::channel();
+        workers.spawner().spawn(async move { done.send(()).expect("the test waits") });
+        ended.recv_timeout(PATIENCE).expect("the thread goes on");
+    }
+
+    #[test]
+    fn timers_work_and_a_dropped_pool_runs_nothing_more() {
+        let workers = Workers::start("test", 1).expect("a thread");
+        let (done, ended) = mpsc::channel();
+        let ticking = done.clone();
+        workers.spawner().spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ticking.send("late").expect("the test waits");
+        });
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok("late"));
+        let spawner = workers.spawner();
+        drop(workers);
+        spawner.spawn(async move { done.send("never").expect("the test waits") });
+        drop(spawner);
+        assert!(ended.recv_timeout(Duration::from_millis(50)).is_err());
+    }
+}
