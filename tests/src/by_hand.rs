@@ -70,16 +70,7 @@ const POLL: &str = r#"
 
 /// The types of `wit/types.wit` and `wit/agent.wit`, named, as exported functions must have them.
 const TYPES: &str = r#"
-  (type $id-shape (record (field "a" u32) (field "b" u32) (field "c" u32) (field "d" u32)))
-  (export $id "message-id" (type $id-shape))
-  (type $kind-shape (enum "soul" "matrix" "topic" "client"))
-  (export $kind "address-kind" (type $kind-shape))
-  (type $head-shape (record
-    (field "id" $id) (field "sender" $kind) (field "sender-bytes" u32) (field "topic-bytes" u32)
-    (field "content-type-bytes" u32) (field "body-bytes" u32) (field "in-reply-to" (option $id))
-    (field "sent-at" u64)))
-  (export $head "head" (type $head-shape))
-  (type $batch-shape (record (field "heads" (list $head)) (field "bytes" (list u8))))
+  (type $batch-shape (record (field "heads" (list u32)) (field "bytes" (list u8))))
   (export $batch "batch" (type $batch-shape))
   (type $content-shape (record (field "content-type" string) (field "body" (list u8))))
   (export $content "content" (type $content-shape))

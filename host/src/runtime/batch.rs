@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use wasmtime::component::{ComponentType, Lower};
 
-use super::bindings::matrix::node::types::MessageId;
-use crate::capabilities::types;
 use crate::transport::envelope::{Address, Envelope};
 
 /// A batch that took more memory than this is not kept for the next one, in bytes.
@@ -17,50 +15,14 @@ thread_local! {
     static SPARE: RefCell<Option<Arc<Batch>>> = const { RefCell::new(None) };
 }
 
-/// `address-kind` of `wit/types.wit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lower)]
-#[component(enum)]
-#[repr(u8)]
-pub enum AddressKind {
-    /// A Soul.
-    #[component(name = "soul")]
-    Soul,
-    /// A running Matrix.
-    #[component(name = "matrix")]
-    Matrix,
-    /// Every subscriber of a topic.
-    #[component(name = "topic")]
-    Topic,
-    /// A caller of the API.
-    #[component(name = "client")]
-    Client,
-}
+/// Words of a message's head, in the order of `wit/agent.wit`.
+const HEAD: usize = 16;
 
-/// `head` of `wit/agent.wit`.
-#[derive(ComponentType, Lower)]
-#[component(record)]
-pub struct Head {
-    id: MessageId,
-    sender: AddressKind,
-    #[component(name = "sender-bytes")]
-    sender_bytes: u32,
-    #[component(name = "topic-bytes")]
-    topic_bytes: u32,
-    #[component(name = "content-type-bytes")]
-    content_type_bytes: u32,
-    #[component(name = "body-bytes")]
-    body_bytes: u32,
-    #[component(name = "in-reply-to")]
-    in_reply_to: Option<MessageId>,
-    #[component(name = "sent-at")]
-    sent_at: u64,
-}
-
-/// Messages, packed as they are copied into a guest.
-#[derive(Default, ComponentType, Lower)]
+/// Messages, packed as they are copied into a guest: each list in one piece.
+#[derive(Debug, Default, ComponentType, Lower)]
 #[component(record)]
 pub struct Batch {
-    heads: Vec<Head>,
+    heads: Vec<u32>,
     bytes: Vec<u8>,
 }
 
@@ -85,18 +47,18 @@ impl Batch {
         let Some(free) = Arc::get_mut(&mut batch) else { return };
         free.heads.clear();
         free.bytes.clear();
-        if free.bytes.capacity() + free.heads.capacity() * size_of::<Head>() <= KEPT_BYTES_MAX {
+        if free.bytes.capacity() + free.heads.capacity() * size_of::<u32>() <= KEPT_BYTES_MAX {
             SPARE.set(Some(batch));
         }
     }
 
     /// How many messages it has.
     pub(super) fn len(&self) -> usize {
-        self.heads.len()
+        self.heads.len() / HEAD
     }
 
     fn push(&mut self, envelope: &Envelope) {
-        let (sender, name) = kind_and_name(&envelope.sender);
+        let (kind, name) = kind_and_name(&envelope.sender);
         let topic = match &envelope.recipient {
             Address::Topic(topic) => topic.as_str(),
             _ => "",
@@ -107,31 +69,51 @@ impl Batch {
             // A message is bounded by far less than 4 GiB before it comes to a mailbox.
             part.len() as u32
         };
-        self.heads.push(Head {
-            id: types::message_id(envelope.id),
+        let (sender, topic) = (add(name.as_bytes()), add(topic.as_bytes()));
+        let (content_type, body) = (add(content.content_type.as_bytes()), add(&content.body));
+        let [a, b, c, d] = words(envelope.id.0);
+        let [of_a, of_b, of_c, of_d] = words(envelope.in_reply_to.map_or(0, |id| id.0));
+        let [_, _, high, low] = words(envelope.sent_at_ms.into());
+        self.heads.extend_from_slice(&[
+            a,
+            b,
+            c,
+            d,
+            kind,
             sender,
-            sender_bytes: add(name.as_bytes()),
-            topic_bytes: add(topic.as_bytes()),
-            content_type_bytes: add(content.content_type.as_bytes()),
-            body_bytes: add(&content.body),
-            in_reply_to: envelope.in_reply_to.map(types::message_id),
-            sent_at: envelope.sent_at_ms,
-        });
+            topic,
+            content_type,
+            body,
+            of_a,
+            of_b,
+            of_c,
+            of_d,
+            high,
+            low,
+            0,
+        ]);
     }
 }
 
-fn kind_and_name(address: &Address) -> (AddressKind, &str) {
+/// A number in four words, most significant first.
+fn words(number: u128) -> [u32; 4] {
+    [96, 64, 32, 0].map(|shift| (number >> shift) as u32)
+}
+
+/// What an address belongs to, by its place in `address` of `wit/types.wit`, and its name.
+fn kind_and_name(address: &Address) -> (u32, &str) {
     match address {
-        Address::Soul(name) => (AddressKind::Soul, name.as_str()),
-        Address::Matrix(name) => (AddressKind::Matrix, name.as_str()),
-        Address::Topic(name) => (AddressKind::Topic, name.as_str()),
-        Address::Client(name) => (AddressKind::Client, name.as_str()),
+        Address::Soul(name) => (0, name.as_str()),
+        Address::Matrix(name) => (1, name.as_str()),
+        Address::Topic(name) => (2, name.as_str()),
+        Address::Client(name) => (3, name.as_str()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::MessageId;
     use crate::transport::testing::envelope;
 
     #[test]
@@ -143,9 +125,17 @@ mod tests {
             [name.as_bytes(), envelope.content.content_type.as_bytes(), &envelope.content.body].concat()
         };
         assert_eq!(batch.bytes, [told(&first), told(&second)].concat());
-        let lengths: Vec<_> = batch.heads.iter().map(|head| (head.topic_bytes, head.body_bytes)).collect();
-        assert_eq!(lengths, [(0, 3), (0, 6)]);
-        assert_eq!(batch.heads[0].sender, AddressKind::Client);
+        let head = |body| [0, 0, 0, 1, 3, 4, 0, 10, body, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(batch.heads, [head(3), head(6)].concat());
+
+        let mut answer = envelope("yes");
+        answer.id = MessageId(u128::from(u64::MAX) << 64 | 7);
+        answer.in_reply_to = Some(MessageId(1 << 32));
+        answer.recipient = "topic:news".parse().expect("an address");
+        answer.sent_at_ms = (1 << 32) + 9;
+        let (ones, batch) = (u32::MAX, Batch::of([&answer]));
+        assert_eq!(batch.heads, [ones, ones, 0, 7, 3, 4, 4, 10, 3, 0, 0, 1, 0, 1, 9, 0]);
+        assert_eq!(batch.bytes, b"testnewstext/plainyes");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One live component: entering it, and leaving it in one piece or not at all.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
@@ -165,6 +166,11 @@ impl Guest {
         let left = self.store.get_fuel().unwrap_or(0);
         self.fuel_used += self.store.data().call_fuel.saturating_sub(left);
         result.map_err(|error| crash(&mut self.store, error))
+    }
+
+    /// When it was entered last.
+    pub(crate) fn entered(&self) -> Instant {
+        self.store.data().budget.entered()
     }
 
     /// Fuel used since the instance was made.

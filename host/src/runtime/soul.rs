@@ -1,6 +1,7 @@
 //! A live Soul: the world `soul`, typed.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
@@ -187,6 +188,11 @@ impl SoulInstance {
             Some(stateful) => stateful.restore(&mut self.guest, state, moment).await,
             None => Ok(Err("its component does not export `stateful`".into())),
         }
+    }
+
+    /// When it was entered last.
+    pub fn entered(&self) -> Instant {
+        self.guest.entered()
     }
 
     /// Fuel used since the instance was made.

@@ -34,6 +34,11 @@ impl Budget {
         Self { call, entered: Instant::now(), waited: Duration::ZERO, overrun: false }
     }
 
+    /// When the entry began.
+    pub(crate) fn entered(&self) -> Instant {
+        self.entered
+    }
+
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();
         self.waited = Duration::ZERO;

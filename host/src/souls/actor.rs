@@ -150,10 +150,9 @@ impl Actor {
         let count = envelopes.len();
         let batch = Batch::of(&envelopes);
         let Some(instance) = self.life.instance() else { return };
-        let start = Instant::now();
         let result = tracing::Instrument::instrument(instance.receive(batch, moment), span).await;
         self.active = Instant::now();
-        let took = self.active.duration_since(start);
+        let took = self.active.duration_since(instance.entered());
         self.stopwatch.record(took);
         self.pace(took, count);
         self.status.handled.fetch_add(count as u64, Ordering::Relaxed);

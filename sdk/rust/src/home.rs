@@ -2,14 +2,13 @@
 //! macros make a home; the code here serves every home alike.
 
 use crate::bindings::agent::exports::matrix::node::agent;
-use crate::bindings::imports::matrix::node::types::AddressKind;
 use crate::bindings::interceptor::exports::matrix::node::interceptor;
 use crate::bindings::player::exports::matrix::node::player;
 use crate::bindings::rules::exports::matrix::node::rules;
 use crate::bindings::stateful::exports::matrix::node::stateful;
 use crate::{
-    Action, Birth, Content, Description, Interceptor, Message, Outcome, OwnedMessage, Player, Reply, Rules,
-    Sender, Setup, Soul, Stateful, Turn, Verdict,
+    Action, Birth, Content, Description, Interceptor, Message, MessageId, Outcome, OwnedMessage, Player,
+    Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
 };
 
 /// What a Soul answers to a call that came before `init`; a node never calls so.
@@ -50,32 +49,39 @@ where
         H::with(|place| match place {
             Some(soul) => {
                 let mut bytes = &batch.bytes[..];
-                batch.heads.iter().map(|head| soul.receive(message(head, &mut bytes)?)).collect()
+                heads(&batch).map(|head| soul.receive(message(head, &mut bytes)?)).collect()
             }
-            None => batch.heads.iter().map(|_| Err(NOT_BORN.to_owned())).collect(),
+            None => heads(&batch).map(|_| Err(NOT_BORN.to_owned())).collect(),
         })
     }
 }
 
+/// Words of a message's head, as `wit/agent.wit` numbers them.
+const HEAD: usize = 16;
+
+fn heads(batch: &agent::Batch) -> impl Iterator<Item = &[u32; HEAD]> {
+    batch.heads.as_chunks().0.iter()
+}
+
 /// The message of this head, whose texts and body are the first of `bytes`; they are taken off there.
-fn message<'a>(head: &agent::Head, bytes: &mut &'a [u8]) -> Result<Message<'a>, String> {
+fn message<'a>(head: &[u32; HEAD], bytes: &mut &'a [u8]) -> Result<Message<'a>, String> {
+    let &[a, b, c, d, kind, sender, topic, content_type, body, of_a, of_b, of_c, of_d, high, low, _] = head;
     let mut take = |count: u32| bytes.split_off(..count as usize).ok_or(SHORT_BATCH);
-    let (sender, topic) = (take(head.sender_bytes)?, take(head.topic_bytes)?);
-    let (content_type, body) = (take(head.content_type_bytes)?, take(head.body_bytes)?);
-    let sender = text(sender)?;
+    let (sender, topic, content_type, body) = (take(sender)?, take(topic)?, take(content_type)?, take(body)?);
+    let (sender, answered) = (text(sender)?, MessageId { a: of_a, b: of_b, c: of_c, d: of_d });
     Ok(Message {
-        id: head.id,
-        sender: match head.sender {
-            AddressKind::Soul => Sender::Soul(sender),
-            AddressKind::Matrix => Sender::Matrix(sender),
-            AddressKind::Topic => Sender::Topic(sender),
-            AddressKind::Client => Sender::Client(sender),
+        id: MessageId { a, b, c, d },
+        sender: match kind {
+            0 => Sender::Soul(sender),
+            1 => Sender::Matrix(sender),
+            2 => Sender::Topic(sender),
+            _ => Sender::Client(sender),
         },
         topic: if topic.is_empty() { None } else { Some(text(topic)?) },
-        in_reply_to: head.in_reply_to,
+        in_reply_to: if answered.bits() == 0 { None } else { Some(answered) },
         content_type: text(content_type)?,
         body,
-        sent_at: head.sent_at,
+        sent_at: u64::from(high) << 32 | u64::from(low),
     })
 }
 
@@ -177,7 +183,7 @@ mod tests {
     use super::agent::Guest as _;
     use super::stateful::Guest as _;
     use super::*;
-    use crate::{MessageId, Persona};
+    use crate::Persona;
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Sum {
@@ -222,18 +228,9 @@ mod tests {
 
     /// Messages of these bodies, as a node packs them.
     fn batch(bodies: &[&str]) -> agent::Batch {
-        let head = |body: &&str| agent::Head {
-            id: MessageId { a: 0, b: 0, c: 0, d: 1 },
-            sender: AddressKind::Soul,
-            sender_bytes: 3,
-            topic_bytes: 0,
-            content_type_bytes: 10,
-            body_bytes: body.len() as u32,
-            in_reply_to: None,
-            sent_at: 0,
-        };
+        let head = |body: &&str| [0, 0, 0, 1, 0, 3, 0, 10, body.len() as u32, 0, 0, 0, 0, 0, 0, 0];
         let bytes = bodies.iter().flat_map(|body| ["adatext/plain", body].concat().into_bytes());
-        agent::Batch { heads: bodies.iter().map(head).collect(), bytes: bytes.collect() }
+        agent::Batch { heads: bodies.iter().flat_map(head).collect(), bytes: bytes.collect() }
     }
 
     fn born(unit: Option<&str>) -> Result<(), String> {
@@ -253,21 +250,14 @@ mod tests {
 
     #[test]
     fn every_part_of_a_message_is_found_in_its_batch() {
-        let head = agent::Head {
-            id: MessageId { a: 1, b: 2, c: 3, d: 4 },
-            sender: AddressKind::Client,
-            sender_bytes: 3,
-            topic_bytes: 4,
-            content_type_bytes: 3,
-            body_bytes: 2,
-            in_reply_to: Some(MessageId { a: 5, b: 6, c: 7, d: 8 }),
-            sent_at: 9,
-        };
+        let head = [1, 2, 3, 4, 3, 3, 4, 3, 2, 5, 6, 7, 8, 1, 9, 0];
         let mut bytes = &b"webnewsa/b\xff\x00next"[..];
         let found = message(&head, &mut bytes).unwrap();
         assert_eq!((found.sender, found.topic), (Sender::Client("web"), Some("news")));
         assert_eq!((found.content_type, found.body), ("a/b", &b"\xff\x00"[..]));
-        assert_eq!((found.id, found.in_reply_to, found.sent_at), (head.id, head.in_reply_to, 9));
+        let id = |a, b, c, d| MessageId { a, b, c, d };
+        assert_eq!((found.id, found.in_reply_to), (id(1, 2, 3, 4), Some(id(5, 6, 7, 8))));
+        assert_eq!(found.sent_at, (1 << 32) + 9);
         assert_eq!(bytes, b"next");
         assert!(message(&head, &mut bytes).is_err(), "four bytes are no message of twelve");
         assert!(message(&head, &mut &b"w\xffbnewsa/bxx"[..]).is_err(), "a name is text");
