@@ -9,6 +9,7 @@ mod bystander;
 mod etcd;
 mod kv;
 mod messages;
+mod neighbour;
 mod schelling;
 mod souls;
 mod table;
@@ -22,7 +23,7 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 5] = ["tournament", "schelling", "messages", "souls", "kv"];
+const GROUPS: [&str; 6] = ["tournament", "schelling", "messages", "souls", "neighbour", "kv"];
 
 /// What the command line says.
 struct Arguments {
@@ -63,6 +64,7 @@ async fn main() -> Result<(), String> {
             "schelling" => schelling::measure(rounds, &python).await,
             "messages" => messages::measure(rounds).await,
             "souls" => souls::measure(rounds).await,
+            "neighbour" => neighbour::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });
     }
