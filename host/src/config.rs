@@ -31,8 +31,11 @@ pub struct Config {
     /// program, not by the file.
     #[serde(skip)]
     pub owns_process: bool,
-    /// Threads that run Souls. 0, the default: as many as there are processors.
+    /// Threads that run guests. 0, the default: as many as there are processors.
     pub threads: usize,
+    /// Threads that run guests whose calls take long. 0, the default: one fewer than there are processors,
+    /// but one at least, so that a processor is left for all others.
+    pub slow_threads: usize,
     /// How long a shutdown may take, in milliseconds.
     pub shutdown_ms: u64,
     /// The operator's door.
@@ -63,6 +66,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             owns_process: false,
             threads: 0,
+            slow_threads: 0,
             shutdown_ms: 10_000,
             admin: AdminConfig::default(),
             matrices: MatricesConfig::default(),

@@ -17,6 +17,8 @@ use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
+use crate::runtime::memory::GuestMemory;
+use crate::runtime::pace::Ground;
 use crate::souls::Souls;
 use crate::souls::host::Host;
 use crate::tasks::Tasks;
@@ -35,14 +37,19 @@ const RUNS_DIR: &str = "runs";
 /// A node alone in its realm is its first.
 const NODE_ID: &str = "node-1";
 
+/// How much less of a processor a slow thread gets than others who want it: about a tenth of theirs. Where that cannot
+/// be had, there is still the processor that these threads leave alone.
+const SLOW_NICE: i32 = 10;
+
 /// A running node. The order of the fields is the order in which they are built.
 #[derive(Debug)]
 pub struct Node {
     shutdown: Duration,
     base: Base,
     /// Guests run on threads of their own, so that none can keep the operator out.
-    guest_threads: Workers,
+    guest_threads: [Workers; 2],
     guest_tasks: Tasks,
+    slow_tasks: Tasks,
     souls: Souls,
     matrices: Matrices,
     door_tasks: Tasks,
@@ -52,10 +59,13 @@ pub struct Node {
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let base = Base::open(&config).await?;
-        let guest_threads = Workers::start("guests", config.threads);
-        let guest_threads = guest_threads.context("cannot start the threads of the guests")?;
-        let guest_tasks = Tasks::on(guest_threads.spawner());
+        let quick = Workers::start("guests", config.threads, 0);
+        let quick = quick.context("cannot start the threads of the guests")?;
+        let slow = Workers::start("slow guests", slow_threads(config.slow_threads), SLOW_NICE);
+        let slow = slow.context("cannot start the threads of slow guests")?;
+        let (guest_tasks, slow_tasks) = (Tasks::on(quick.spawner()), Tasks::on(slow.spawner()));
+        let guest_threads = [quick, slow];
+        let base = Base::open(&config, &slow_tasks).await?;
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
@@ -67,7 +77,17 @@ impl Node {
         admin.set_ready(true, "").await;
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
-        Ok(Self { shutdown, base, guest_threads, guest_tasks, souls, matrices, door_tasks, admin })
+        Ok(Self {
+            shutdown,
+            base,
+            guest_threads,
+            guest_tasks,
+            slow_tasks,
+            souls,
+            matrices,
+            door_tasks,
+            admin,
+        })
     }
 
     /// Waits until someone asks the process to end.
@@ -92,6 +112,8 @@ impl Node {
         self.admin.set_ready(false, "the node is stopping").await;
         let closed = self.door_tasks.stop(self.shutdown).await;
         let ended = self.guest_tasks.stop(self.shutdown).await;
+        // Whoever waited for these calls has ended: they end at the next epoch.
+        let ended = self.slow_tasks.stop(self.shutdown).await && ended;
         drop(self.guest_threads);
         self.base.kv.close().await;
         let telemetry = self.base.telemetry;
@@ -154,7 +176,7 @@ struct Base {
 }
 
 impl Base {
-    async fn open(config: &Config) -> anyhow::Result<Self> {
+    async fn open(config: &Config, slow: &Tasks) -> anyhow::Result<Self> {
         make_private_folder(&config.data_dir)?;
         let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), NODE_ID)?);
         if config.owns_process {
@@ -164,7 +186,8 @@ impl Base {
         let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
         let kv = open_kv(config).await?;
         observe_kv(&kv, &telemetry);
-        let catalog = open_catalog(config, &kv, &bus, &telemetry)?;
+        let ground = ground(config, &telemetry, slow);
+        let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
         Ok(Self { telemetry, bus, router, kv, catalog })
     }
 
@@ -255,7 +278,30 @@ fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
     });
 }
 
-fn open_catalog(config: &Config, kv: &Kv, bus: &Bus, telemetry: &Telemetry) -> anyhow::Result<Catalog> {
+/// How many threads run slow guests, where the configuration says so many: for 0, one fewer than there are
+/// processors, but one at least.
+fn slow_threads(asked: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    if asked > 0 { asked } else { processors.saturating_sub(1).max(1) }
+}
+
+/// What all guests share.
+fn ground(config: &Config, telemetry: &Telemetry, slow: &Tasks) -> Ground {
+    let metrics = telemetry.metrics();
+    Ground {
+        slow: slow.clone(),
+        slow_calls: metrics.runtime.slow_calls.clone(),
+        memory: GuestMemory::new(config.engine.guest_memory_bytes(), &metrics.refusals),
+    }
+}
+
+fn open_catalog(
+    config: &Config,
+    kv: &Kv,
+    bus: &Bus,
+    telemetry: &Telemetry,
+    ground: Ground,
+) -> anyhow::Result<Catalog> {
     let engine = engine::engine(&config.engine)
         .map_err(anyhow::Error::from)
         .context("cannot set up the engine: see [engine]")?;
@@ -267,7 +313,7 @@ fn open_catalog(config: &Config, kv: &Kv, bus: &Bus, telemetry: &Telemetry) -> a
     let refused = metrics.runtime.refused.clone();
     let try_out = move || no_capabilities(&bus, &logs, &metrics.refusals);
     let limits = config.limits.default.clone();
-    Ok(Catalog::new(components, &engine, kv.clone(), limits, refused, try_out)?)
+    Ok(Catalog::new(components, &engine, kv.clone(), ground, limits, refused, try_out)?)
 }
 
 /// What a component is tried out with when it is uploaded: no way to anything.

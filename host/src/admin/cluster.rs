@@ -46,6 +46,8 @@ impl Cluster for ClusterService {
             resident_bytes: resident_bytes().unwrap_or(0),
             data_dir: host.data_dir.display().to_string(),
             messages,
+            guest_memory_bytes: host.catalog.memory().used(),
+            guest_memory_bytes_max: host.catalog.memory().max(),
         }))
     }
 }

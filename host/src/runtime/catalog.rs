@@ -13,6 +13,8 @@ use super::components::{AdmitError, Admitted, Components};
 use super::guest::Crash;
 use super::inspect::{ComponentInfo, Kind};
 use super::limits::Limits;
+use super::memory::GuestMemory;
+use super::pace::Ground;
 use super::rules::RulesInstance;
 use super::soul::SoulInstance;
 use super::state::GuestState;
@@ -77,6 +79,7 @@ struct Inner {
     components: Components,
     linker: Linker<GuestState>,
     kv: Kv,
+    ground: Ground,
     check: Check,
     refused: Total,
     linked: Mutex<HashMap<Digest, Arc<Component>>>,
@@ -89,12 +92,13 @@ struct Check {
 }
 
 impl Catalog {
-    /// A catalogue of `components`, which run in `engine`. `limits` and `capabilities` are what an
-    /// uploaded component is tried out with; `refused` counts those that fail.
+    /// A catalogue of `components`, which run in `engine` and on `ground`. `limits` and `capabilities` are
+    /// what an uploaded component is tried out with; `refused` counts those that fail.
     pub fn new(
         components: Components,
         engine: &Engine,
         kv: Kv,
+        ground: Ground,
         limits: Limits,
         refused: Total,
         capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
@@ -102,7 +106,8 @@ impl Catalog {
         let linker = capabilities::linker(engine);
         let linker = linker.map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let check = Check { limits, capabilities: Box::new(capabilities) };
-        Ok(Self(Arc::new(Inner { components, linker, kv, check, refused, linked: Mutex::default() })))
+        let inner = Inner { components, linker, kv, ground, check, refused, linked: Mutex::default() };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The components' bytes, where uploads begin.
@@ -139,6 +144,11 @@ impl Catalog {
             self.0.kv.put(NAMES_BUCKET, name.as_str().as_bytes(), value, None, None).await?;
         }
         Ok((record, compile_us))
+    }
+
+    /// The linear memory of all guests together.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.0.ground.memory
     }
 
     /// How many components are compiled and in memory.
@@ -207,8 +217,9 @@ impl Catalog {
     }
 
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
+        let Inner { linker, ground, .. } = &*self.0;
         let linked =
-            Component::link(admitted.digest, admitted.info.clone(), &admitted.component, &self.0.linker)?;
+            Component::link(admitted.digest, admitted.info.clone(), &admitted.component, linker, ground)?;
         let mut kept = self.linked();
         if kept.len() >= LINKED_KEPT {
             kept.retain(|_, component| Arc::strong_count(component) > 1);

@@ -1,9 +1,12 @@
 //! A component that may be instantiated: read, compiled, and joined to the host's interfaces.
 
+use std::sync::Arc;
+
 use wasmtime::component::{InstancePre, Linker};
 
-use super::guest::{Crash, Mode};
+use super::guest::Crash;
 use super::inspect::{ComponentInfo, Kind};
+use super::pace::{Ground, Mode, Pace};
 use super::rules::RulesExports;
 use super::soul::SoulExports;
 use super::state::GuestState;
@@ -17,6 +20,7 @@ pub struct Component {
     pre: InstancePre<GuestState>,
     world: World,
     stateful: Option<StatefulExports>,
+    pace: Arc<Pace>,
 }
 
 enum World {
@@ -37,12 +41,13 @@ pub enum LinkError {
 }
 
 impl Component {
-    /// Joins a compiled component to what `linker` provides.
+    /// Joins a compiled component to what `linker` provides; it will run on `ground`.
     pub(crate) fn link(
         digest: Digest,
         info: ComponentInfo,
         compiled: &wasmtime::component::Component,
         linker: &Linker<GuestState>,
+        ground: &Ground,
     ) -> Result<Self, LinkError> {
         let pre =
             linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
@@ -52,7 +57,9 @@ impl Component {
             Kind::Transport => World::Transport,
         };
         let stateful = StatefulExports::of(compiled)?;
-        Ok(Self { digest, info, pre, world, stateful })
+        let mode = if info.can_block { Mode::Fiber } else { Mode::Direct };
+        let pace = Arc::new(Pace::new(digest, mode, ground.clone()));
+        Ok(Self { digest, info, pre, world, stateful, pace })
     }
 
     /// Its name.
@@ -65,13 +72,13 @@ impl Component {
         &self.info
     }
 
-    /// How it is called.
-    pub fn mode(&self) -> Mode {
-        if self.info.can_block { Mode::Fiber } else { Mode::Direct }
-    }
-
     pub(crate) fn pre(&self) -> &InstancePre<GuestState> {
         &self.pre
+    }
+
+    /// How quick its calls are, and what follows from that.
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
     }
 
     pub(crate) fn soul(&self) -> Result<&SoulExports, Crash> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::limits::{MEMORIES_MAX, TABLES_MAX};
+use crate::telemetry::process;
 
 /// How often the engine's epoch grows. A guest's deadline is noticed within one of these: short enough
 /// that other Souls on the same thread do not stall, long enough that the ticker costs nothing.
@@ -24,13 +25,32 @@ pub struct EngineConfig {
     pub live_instances_max: u32,
     /// The most linear memory that any component may be given, in bytes.
     pub memory_bytes_max: u64,
+    /// The most linear memory that all live instances may have together, in bytes: what would exceed it is
+    /// refused. 0, the default: three quarters of what the machine has, or of what the node's control group
+    /// may have where that is less; the rest is for the KV, for mailboxes and for the system.
+    pub guest_memory_bytes_max: u64,
     /// Stack of a guest, in bytes: deep recursion traps.
     pub stack_bytes: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { live_instances_max: 10_500, memory_bytes_max: 64 << 20, stack_bytes: 512 * 1024 }
+        Self {
+            live_instances_max: 10_500,
+            memory_bytes_max: 64 << 20,
+            guest_memory_bytes_max: 0,
+            stack_bytes: 512 * 1024,
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The most linear memory of all live instances, in bytes. Reads what the system tells, once.
+    pub fn guest_memory_bytes(&self) -> u64 {
+        match self.guest_memory_bytes_max {
+            0 => process::memory_bytes_max().map_or(u64::MAX, |all| all / 4 * 3),
+            set => set,
+        }
     }
 }
 
@@ -79,7 +99,6 @@ fn pooling(settings: &EngineConfig) -> InstanceAllocationStrategy {
         .max_core_instances_per_component(super::limits::CORE_INSTANCES_MAX as u32)
         .table_elements(super::limits::TABLE_ELEMENTS_MAX)
         .max_memory_size(usize::try_from(settings.memory_bytes_max).unwrap_or(usize::MAX))
-        .decommit_batch_size(16)
         .max_unused_warm_slots(64);
     // Only where the kernel tells which pages were written: without that all of them would be, at every use.
     if PoolingAllocationConfig::is_pagemap_scan_available() {

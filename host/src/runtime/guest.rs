@@ -1,26 +1,18 @@
 //! One live component: entering it, and leaving it in one piece or not at all.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
-};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::component::{self, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::component::Component;
 use super::limits::LIFTED_BYTES_MAX;
+use super::pace::{LONG, Lane, Pace};
 use super::state::{GuestState, Moment};
 use crate::tasks::workers;
 use crate::telemetry::logs::sanitize;
-
-/// How a guest is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// On the caller's stack: for guests that import nothing that waits.
-    Direct,
-    /// On a stack of its own, which may be left and entered again.
-    Fiber,
-}
 
 /// Why a guest is no more. Its store must be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,47 +66,43 @@ impl Crash {
 
 /// One instance in its store.
 pub(crate) struct Guest {
-    store: Store<GuestState>,
+    /// Taken while it is called on another thread; for good, where such a call was given up.
+    store: Option<Store<GuestState>>,
     instance: Instance,
-    mode: Mode,
+    pace: Arc<Pace>,
     fuel_used: u64,
 }
 
 impl Guest {
     /// Instantiates a component.
-    pub(crate) async fn new(
-        pre: &InstancePre<GuestState>,
-        state: GuestState,
-        mode: Mode,
-    ) -> Result<Self, Crash> {
+    pub(crate) async fn new(component: &Component, mut state: GuestState) -> Result<Self, Crash> {
+        let (pre, pace) = (component.pre(), component.pace().clone());
+        state.limiter.draw_on(&pace.ground().memory);
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
-        store.epoch_deadline_callback(move |mut context| {
-            context.data_mut().time_passed();
-            let budget = &mut context.data_mut().budget;
-            if budget.is_spent() {
-                budget.overrun = true;
-                return Ok(UpdateDeadline::Interrupt);
+        let paced = pace.clone();
+        store.epoch_deadline_callback(move |context| epoch(context, &paced));
+        let lane = arm(&mut store, &pace, Moment::default(), LIFTED_BYTES_MAX);
+        let instance = match lane {
+            Lane::Direct => pre.instantiate(&mut store),
+            Lane::Fiber => pre.instantiate_async(&mut store).await,
+            Lane::Slow => {
+                let pre = pre.clone();
+                let instantiated = pace.slowly(async move {
+                    let instance = pre.instantiate_async(&mut store).await;
+                    (store, instance)
+                });
+                let (back, instance) = instantiated.await?;
+                store = back;
+                instance
             }
-            Ok(match mode {
-                Mode::Direct => {
-                    workers::held_up();
-                    UpdateDeadline::Continue(1)
-                }
-                Mode::Fiber => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
-            })
-        });
-        arm(&mut store, Moment::default(), LIFTED_BYTES_MAX);
-        let instance = match mode {
-            Mode::Direct => pre.instantiate(&mut store),
-            Mode::Fiber => pre.instantiate_async(&mut store).await,
         };
         let instance =
             instance.map_err(|error| match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
                 Some(full) => Crash::NoRoom(full.to_string()),
                 None => crash(&mut store, error),
             })?;
-        Ok(Self { store, instance, mode, fuel_used: 0 })
+        Ok(Self { store: Some(store), instance, pace, fuel_used: 0 })
     }
 
     /// A function that the component exports, its types checked.
@@ -127,8 +115,9 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
     {
+        let store = self.store.as_mut().ok_or_else(given_up)?;
         self.instance
-            .get_typed_func(&mut self.store, index)
+            .get_typed_func(store, index)
             .map_err(|error| Crash::Contract { function: name, reason: format!("{error:#}") })
     }
 
@@ -158,19 +147,31 @@ impl Guest {
         P: ComponentNamedList + Lower + Send + Sync + 'static,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        arm(&mut self.store, moment, lifted_bytes_max);
-        let result = match self.mode {
-            Mode::Direct => function.call(&mut self.store, parameters),
-            Mode::Fiber => function.call_async(&mut self.store, parameters).await,
+        let store = self.store.as_mut().ok_or_else(given_up)?;
+        let lane = arm(store, &self.pace, moment, lifted_bytes_max);
+        let result = match lane {
+            Lane::Direct => function.call(&mut *store, parameters),
+            Lane::Fiber => function.call_async(&mut *store, parameters).await,
+            Lane::Slow => {
+                let (function, mut store) = (*function, self.store.take().ok_or_else(given_up)?);
+                let called = self.pace.slowly(async move {
+                    let result = function.call_async(&mut store, parameters).await;
+                    (store, result)
+                });
+                let (store, result) = called.await?;
+                self.store = Some(store);
+                result
+            }
         };
-        let left = self.store.get_fuel().unwrap_or(0);
-        self.fuel_used += self.store.data().call_fuel.saturating_sub(left);
-        result.map_err(|error| crash(&mut self.store, error))
+        let store = self.store.as_mut().ok_or_else(given_up)?;
+        let left = store.get_fuel().unwrap_or(0);
+        self.fuel_used += store.data().call_fuel.saturating_sub(left);
+        result.map_err(|error| crash(store, error))
     }
 
     /// When it was entered last.
     pub(crate) fn entered(&self) -> Instant {
-        self.store.data().budget.entered()
+        self.store.as_ref().map_or_else(Instant::now, |store| store.data().budget.entry())
     }
 
     /// Fuel used since the instance was made.
@@ -180,22 +181,32 @@ impl Guest {
 
     /// Linear memory in use, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.store.data().limiter.memory_bytes()
+        self.store.as_ref().map_or(0, |store| store.data().limiter.memory_bytes())
     }
 
     /// The host's side.
+    ///
+    /// # Panics
+    /// After a call that was given up: the instance went with it.
     pub(crate) fn state(&mut self) -> &mut GuestState {
-        self.store.data_mut()
+        self.store.as_mut().expect("whoever gives up a call drops the instance").data_mut()
     }
 }
 
-/// Gives the guest its full time and fuel for the entry that follows: a deadline that is set once would
-/// bound the life of the store instead.
-fn arm(store: &mut Store<GuestState>, moment: Moment, lifted_bytes_max: usize) {
+fn given_up() -> Crash {
+    Crash::Trap("its last call was given up".into())
+}
+
+/// Gives the guest its full time and fuel for the entry that follows, and says where it is to run: a deadline
+/// that is set once would bound the life of the store instead.
+fn arm(store: &mut Store<GuestState>, pace: &Pace, moment: Moment, lifted_bytes_max: usize) -> Lane {
+    let lane = pace.lane();
     store.set_hostcall_fuel(lifted_bytes_max);
     let state = store.data_mut();
     state.moment = moment;
     state.time_passed();
+    state.lane = lane;
+    state.overrun = false;
     state.budget.enter();
     // What it was denied before, and survived, is no reason for what comes now.
     let _ = state.limiter.take_denied();
@@ -203,16 +214,37 @@ fn arm(store: &mut Store<GuestState>, moment: Moment, lifted_bytes_max: usize) {
     store.set_epoch_deadline(1);
     // Fails only without `consume_fuel`, which the engine always has.
     let _ = store.set_fuel(fuel);
+    lane
+}
+
+/// An epoch has passed, and the guest still runs.
+fn epoch(mut context: StoreContextMut<'_, GuestState>, pace: &Pace) -> wasmtime::Result<UpdateDeadline> {
+    let state = context.data_mut();
+    state.time_passed();
+    if state.budget.charge() >= LONG {
+        pace.is_long();
+    }
+    if state.budget.is_spent() {
+        state.overrun = true;
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    if state.lane == Lane::Slow {
+        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.budget.give_way())));
+    }
+    // It stays on this thread to its end, or until it waits: left at an epoch, it would only come back to
+    // another thread that all others need.
+    workers::held_up();
+    Ok(UpdateDeadline::Continue(1))
 }
 
 /// Reads the reason out of wasmtime's error, the host's own records first: they know better.
 fn crash(store: &mut Store<GuestState>, error: wasmtime::Error) -> Crash {
     let state = store.data_mut();
-    if state.budget.overrun {
-        return Crash::Deadline(state.budget.call.as_millis());
+    if state.overrun {
+        return Crash::Deadline(state.budget.call().as_millis());
     }
     if let Some(denied) = state.limiter.take_denied() {
-        return Crash::Denied(denied);
+        return denied;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return Crash::Fuel(state.call_fuel),
@@ -236,13 +268,13 @@ pub(crate) fn reason(text: String) -> String {
 
 /// Finds functions in a component's exported interfaces, once for all its instances.
 pub(crate) struct Exports<'a> {
-    component: &'a Component,
+    component: &'a component::Component,
     interface: ComponentExportIndex,
 }
 
 impl<'a> Exports<'a> {
     /// The interface `matrix:node/NAME`, if the component exports it.
-    pub(crate) fn of(component: &'a Component, name: &str) -> Option<Self> {
+    pub(crate) fn of(component: &'a component::Component, name: &str) -> Option<Self> {
         let name = format!("matrix:node/{name}@0.1.0");
         component.get_export_index(None, &name).map(|interface| Self { component, interface })
     }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
+use super::guest::Crash;
+use super::memory::GuestMemory;
+
 /// Core instances in one component instance. Rust and C components need about 5, Python's about 30.
 pub const CORE_INSTANCES_MAX: usize = 40;
 /// Linear memories in one component instance.
@@ -25,7 +28,7 @@ pub const HANDLES_MAX: usize = 1_000;
 pub struct Limits {
     /// Linear memory, in bytes.
     pub memory_bytes: u64,
-    /// Wall time of one entry into the guest, in milliseconds, host calls that wait left out.
+    /// Processor time of one entry into the guest, in milliseconds.
     pub call_ms: u32,
     /// Fuel for each entry: about one unit an instruction.
     pub call_fuel: u64,
@@ -150,13 +153,20 @@ impl LimitsConfig {
 pub(crate) struct Limiter {
     memory_bytes_max: usize,
     memory_bytes: usize,
-    denied: Option<String>,
+    /// What is taken here goes back when the store does.
+    node: Option<GuestMemory>,
+    denied: Option<Crash>,
 }
 
 impl Limiter {
     pub(crate) fn new(memory_bytes_max: u64) -> Self {
         let memory_bytes_max = usize::try_from(memory_bytes_max).unwrap_or(usize::MAX);
-        Self { memory_bytes_max, memory_bytes: 0, denied: None }
+        Self { memory_bytes_max, memory_bytes: 0, node: None, denied: None }
+    }
+
+    /// Draws on the node's budget as well, from now on. Before the store has any memory.
+    pub(crate) fn draw_on(&mut self, node: &GuestMemory) {
+        self.node = Some(node.clone());
     }
 
     /// Linear memory in use, all memories of the store together, in bytes.
@@ -165,26 +175,46 @@ impl Limiter {
     }
 
     /// What was denied since the last call, if anything.
-    pub(crate) fn take_denied(&mut self) -> Option<String> {
+    pub(crate) fn take_denied(&mut self) -> Option<Crash> {
         self.denied.take()
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            node.give_back(self.memory_bytes());
+        }
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let more = desired.saturating_sub(current);
+        let total = self.memory_bytes.saturating_add(more);
         if total > self.memory_bytes_max {
             let max = self.memory_bytes_max;
-            self.denied = Some(format!("memory of {total} bytes: `limits.memory_bytes` is {max}"));
+            let reason = format!("memory of {total} bytes: `limits.memory_bytes` is {max}");
+            self.denied = Some(Crash::Denied(reason));
             return Ok(false);
         }
+        if let Some(node) = self.node.as_ref().filter(|node| !node.take(more as u64)) {
+            let max = node.max();
+            let reason = format!("all guests together may have {max} bytes: `engine.guest_memory_bytes_max`");
+            self.denied = Some(Crash::NoRoom(reason));
+            // A trap, no failed allocation: what the node has left must not decide what a guest answers.
+            return Err(wasmtime::Error::msg("the node has no memory left for guests"));
+        }
+        // Where the growth fails after all it stays counted: nothing tells that failure from one that was
+        // never asked for here, and a guest must not be able to shrink its account.
         self.memory_bytes = total;
         Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS_MAX {
-            self.denied = Some(format!("a table of {desired} elements: the most is {TABLE_ELEMENTS_MAX}"));
+            let reason = format!("a table of {desired} elements: the most is {TABLE_ELEMENTS_MAX}");
+            self.denied = Some(Crash::Denied(reason));
             return Ok(false);
         }
         Ok(true)
@@ -206,6 +236,7 @@ impl ResourceLimiter for Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{Telemetry, TelemetryConfig};
 
     #[test]
     fn zero_means_default_and_too_much_is_refused_by_name() {
@@ -227,8 +258,33 @@ mod tests {
         assert!(limiter.memory_growing(0, 2 << 16, None).expect("no error"));
         assert!(!limiter.memory_growing(0, 2 << 16, None).expect("no error"));
         assert_eq!(limiter.memory_bytes(), 2 << 16);
-        let denied = limiter.take_denied().expect("a reason");
-        assert_eq!(denied, "memory of 262144 bytes: `limits.memory_bytes` is 196608");
+        let denied = limiter.take_denied().expect("a reason").to_string();
+        assert_eq!(denied, "was denied memory of 262144 bytes: `limits.memory_bytes` is 196608");
         assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, None).expect("no error"));
+    }
+
+    #[test]
+    fn all_guests_together_have_a_budget_which_gets_back_what_they_had() {
+        let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+        let node = GuestMemory::new(5 << 16, &telemetry.metrics().refusals);
+        let guest = || {
+            let mut limiter = Limiter::new(1 << 30);
+            limiter.draw_on(&node);
+            limiter
+        };
+        let (mut one, mut other) = (guest(), guest());
+        assert!(one.memory_growing(0, 3 << 16, None).expect("no error"));
+        other.memory_growing(0, 3 << 16, None).expect_err("a trap");
+        let denied = other.take_denied();
+        assert!(
+            matches!(&denied, Some(Crash::NoRoom(why)) if why.contains("guest_memory_bytes_max")),
+            "{denied:?}"
+        );
+        assert!(other.memory_growing(0, 2 << 16, None).expect("no error"));
+        assert_eq!((node.used(), node.max()), (5 << 16, 5 << 16));
+        drop(one);
+        assert_eq!(node.used(), 2 << 16);
+        drop(other);
+        assert_eq!(node.used(), 0);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod bindings;
+pub(crate) mod budget;
 pub mod cache;
 pub mod catalog;
 pub mod compile;
@@ -15,6 +16,8 @@ pub mod engine;
 pub mod guest;
 pub mod inspect;
 pub mod limits;
+pub mod memory;
+pub mod pace;
 pub mod rules;
 pub mod soul;
 pub mod state;

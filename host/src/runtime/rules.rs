@@ -61,7 +61,7 @@ impl RulesInstance {
         let exports = component.rules()?;
         let missing = Crash::Contract { function: "stateful", reason: "rules must export it".into() };
         let indices = component.stateful().ok_or(missing)?;
-        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        let mut guest = Guest::new(component, state).await?;
         Ok(Self {
             describe: guest.function(&exports.describe, "rules.describe")?,
             start: guest.function(&exports.start, "rules.start")?,

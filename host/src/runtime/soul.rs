@@ -92,7 +92,7 @@ impl SoulInstance {
     ) -> Result<Result<Self, String>, Crash> {
         let exports = component.soul()?;
         let body_bytes_max = state.body_bytes_max;
-        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        let mut guest = Guest::new(component, state).await?;
         let init = guest.function::<(Birth,), (Result<(), String>,)>(&exports.init, "agent.init")?;
         let receive = guest.function(&exports.receive, "agent.receive")?;
         let act = exports.act.as_ref().map(|act| guest.function(act, "player.act")).transpose()?;
@@ -104,7 +104,7 @@ impl SoulInstance {
     /// Checks, without a Soul being born, that the component's functions have the types of `wit/`.
     pub(crate) async fn check(component: &Component, state: GuestState) -> Result<(), Crash> {
         let exports = component.soul()?;
-        let mut guest = Guest::new(component.pre(), state, component.mode()).await?;
+        let mut guest = Guest::new(component, state).await?;
         guest.function::<(Birth,), (Result<(), String>,)>(&exports.init, "agent.init")?;
         let _: Receive = guest.function(&exports.receive, "agent.receive")?;
         if let Some(act) = &exports.act {

@@ -1,10 +1,12 @@
 //! What the host keeps for one guest: the `T` of its `Store<T>`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 
+use super::budget::Budget;
 use super::limits::{HANDLES_MAX, Limiter, Limits};
+use super::pace::Lane;
 use crate::capabilities::Capabilities;
 use crate::clock;
 use crate::transport::envelope::TraceContext;
@@ -20,45 +22,14 @@ pub struct Moment {
     pub trace: Option<TraceContext>,
 }
 
-/// How much wall time an entry has left.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    pub(crate) call: Duration,
-    entered: Instant,
-    waited: Duration,
-    pub(crate) overrun: bool,
-}
-
-impl Budget {
-    fn new(call: Duration) -> Self {
-        Self { call, entered: Instant::now(), waited: Duration::ZERO, overrun: false }
-    }
-
-    /// When the entry began.
-    pub(crate) fn entered(&self) -> Instant {
-        self.entered
-    }
-
-    pub(crate) fn enter(&mut self) {
-        self.entered = Instant::now();
-        self.waited = Duration::ZERO;
-        self.overrun = false;
-    }
-
-    /// Time that the host made the guest wait, which is not the guest's.
-    pub(crate) fn waited(&mut self, time: Duration) {
-        self.waited += time;
-    }
-
-    pub(crate) fn is_spent(&self) -> bool {
-        self.entered.elapsed().saturating_sub(self.waited) >= self.call
-    }
-}
-
 /// The host's side of one guest.
 pub struct GuestState {
     pub(crate) limiter: Limiter,
     pub(crate) budget: Budget,
+    /// Where the entry runs.
+    pub(crate) lane: Lane,
+    /// Its time is over: wasmtime's error does not say so.
+    pub(crate) overrun: bool,
     pub(crate) table: ResourceTable,
     pub(crate) moment: Moment,
     pub(crate) capabilities: Capabilities,
@@ -76,6 +47,8 @@ impl GuestState {
         Self {
             limiter: Limiter::new(limits.memory_bytes),
             budget: Budget::new(Duration::from_millis(limits.call_ms.into())),
+            lane: Lane::Direct,
+            overrun: false,
             table,
             moment: Moment::default(),
             capabilities,
@@ -98,9 +71,9 @@ impl GuestState {
 
     /// Waits for `future` on the guest's behalf: the time does not count against its budget.
     pub(crate) async fn wait<F: Future>(&mut self, future: F) -> F::Output {
-        let start = Instant::now();
+        self.budget.pause();
         let output = future.await;
-        self.budget.waited(start.elapsed());
+        self.budget.resume();
         self.time_passed();
         output
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::registry::{Inner, Souls};
-use super::status::{State, read};
+use super::status::State;
 use crate::telemetry::instruments::{RuntimeFigures, SoulStates, TransportFigures};
 
 /// All Souls, counted.
@@ -11,14 +11,12 @@ use crate::telemetry::instruments::{RuntimeFigures, SoulStates, TransportFigures
 pub struct Census {
     /// By what they are doing.
     pub states: SoulStates,
-    /// Linear memory of those in memory, in bytes.
-    pub memory_bytes: u64,
     /// Messages that wait in all mailboxes.
     pub waiting: u64,
 }
 
 impl Souls {
-    /// How many Souls are in each state, and what those in memory take.
+    /// How many Souls are in each state, and how many messages wait for them.
     pub fn census(&self) -> Census {
         let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
         let mut census = Census::default();
@@ -31,7 +29,6 @@ impl Souls {
                 State::Failed => &mut census.states.failed,
             };
             *count += 1;
-            census.memory_bytes += read(&handle.status.memory_bytes);
             census.waiting += handle.mailbox.as_ref().map_or(0, |mailbox| mailbox.len() as u64);
         }
         census
@@ -46,9 +43,14 @@ impl Souls {
         metrics.souls.observe(move || census(&weak).states);
         let weak = Arc::downgrade(&self.0);
         metrics.runtime.observe(move || {
-            let components = weak.upgrade().map_or(0, |inner| inner.host.components.loaded() as u64);
-            let census = census(&weak);
-            RuntimeFigures { instances: census.states.running, memory_bytes: census.memory_bytes, components }
+            let Some(inner) = weak.upgrade() else { return RuntimeFigures::default() };
+            let catalog = inner.host.components.clone();
+            RuntimeFigures {
+                instances: Self(inner).census().states.running,
+                memory_bytes: catalog.memory().used(),
+                memory_bytes_max: catalog.memory().max(),
+                components: catalog.loaded() as u64,
+            }
         });
         let weak = Arc::downgrade(&self.0);
         metrics.transport.observe(move || {

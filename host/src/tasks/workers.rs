@@ -67,11 +67,12 @@ struct Ready {
 }
 
 impl Workers {
-    /// Starts so many threads, called `name`; 0: one for each core.
+    /// Starts so many threads, called `name`, whose niceness is `nice` above the process's; 0 threads: one for each
+    /// core.
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(name: &str, threads: usize) -> io::Result<Self> {
+    pub fn start(name: &str, threads: usize, nice: i32) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads > 0 { threads } else { cores() };
         let mut helper = tokio::runtime::Builder::new_multi_thread();
@@ -89,7 +90,11 @@ impl Workers {
         for index in 0..threads {
             let (shared, handle) = (Arc::clone(&workers.shared), handle.clone());
             let thread = std::thread::Builder::new().name(name.to_owned());
-            thread.spawn(move || work(&shared, index, &handle))?;
+            thread.spawn(move || {
+                // Without the right to it, a thread is as others are.
+                let _ = if nice == 0 { Ok(nice) } else { rustix::process::nice(nice) };
+                work(&shared, index, &handle);
+            })?;
         }
         Ok(workers)
     }
@@ -284,7 +289,7 @@ mod tests {
 
     #[test]
     fn tasks_that_wake_each_other_all_end() {
-        let workers = Workers::start("test", 3).expect("three threads");
+        let workers = Workers::start("test", 3, 0).expect("three threads");
         let (done, ended) = mpsc::channel();
         for _ in 0..50 {
             let (to_pong, mut pong) = channels::channel(1);
@@ -310,7 +315,7 @@ mod tests {
 
     #[test]
     fn who_keeps_waking_each_other_keeps_nobody_out() {
-        let workers = Workers::start("test", 1).expect("a thread");
+        let workers = Workers::start("test", 1, 0).expect("a thread");
         let (to_one, mut one) = channels::channel(1);
         let (to_other, mut other) = channels::channel(1);
         workers
@@ -331,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_waits_behind_a_thread_that_is_held_up_goes_to_another() {
-        let workers = Workers::start("test", 2).expect("two threads");
+        let workers = Workers::start("test", 2, 0).expect("two threads");
         let spawner = workers.spawner();
         let (done, ended) = mpsc::channel();
         workers.spawner().spawn(async move {
@@ -350,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_its_task_only() {
-        let workers = Workers::start("test", 1).expect("a thread");
+        let workers = Workers::start("test", 1, 0).expect("a thread");
         workers.spawner().spawn(async { panic!("as the test wants it") });
         let (done, ended) = mpsc::channel();
         workers.spawner().spawn(async move { done.send(()).expect("the test waits") });
@@ -359,7 +364,7 @@ mod tests {
 
     #[test]
     fn timers_work_and_a_dropped_pool_runs_nothing_more() {
-        let workers = Workers::start("test", 1).expect("a thread");
+        let workers = Workers::start("test", 1, 0).expect("a thread");
         let (done, ended) = mpsc::channel();
         let ticking = done.clone();
         workers.spawner().spawn(async move {

@@ -131,6 +131,8 @@ pub struct RuntimeFigures {
     pub instances: u64,
     /// Linear memory of all instances, in bytes.
     pub memory_bytes: u64,
+    /// The most that it may be, in bytes.
+    pub memory_bytes_max: u64,
     /// Components that are compiled and in memory.
     pub components: u64,
 }
@@ -145,6 +147,8 @@ pub struct RuntimeMetrics {
     pub instantiations: Total,
     /// `matrix_components_refused_total`: components that were not admitted.
     pub refused: Total,
+    /// `matrix_slow_calls_total`: calls into guests that were made on the threads for long ones.
+    pub slow_calls: Total,
 }
 
 impl RuntimeMetrics {
@@ -155,15 +159,19 @@ impl RuntimeMetrics {
             call_seconds: CallSeconds::new(registry, "matrix_call_seconds", calls)?,
             instantiations: Total::new(meter, "matrix_instantiations", "Instances made."),
             refused: Total::new(meter, "matrix_components_refused", refused),
+            slow_calls: Total::new(meter, "matrix_slow_calls", "Calls made on the threads for long ones."),
         })
     }
 
-    /// `matrix_instances`, `matrix_guest_memory_bytes`, `matrix_components_loaded`: looked up by `look`.
+    /// `matrix_instances`, `matrix_guest_memory_bytes`, `matrix_guest_memory_bytes_max`,
+    /// `matrix_components_loaded`: looked up by `look`.
     pub fn observe(&self, look: impl Fn() -> RuntimeFigures + Clone + Send + Sync + 'static) {
-        let (instances, memory, components) = (look.clone(), look.clone(), look);
+        let (instances, memory, most, components) = (look.clone(), look.clone(), look.clone(), look);
         observe(&self.meter, "matrix_instances", "Live instances.", move || instances().instances);
         let description = "Linear memory of all instances.";
         observe(&self.meter, "matrix_guest_memory_bytes", description, move || memory().memory_bytes);
+        let description = "The most linear memory that all instances may have.";
+        observe(&self.meter, "matrix_guest_memory_bytes_max", description, move || most().memory_bytes_max);
         let description = "Components that are compiled and in memory.";
         observe(&self.meter, "matrix_components_loaded", description, move || components().components);
     }

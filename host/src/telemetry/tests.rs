@@ -30,6 +30,7 @@ fn every_counter_has_its_name() {
     metrics.matrices.actions.add("late", 1);
     metrics.runtime.instantiations.add(1);
     metrics.runtime.refused.add(1);
+    metrics.runtime.slow_calls.add(1);
     metrics.transport.delivered.add(64);
     metrics.transport.delivered.clone().add(64);
     metrics.transport.undelivered.add("denied", 1);
@@ -44,6 +45,7 @@ fn every_counter_has_its_name() {
         r#"matrix_actions_total{result="late"} 1"#,
         "matrix_instantiations_total 1",
         "matrix_components_refused_total 1",
+        "matrix_slow_calls_total 1",
         "matrix_messages_delivered_total 128",
         r#"matrix_messages_undelivered_total{reason="denied"} 1"#,
         r#"matrix_requests_total{code="NOT_FOUND"} 1"#,
@@ -58,7 +60,12 @@ fn gauges_are_looked_up_when_asked_for() {
     let metrics = telemetry.metrics();
     metrics.souls.observe(|| SoulStates { running: 3, failed: 1, ..SoulStates::default() });
     metrics.matrices.observe(|| 4);
-    metrics.runtime.observe(|| RuntimeFigures { instances: 5, memory_bytes: 6, components: 7 });
+    metrics.runtime.observe(|| RuntimeFigures {
+        instances: 5,
+        memory_bytes: 6,
+        memory_bytes_max: 13,
+        components: 7,
+    });
     metrics.transport.observe(|| TransportFigures { waiting: 8, events: 9, subscribers: 10 });
     metrics.kv.observe(|| KvFigures { term: 11, leader: 1, fsyncs: 2, ..KvFigures::default() });
     metrics.process.observe_tasks(|| 12);
@@ -69,6 +76,7 @@ fn gauges_are_looked_up_when_asked_for() {
         "matrix_matrices 4",
         "matrix_instances 5",
         "matrix_guest_memory_bytes 6",
+        "matrix_guest_memory_bytes_max 13",
         "matrix_components_loaded 7",
         "matrix_mailbox_messages 8",
         "matrix_events 9",

@@ -19,6 +19,8 @@ use crate::runtime::compile;
 use crate::runtime::components::{Components, ComponentsConfig};
 use crate::runtime::engine;
 use crate::runtime::limits::LimitsConfig;
+use crate::runtime::memory::GuestMemory;
+use crate::runtime::pace::Ground;
 use crate::souls::Souls;
 use crate::souls::host::{Host, SoulsConfig};
 use crate::telemetry::TelemetryConfig;
@@ -168,5 +170,11 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
         }
     };
     let limits = LimitsConfig::default().default;
-    Catalog::new(components, &engine, kv.clone(), limits, metrics.runtime.refused, nothing).expect("a linker")
+    let ground = Ground {
+        slow: Tasks::new(),
+        slow_calls: metrics.runtime.slow_calls,
+        memory: GuestMemory::new(u64::MAX, &metrics.refusals),
+    };
+    Catalog::new(components, &engine, kv.clone(), ground, limits, metrics.runtime.refused, nothing)
+        .expect("a linker")
 }

@@ -45,6 +45,8 @@ fn json(status: &StatusResponse) -> Value {
         "resident_bytes": status.resident_bytes,
         "data_dir": status.data_dir,
         "messages": status.messages,
+        "guest_memory_bytes": status.guest_memory_bytes,
+        "guest_memory_bytes_max": status.guest_memory_bytes_max,
     })
 }
 
@@ -65,10 +67,16 @@ fn human(style: &Style, status: &StatusResponse) -> String {
             ("kv", status.raft.as_ref().map(raft).unwrap_or_default()),
             ("events", status.event_sequence.to_string()),
             ("memory", text::bytes(status.resident_bytes)),
+            ("of guests", guests(status)),
             ("data", status.data_dir.clone()),
             ("listens", status.addresses.join(", ")),
         ],
     )
+}
+
+fn guests(status: &StatusResponse) -> String {
+    let [used, max] = [status.guest_memory_bytes, status.guest_memory_bytes_max].map(text::bytes);
+    format!("{used} of {max}")
 }
 
 fn souls(counts: &SoulCounts) -> String {

@@ -1,0 +1,158 @@
+//! Which thread a call into a guest runs on.
+//!
+//! Most calls take microseconds, and are made where they are asked for. A call that goes on keeps its thread
+//! from everybody else. So it gives the thread's other tasks away, and its component is remembered for a while:
+//! its next calls are made on threads for long ones, of which there are fewer than processors. However many
+//! guests never return, a processor is left for all others.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::guest::Crash;
+use super::memory::GuestMemory;
+use crate::ids::Digest;
+use crate::tasks::Tasks;
+use crate::telemetry::metrics::Total;
+
+/// A call is long once it has used as much of its thread: some batches of messages, two epochs.
+pub(crate) const LONG: Duration = Duration::from_millis(4);
+/// How long a component's calls are made on the slow threads after one that was long.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// What all guests of a node have in common.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Where long calls run.
+    pub slow: Tasks,
+    /// Counts the calls that are made there.
+    pub slow_calls: Total,
+    /// The linear memory of all guests together.
+    pub memory: GuestMemory,
+}
+
+/// How a guest is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// On the caller's stack: for guests that import nothing that waits.
+    Direct,
+    /// On a stack of its own, which may be left and entered again.
+    Fiber,
+}
+
+/// Where one call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Here, on the caller's stack: nobody else runs on this thread until it returns.
+    Direct,
+    /// Here, on a stack of its own: others get their turn while it waits.
+    Fiber,
+    /// On a slow thread, on a stack of its own: others who are slow get their turn at each epoch.
+    Slow,
+}
+
+/// How quick one component's calls are.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    digest: Digest,
+    mode: Mode,
+    ground: Ground,
+    made: Instant,
+    /// Until when its calls are taken to be long, in milliseconds after `made`.
+    slow_until: AtomicU64,
+}
+
+impl Pace {
+    /// Of a component that has not been called yet.
+    pub(crate) fn new(digest: Digest, mode: Mode, ground: Ground) -> Self {
+        Self { digest, mode, ground, made: Instant::now(), slow_until: AtomicU64::new(0) }
+    }
+
+    /// What it shares with all others.
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// Where its next call is made.
+    pub(crate) fn lane(&self) -> Lane {
+        let until = self.slow_until.load(Ordering::Relaxed);
+        // The clock is read only for components that were slow at all.
+        if until > 0 && self.now_ms() < until {
+            return Lane::Slow;
+        }
+        match self.mode {
+            Mode::Direct => Lane::Direct,
+            Mode::Fiber => Lane::Fiber,
+        }
+    }
+
+    /// A call is long.
+    pub(crate) fn is_long(&self) {
+        let now = self.now_ms();
+        let remembered = u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX);
+        let before = self.slow_until.swap(now.saturating_add(remembered), Ordering::Relaxed);
+        if before <= now {
+            tracing::info!(component = %self.digest, "a call takes long: the component's calls give way to others");
+        }
+    }
+
+    /// Runs a call on a slow thread. Where the future is dropped, the call ends at the next epoch.
+    pub(crate) async fn slowly<F>(&self, call: F) -> Result<F::Output, Crash>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.ground.slow_calls.add(1);
+        let abandoned = CancellationToken::new();
+        let _held = abandoned.clone().drop_guard();
+        let call = async move { abandoned.run_until_cancelled(call).await };
+        let ended = self.ground.slow.spawn("slow call", call.in_current_span()).await;
+        ended.ok().flatten().ok_or_else(|| Crash::Trap("the node stopped before it returned".into()))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::telemetry::{Telemetry, TelemetryConfig};
+
+    fn pace(mode: Mode) -> Pace {
+        let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+        let metrics = telemetry.metrics();
+        let memory = GuestMemory::new(u64::MAX, &metrics.refusals);
+        let ground = Ground { slow: Tasks::new(), slow_calls: metrics.runtime.slow_calls.clone(), memory };
+        Pace::new(Digest::of(b"component"), mode, ground)
+    }
+
+    #[test]
+    fn who_was_slow_is_so_for_a_while() {
+        for (mode, lane) in [(Mode::Direct, Lane::Direct), (Mode::Fiber, Lane::Fiber)] {
+            let mut pace = pace(mode);
+            assert_eq!(pace.lane(), lane);
+            pace.is_long();
+            assert_eq!(pace.lane(), Lane::Slow);
+            pace.made -= REMEMBERED + Duration::from_millis(1);
+            assert_eq!(pace.lane(), lane);
+            pace.is_long();
+            assert_eq!(pace.lane(), Lane::Slow, "it is remembered anew");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_ends() {
+        let pace = pace(Mode::Direct);
+        assert_eq!(pace.slowly(async { 42 }).await, Ok(42));
+        let mut call = Box::pin(pace.slowly(std::future::pending::<()>()));
+        assert!((&mut call).now_or_never().is_none());
+        drop(call);
+        assert!(pace.ground.slow.stop(Duration::from_secs(5)).await, "it goes on");
+    }
+}
