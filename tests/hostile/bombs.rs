@@ -72,5 +72,5 @@ async fn a_component_that_compiles_without_end_is_stopped() {
     assert!(took < Duration::from_secs(WALL_SECONDS) + LATE, "{took:?}");
     assert!(grown < GROWTH + bomb.len() as u64, "{grown} bytes");
     assert_eq!(node.node().catalog().components().store().list(), kept, "its bytes were kept");
-    node.stop().await;
+    node.end().await;
 }

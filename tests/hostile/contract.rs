@@ -46,7 +46,7 @@ async fn a_broken_contract_is_a_crash_and_never_a_panic() {
         println!("{soul}: {}", fall.reason);
         assert!(fall.reason.to_lowercase().contains(reason), "{soul}: {}", fall.reason);
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,5 +56,5 @@ async fn a_soul_by_hand_that_keeps_the_rules_lives() {
     node.spawn(manifest("plain", digest, &[])).await.expect("it starts");
     assert_eq!(node.ask("plain", "go").await.as_deref(), Ok(""));
     assert_eq!(node.view("plain").crashes, 0);
-    node.stop().await;
+    node.end().await;
 }

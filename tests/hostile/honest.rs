@@ -16,7 +16,7 @@ async fn settings_topics_and_buckets_work_as_granted() {
     // Another Soul of the same component has a bucket of its own.
     node.run("stranger", "caller", &[]).await;
     assert_eq!(node.ask("stranger", "get key").await.as_deref(), Ok(""));
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn waiting_costs_neither_time_nor_handles() {
     // More often than a guest may hold handles.
     assert_eq!(node.ask("neighbour", "nap 5000").await.as_deref(), Ok("awake"));
     assert_eq!(node.view("neighbour").crashes, 0);
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn chance_is_the_seeds_and_time_is_the_messages() {
         assert_eq!(chances[0], chances[1]);
         assert_ne!(chances[0], chances[2]);
         told.push(chances);
-        node.stop().await;
+        node.end().await;
     }
     assert_eq!(told[0], told[1], "another node gives other chances");
 }

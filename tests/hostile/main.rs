@@ -29,10 +29,12 @@ use matrix_tests::watch::Fall;
 use matrixd::transport::envelope::SendError;
 
 /// Tells a Soul a word that it does not survive, and checks that nobody else notices: whoever asked is
-/// answered, an event names the Soul with `kind` as the reason, its instance is gone, the neighbour lives.
+/// answered, an event names the Soul with `kind` as the reason, its instance is gone, the neighbour lives and
+/// is hardly slower.
 async fn falls(node: &TestNode, soul: &str, word: &str, kind: &str) -> Fall {
     let mut watch = node.watch(soul);
-    let error = node.ask(soul, word).await.expect_err("it cannot survive this");
+    let asked = node.undisturbed(&format!("{soul} {word}"), node.ask(soul, word)).await;
+    let error = asked.expect_err("it cannot survive this");
     assert!(matches!(&error, SendError::Failed(reason) if reason.contains(soul)), "{soul} {word}: {error}");
     let fall = watch.crash().await;
     assert_eq!(fall.kind, kind, "{soul} {word}: {}", fall.reason);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use matrix_tests::by_hand::{ByHand, REPLIES, RESULT};
-use matrix_tests::node::{NEIGHBOUR, TestNode, manifest, resident_bytes};
+use matrix_tests::node::{NEIGHBOUR, TestNode, manifest, name, resident_bytes};
 use matrixd::transport::envelope::SendError;
 use matrixd::transport::mailbox::MAILBOX_BYTES_MAX;
 
@@ -39,7 +39,7 @@ async fn memory_ends_at_the_limit() {
         })
         .await;
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn what_was_denied_and_survived_is_no_reason_later() {
     node.run("rogue", "rogue", &[]).await;
     node.ask("rogue", "grow").await.expect("it survives a refusal");
     falls(&node, "rogue", "trap", "trap").await;
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,7 @@ async fn tables_end_at_the_limit() {
     node.spawn(manifest("table", digest, &[])).await.expect("it behaves until told");
     let fall = falls(&node, "table", "go", "denied").await;
     assert!(fall.reason.contains("table"), "{}", fall.reason);
-    node.stop().await;
+    node.end().await;
 }
 
 /// Replies whose every body is the same megabyte: far more to copy than there is.
@@ -103,7 +103,7 @@ async fn what_the_host_copies_is_bounded() {
         node.spawn(manifest(soul, digest, &[])).await.expect("it behaves until told");
         within_budget(soul, async { drop(falls(&node, soul, "go", kind).await) }).await;
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +126,7 @@ async fn a_reply_may_be_no_longer_than_a_message() {
     }
     assert_eq!(node.view("asker").crashes, 0);
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn many_large_messages_do_not_crash_who_receives_them() {
     })
     .await;
     assert_eq!(node.view(NEIGHBOUR).crashes, 0, "{}", node.view(NEIGHBOUR).reason);
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn a_mailbox_holds_a_bounded_number_of_bytes() {
     })
     .await;
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,5 +191,55 @@ async fn one_call_to_the_kv_copies_a_bounded_number_of_bytes() {
     })
     .await;
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_guests_together_meet_the_nodes_budget() {
+    const SOULS: usize = 500;
+    const BUDGET: u64 = 256 << 20;
+    let node = TestNode::start_with(|config| {
+        config.engine.live_instances_max = 2 * SOULS as u32;
+        config.engine.guest_memory_bytes_max = BUDGET;
+    })
+    .await;
+    node.neighbour().await;
+    // It has then all the memory that it needs for an answer.
+    node.undisturbed("an empty node", node.assert_lives()).await;
+    let digest = node.program("rogue").await;
+    let memory = node.node().catalog().memory().clone();
+    let before = memory.used();
+    assert!(before > 0 && memory.max() == BUDGET);
+    let by_name = |error: &str| assert!(error.contains("engine.guest_memory_bytes_max"), "{error}");
+    within_budget("budget", async {
+        let mut alive = Vec::new();
+        for number in 0..SOULS {
+            let soul = format!("hoarder-{number}");
+            match node.spawn(manifest(&soul, digest, &[])).await {
+                Ok(_) => alive.push(soul),
+                Err(error) => by_name(&error.to_string()),
+            }
+        }
+        // Each of them wants to touch its whole limit.
+        let mut fell = 0;
+        for soul in &alive {
+            let mut watch = node.watch(soul);
+            if let Err(error) = node.ask(soul, "grow").await {
+                by_name(&error.to_string());
+                assert_eq!(watch.crash().await.kind, "no-room");
+                fell += 1;
+            }
+            assert!(memory.used() <= BUDGET);
+        }
+        println!("budget: {} of {SOULS} came to life, {fell} of them fell over it", alive.len());
+        assert!(alive.len() < SOULS && fell > 0);
+        node.undisturbed("a full node", node.assert_lives()).await;
+        for soul in &alive {
+            node.node().souls().delete(&name(soul), None).await.expect("it can be deleted");
+        }
+        assert_eq!(memory.used(), before, "memory did not come back");
+        node.spawn(manifest("late", digest, &[])).await.expect("there is room again");
+    })
+    .await;
+    node.end().await;
 }

@@ -56,7 +56,7 @@ async fn rules_that_break_fail_with_the_reason_and_alone() {
         assert!(!view.reason.contains('\u{1b}'), "{vice}: a reason is one harmless line");
         node.assert_lives().await;
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn what_rules_tell_too_much_of_is_dropped_and_they_go_on() {
         assert!(view.signals.len() <= 256 && view.signals.values().all(|value| value.is_finite()));
         node.assert_lives().await;
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,5 +82,30 @@ async fn rules_that_break_at_the_start_make_no_matrix() {
         node.assert_lives().await;
     }
     assert_eq!(node.node().matrices().count(), 0);
-    node.stop().await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_for_chance_finds_the_same_again() {
+    let (node, rules) = node().await;
+    let view = play(&node, rules, "chance").await;
+    assert_eq!((view.state, view.tick), (MatrixState::Paused, u64::from(TICKS)), "{}", view.reason);
+    for _ in 0..2 {
+        let mut reports = node.node().matrices().replay(&view.manifest.name).expect("it has a run log");
+        let mut last = None;
+        while let Some(report) = reports.recv().await {
+            last = Some(report.expect("the run log is whole"));
+        }
+        let last = last.expect("a report");
+        assert!(last.done && last.tick == u64::from(TICKS), "{last:?}");
+        assert_eq!((last.first_difference, last.state_hash), (None, view.state_hash));
+    }
+    // Another Matrix of the same rules and seed is the same too.
+    let manifest = manifest(rules, "twin", "\"chance later\"");
+    let twin = node.node().matrices();
+    twin.create(manifest, false, None).await.expect("it starts");
+    twin.step(&"twin".parse().expect("a name"), TICKS).await.expect("it goes on");
+    let twin = twin.get(&"twin".parse().expect("a name")).expect("it is known");
+    assert_eq!(twin.state_hash, view.state_hash);
+    node.end().await;
 }

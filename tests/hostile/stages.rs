@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use matrix_tests::node::{TestNode, manifest, name};
+use matrix_tests::by_hand::{ByHand, RESULT};
+use matrix_tests::node::{TestNode, manifest, name, resident_bytes};
 use matrixd::runtime::soul::Turn;
 use matrixd::souls::SoulError;
 use matrixd::souls::jobs::{ActError, ActRequest};
@@ -12,6 +13,8 @@ use crate::falls;
 
 /// The longest reason that is worth telling, in bytes: a line of a guest's own, and some words of the node's.
 const REASON_BYTES_MAX: usize = 4_096 + 200;
+/// What the node's memory may grow by over a state that is none.
+const GROWTH_MAX: u64 = 64 << 20;
 
 fn request(tick: u64, seats: u32) -> ActRequest {
     let turn = |seat| Turn { seat, observation: Vec::new(), reward: 0.0, last: false };
@@ -39,7 +42,7 @@ async fn who_fails_at_birth_is_not_spawned_and_says_why() {
         assert!(node.node().souls().get(&name("unborn")).is_err(), "{how}: it is listed");
     }
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +66,7 @@ async fn who_crashes_too_often_has_failed_for_good() {
     let again = manifest("rogue", view.manifest.component, &[]);
     node.spawn(again).await.expect("an operator may spawn it again");
     assert_eq!(node.ask("rogue", "log-plain").await.as_deref(), Ok("done"));
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +98,7 @@ async fn who_fails_to_act_loses_its_turn_only() {
     node.run("player", "stages", &[]).await;
     assert_eq!(node.act("player", request(0, 2)).await, Ok(vec![b"C".to_vec(); 2]));
     assert_eq!(node.view("refuser").crashes + node.view("player").crashes, 0);
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +131,7 @@ async fn a_state_that_cannot_be_saved_costs_its_owner_only() {
         );
         assert_eq!(node.view(how).state, State::Stopped);
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,5 +149,30 @@ async fn a_restore_that_traps_ends_in_failure() {
         assert!(!failure.reason.is_empty() && failure.reason.len() <= REASON_BYTES_MAX, "{how}");
     }
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_gibibyte_is_a_trap() {
+    let node = TestNode::start().await;
+    node.neighbour().await;
+    // It says so, and has two pages.
+    let snapshot = format!(
+        "(i32.store (i32.const {RESULT}) (i32.const 0))
+         (i32.store (i32.const {LENGTH}) (i32.const 0x40000000))",
+        LENGTH = RESULT + 8,
+    );
+    let by_hand = ByHand { snapshot: Some(snapshot), ..ByHand::default() };
+    let digest = node.upload(&by_hand.build()).await.expect("it is well-formed");
+    node.spawn(manifest("boaster", digest, &[])).await.expect("it starts");
+    assert_eq!(node.ask("boaster", "go").await.as_deref(), Ok(""));
+    let (mut watch, before) = (node.watch("boaster"), resident_bytes());
+    let boaster = name("boaster");
+    let saving = node.node().souls().checkpoint(&boaster);
+    let error = node.undisturbed("snapshot", saving).await.expect_err("there is no such state").to_string();
+    assert!(error.contains("trapped") && error.contains("bounds"), "{error}");
+    assert_eq!(watch.crash().await.kind, "trap");
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "the node grew by {grown} bytes");
+    node.end().await;
 }

@@ -44,7 +44,7 @@ async fn what_is_no_sound_component_is_refused_by_name() {
         assert_eq!(node.node().catalog().components().store().list(), before, "{what}: its bytes were kept");
         node.assert_lives().await;
     }
-    node.stop().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,5 +56,5 @@ async fn what_is_cut_off_anywhere_is_refused_and_never_a_panic() {
         assert!(node.upload(&sound[..length]).await.is_err(), "{length} of {} bytes", sound.len());
     }
     node.assert_lives().await;
-    node.stop().await;
+    node.end().await;
 }

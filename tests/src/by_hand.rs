@@ -15,19 +15,25 @@ pub struct ByHand {
     pub receive: String,
     /// How many replies `receive` returns.
     pub replies: u32,
+    /// The body of `snapshot` up to its result, which lies at [`RESULT`]; none: it exports no `stateful`.
+    pub snapshot: Option<String>,
 }
 
 impl Default for ByHand {
     /// A Soul that answers one message, with nothing.
     fn default() -> Self {
-        Self { pages: 2, fields: String::new(), receive: String::new(), replies: 1 }
+        Self { pages: 2, fields: String::new(), receive: String::new(), replies: 1, snapshot: None }
     }
 }
 
 impl ByHand {
     /// The component.
     pub fn build(&self) -> Vec<u8> {
-        let Self { pages, fields, receive, replies } = self;
+        let Self { pages, fields, receive, replies, snapshot } = self;
+        let (keep, kept) = match snapshot {
+            Some(body) => (stateful(body), STATEFUL),
+            None => (String::new(), ""),
+        };
         let text = format!(
             r#"(component
   {POLL}
@@ -49,16 +55,36 @@ impl ByHand {
       (i32.store (i32.const {RESULT_LENGTH}) (i32.const {replies}))
       {receive}
       (i32.const {RESULT}))
+    {keep}
     {fields})
   (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $drop (canon resource.drop $pollable))
   (core instance $i (instantiate $m
     (with "host" (instance (export "block" (func $block)) (export "drop" (func $drop))))))
-  {FUNCTIONS})"#,
+  {FUNCTIONS}
+  {kept})"#,
             RESULT_LENGTH = RESULT + 4,
         );
         wat::parse_str(&text).unwrap_or_else(|error| panic!("the text is not well-formed: {error}"))
     }
+}
+
+/// The core functions of the interface `stateful`; the name of the schema is one letter.
+fn stateful(snapshot: &str) -> String {
+    format!(
+        r#"(data (i32.const {NAME}) "s")
+    (func (export "schema") (result i32)
+      (i32.store (i32.const {RESULT}) (i32.const {NAME}))
+      (i32.store (i32.const {AFTER}) (i32.const 1))
+      (i32.const {RESULT}))
+    (func (export "snapshot") (result i32)
+      {snapshot}
+      (i32.const {RESULT}))
+    (func (export "restore") (param i32 i32 i32 i32) (result i32)
+      (i32.const {RESULT}))"#,
+        NAME = RESULT - 16,
+        AFTER = RESULT + 4,
+    )
 }
 
 /// The one resource that every component may import.
@@ -94,3 +120,15 @@ const FUNCTIONS: &str = r#"
     (canon lift (core func $i "receive") (memory $memory) (realloc $realloc)))
   (instance $agent (export "init" (func $init)) (export "receive" (func $receive)))
   (export "matrix:node/agent@0.1.0" (instance $agent))"#;
+
+/// The functions of the interface `stateful`, lifted.
+const STATEFUL: &str = r#"
+  (func $schema (result string)
+    (canon lift (core func $i "schema") (memory $memory)))
+  (func $snapshot (result (result (list u8) (error string)))
+    (canon lift (core func $i "snapshot") (memory $memory)))
+  (func $restore (param "schema" string) (param "bytes" (list u8)) (result (result (error string)))
+    (canon lift (core func $i "restore") (memory $memory) (realloc $realloc)))
+  (instance $stateful
+    (export "schema" (func $schema)) (export "snapshot" (func $snapshot)) (export "restore" (func $restore)))
+  (export "matrix:node/stateful@0.1.0" (instance $stateful))"#;

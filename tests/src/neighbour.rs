@@ -11,6 +11,13 @@ use crate::node::TestNode;
 /// How often it is asked. Who waited for each answer before asking again would hardly ever ask while the
 /// neighbour is held up.
 const EVERY: Duration = Duration::from_millis(1);
+/// How long it is asked to learn how quick it is when nothing else goes on.
+const QUIET: Duration = Duration::from_millis(200);
+/// By how much it may take longer beside a hostile guest.
+const TIMES_MAX: u32 = 5;
+/// What is no harm in any case: a debug build on a machine with other work answers late by itself. A guest
+/// that kept others from a thread would do so until its deadline: half a second at least where many do.
+const NO_HARM: Duration = Duration::from_millis(50);
 
 /// How long the neighbour took for each of its answers, the quickest first.
 #[derive(Debug, Clone)]
@@ -40,6 +47,21 @@ impl std::fmt::Display for Latencies {
 }
 
 impl TestNode {
+    /// Does `work`, and checks that the neighbour hardly notices: that the p99 of its answers stays within
+    /// five times what it is when nothing else goes on.
+    ///
+    /// # Panics
+    /// Where it notices.
+    pub async fn undisturbed<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        let quiet = async { self.pings_during(tokio::time::sleep(QUIET)).await.1 };
+        let quiet = self.quiet.get_or_init(|| quiet).await.within(99);
+        let (done, beside) = self.pings_during(work).await;
+        println!("{what}: the neighbour's p99 was {quiet:.1?}; beside it, {beside}");
+        let most = (quiet * TIMES_MAX).max(NO_HARM);
+        assert!(beside.within(99) <= most, "{what}: the neighbour took {beside}, and {quiet:?} when quiet");
+        done
+    }
+
     /// Asks the neighbour every [`EVERY`], whether or not the answers before have come, until `work` is done;
     /// then waits for all answers.
     pub async fn pings_during<T>(&self, work: impl Future<Output = T>) -> (T, Latencies) {

@@ -18,8 +18,9 @@ use matrixd::telemetry::pattern::Pattern;
 use matrixd::transport::envelope::{Address, Content, SendError};
 use matrixd::transport::router::Draft;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::neighbour::Latencies;
 use crate::watch::Watch;
 
 /// How long any one thing may take before a test gives up: far beyond what a busy machine needs.
@@ -47,6 +48,8 @@ pub struct TestNode {
     /// Taken when it stops.
     node: Option<Node>,
     folder: Option<TempDir>,
+    /// How long the neighbour takes when nothing else goes on.
+    pub(crate) quiet: OnceCell<Latencies>,
     _only: MutexGuard<'static, ()>,
 }
 
@@ -74,7 +77,7 @@ impl TestNode {
             mirror(&kept(), &config.data_dir.join(COMPILED)).expect("what is kept can be copied");
         }
         let node = Node::start(config).await.expect("a node starts on an empty folder");
-        Self { node: Some(node), folder: Some(folder), _only: only }
+        Self { node: Some(node), folder: Some(folder), quiet: OnceCell::new(), _only: only }
     }
 
     /// The node.
@@ -82,13 +85,18 @@ impl TestNode {
         self.node.as_ref().expect("it is taken only when it stops")
     }
 
+    /// Where it keeps everything.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.as_ref().expect("it is taken only when it is dropped").path().join(DATA)
+    }
+
     /// Stops the node. Panics if a task, a Soul or a store does not end in time.
     pub async fn stop(mut self) {
         let node = self.node.take().expect("it is taken only here");
         let stopped = tokio::time::timeout(PATIENCE, node.stop()).await;
         stopped.expect("a node stops in time").expect("a node leaves nothing behind");
-        if let Some(folder) = &self.folder {
-            mirror(&folder.path().join(DATA).join(COMPILED), &kept()).expect("what was compiled can be kept");
+        if self.folder.is_some() {
+            mirror(&self.data().join(COMPILED), &kept()).expect("what was compiled can be kept");
         }
     }
 

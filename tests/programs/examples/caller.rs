@@ -9,7 +9,7 @@ use matrix_sdk::messaging;
 use matrix_sdk::prelude::*;
 use programs::{LARGE_BYTES, command, misbehave, say};
 
-/// How many operations a flood of the KV has.
+/// How many operations a flood of the KV has where it is not told.
 const FLOOD: u32 = 100_000;
 /// The length of the values that `amplify` asks for, in bytes; within what the KV keeps.
 const VALUE_BYTES: usize = 512 * 1024;
@@ -33,8 +33,8 @@ impl Soul for Caller {
             "get" => fetch(&argument).map_err(explain),
             "open" => Bucket::open(&argument).map_err(explain).and_then(|_| say("open")),
             "kv-long-key" => long_key().map_err(explain),
-            "kv-keys" => say(flood(|bucket, turn| bucket.set(&turn.to_string(), b"x"))),
-            "kv-spin" => say(flood(|bucket, _| bucket.increment("hot", 1).map(drop))),
+            "kv-keys" => say(flood(&argument, |bucket, turn| bucket.set(&turn.to_string(), b"x"))),
+            "kv-spin" => say(flood(&argument, |bucket, _| bucket.increment("hot", 1).map(drop))),
             "kv-amplify" => amplify().map_err(explain),
             word => misbehave(word).unwrap_or(Ok(None)),
         }
@@ -82,15 +82,16 @@ fn amplify() -> Result<Option<Content>, Error> {
     Ok(Some(Content::text(found.len().to_string())))
 }
 
-/// Does something to its bucket again and again; says how often it was let, and why not the first time
-/// that it was not.
-fn flood(mut operate: impl FnMut(&Bucket, u32) -> Result<(), Error>) -> String {
-    let bucket = match Bucket::open("default") {
+/// Does something to a bucket, its own unless it is told another, as often as it is told: `TIMES BUCKET`. Says
+/// how often it was let, and why not the first time that it was not.
+fn flood(argument: &str, mut operate: impl FnMut(&Bucket, u32) -> Result<(), Error>) -> String {
+    let (times, bucket) = argument.split_once(' ').unwrap_or((argument, "default"));
+    let bucket = match Bucket::open(bucket) {
         Ok(bucket) => bucket,
         Err(error) => return explain(error),
     };
     let (mut done, mut refusal) = (0, None);
-    for turn in 0..FLOOD {
+    for turn in 0..times.parse().unwrap_or(FLOOD) {
         match operate(&bucket, turn) {
             Ok(()) => done += 1,
             Err(error) => refusal = refusal.or_else(|| Some(explain(error))),

@@ -1,8 +1,14 @@
 //! Rules that harm whoever runs them, in the way that their configuration names: `"VICE at-start"`, or
 //! `"VICE later"`, which is in the third step.
 
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::hint::black_box;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use matrix_sdk::prelude::*;
-use programs::misbehave;
+use programs::{grow, misbehave};
 
 /// The step in which it happens.
 const WHEN: u32 = 3;
@@ -14,6 +20,7 @@ const MANY: u32 = 300_000;
 struct Misrule {
     vice: String,
     steps: u32,
+    drawn: Vec<u64>,
 }
 
 impl Misrule {
@@ -26,12 +33,33 @@ impl Misrule {
             "events" => (0..MANY).for_each(|_| outcome.event("flood", Content::text(""))),
             "signals" => (0..MANY / 32).for_each(|at| outcome.signal(&format!("flood.{at}"), 1.0)),
             // It comes when the state is asked for.
-            "snapshot" => {}
+            "snapshot" | "chance" => {}
             "no-number" => outcome.signal("rate", f64::NAN),
             vice => drop(misbehave(vice).ok_or("an unknown vice")?),
         }
         Ok(outcome)
     }
+}
+
+/// Whatever might differ from one run to the next: the clock, the seed and the order of a hash table, the bits
+/// of what is no number, where memory lies, and how much of it there is until it is refused.
+#[expect(clippy::disallowed_methods, reason = "what a guest sees of the clock is what is tested")]
+fn chance() -> Vec<u64> {
+    let zero = black_box(0.0_f64);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let table: HashSet<u64> = (0..16).collect();
+    let block = black_box(vec![0_u8; 64]);
+    let mut found = vec![
+        time.as_nanos() as u64,
+        RandomState::new().build_hasher().finish(),
+        (zero / zero).to_bits(),
+        (-(zero / zero)).sqrt().to_bits(),
+        (f64::INFINITY - black_box(f64::INFINITY)).to_bits(),
+        block.as_ptr() as u64,
+        grow() as u64,
+    ];
+    found.extend(table);
+    found
 }
 
 fn prompt(player: u32, seat: u32) -> Prompt {
@@ -53,13 +81,16 @@ impl Rules for Misrule {
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {
         let (vice, when) = setup.config.trim_matches('"').split_once(' ').ok_or("say what, and when")?;
-        let rules = Self { vice: vice.to_owned(), steps: 0 };
+        let rules = Self { vice: vice.to_owned(), steps: 0, drawn: Vec::new() };
         let outcome = if when == "at-start" { rules.sin()? } else { Outcome::empty() };
         Ok((rules, outcome))
     }
 
     fn step(&mut self, _actions: &[Action]) -> Result<Outcome, String> {
         self.steps += 1;
+        if self.vice == "chance" {
+            self.drawn.extend(chance());
+        }
         if self.steps == WHEN { self.sin() } else { Ok(Outcome::empty()) }
     }
 
@@ -75,7 +106,8 @@ impl Stateful for Misrule {
         if self.vice == "snapshot" && self.steps >= WHEN {
             return Ok(vec![0; 20 << 20]);
         }
-        Ok(self.steps.to_le_bytes().to_vec())
+        let drawn = self.drawn.iter().flat_map(|drawn| drawn.to_le_bytes());
+        Ok(self.steps.to_le_bytes().into_iter().chain(drawn).collect())
     }
 }
 

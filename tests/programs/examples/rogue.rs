@@ -37,6 +37,7 @@ impl Soul for Rogue {
             "stderr" => (0..count).for_each(|line| eprintln!("{line}")),
             "event" => return say(publish(count)),
             "event-large" => events::emit("large", &Content::new("text/plain", vec![b'x'; LARGE_BYTES])),
+            "work" => work(&argument),
             "exit" => exit(),
             "send" => return say(self.flood(count, b"ping")),
             "send-large" => return say(self.flood(count, &vec![b' '; BODY_BYTES])),
@@ -70,6 +71,12 @@ impl Rogue {
 #[expect(clippy::disallowed_methods, reason = "that it cannot end the process is what is tested")]
 fn exit() -> ! {
     std::process::exit(7)
+}
+
+/// Counts as far as it is told: it takes its time, and returns.
+fn work(rounds: &str) {
+    let rounds: u64 = rounds.parse().unwrap_or(0);
+    (0..rounds).for_each(|round| drop(std::hint::black_box(round)));
 }
 
 /// Publishes as many events.

@@ -69,7 +69,7 @@ fn copy() -> ! {
 }
 
 /// Takes pages until it is refused one, and says how many bytes it got: it survives the refusal.
-fn grow() -> usize {
+pub fn grow() -> usize {
     let mut blocks: Vec<Vec<u8>> = Vec::new();
     loop {
         let mut block: Vec<u8> = Vec::new();
