@@ -3,6 +3,7 @@
 mod calls;
 mod rooms;
 mod streams;
+mod tls;
 
 use std::io::{Read as _, Write as _};
 
@@ -11,10 +12,6 @@ use matrix_proto::v1::cluster_client::ClusterClient;
 use tonic::Code;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use tonic_reflection::pb::v1::{ServerReflectionRequest, ServiceResponse};
 
 use super::*;
 use rooms::{Rooms, config};
@@ -77,19 +74,37 @@ async fn health_and_http_tell_when_the_node_is_ready() {
     rooms.close().await;
 }
 
+/// The names of the services, by one version of the protocol of reflection.
+macro_rules! services {
+    ($version:ident, $channel:expr) => {{
+        use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+        use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+        use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+        let list = Some(MessageRequest::ListServices(String::new()));
+        let request = tonic_reflection::pb::$version::ServerReflectionRequest {
+            host: String::new(),
+            message_request: list,
+        };
+        let mut client = ServerReflectionClient::new($channel);
+        let answers = client.server_reflection_info(tokio_stream::once(request)).await;
+        let answer = answers.expect("open to all").into_inner().message().await.expect("an answer");
+        match answer.expect("an answer").message_response {
+            Some(MessageResponse::ListServicesResponse(list)) => {
+                list.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    }};
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_clients_find_the_services_by_reflection() {
     let rooms = Rooms::open(config()).await;
-    let mut client = ServerReflectionClient::new(rooms::channel(&rooms.grpc()[1]).await);
-    let list = MessageRequest::ListServices(String::new());
-    let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
-    let requests = tokio_stream::once(request);
-    let mut answers = client.server_reflection_info(requests).await.expect("open to all").into_inner();
-    let answer = answers.message().await.expect("an answer").expect("an answer").message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
-    let names: Vec<_> = list.service.into_iter().map(|ServiceResponse { name }| name).collect();
-    for service in ["matrix.v1.Souls", "matrix.v1.Matrices", "grpc.health.v1.Health"] {
-        assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
+    let channel = rooms::channel(&rooms.grpc()[1]).await;
+    for names in [services!(v1, channel.clone()), services!(v1alpha, channel)] {
+        for service in ["matrix.v1.Souls", "matrix.v1.Matrices", "grpc.health.v1.Health"] {
+            assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
+        }
     }
     rooms.close().await;
 }
