@@ -23,13 +23,19 @@ pub(crate) struct Failure {
 pub(crate) struct Process {
     child: Child,
     folder: TempDir,
+    settings: String,
 }
 
 impl Process {
     /// Starts a node on an empty folder, and waits until it is ready.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts a node with more settings than its own.
+    pub(crate) fn start_with(settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let node = Self { child: launch(folder.path()), folder };
+        let node = Self { child: launch(folder.path(), settings), folder, settings: settings.to_owned() };
         node.wait_for("the node is ready", Self::is_ready);
         node
     }
@@ -47,12 +53,17 @@ impl Process {
 
     /// Starts it again on the same folder.
     pub(crate) fn restart(&mut self) {
-        self.child = launch(self.folder.path());
+        self.child = launch(self.folder.path(), &self.settings);
         self.wait_for("the node is ready again", Self::is_ready);
     }
 
     /// Asks it to end, and checks that it ends well.
     pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    /// The same, to start it again.
+    pub(crate) fn end(&mut self) {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
         assert!(told.success());
@@ -91,9 +102,20 @@ impl Process {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("matrix can be run")
+    }
+
+    /// `matrix` with these arguments, to be run by the caller.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(built("matrix"));
         command.args(["--output", "json", "--data-dir"]).arg(data(self.folder.path())).args(arguments);
-        command.stdin(Stdio::null()).output().expect("matrix can be run")
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// The node's data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        data(self.folder.path())
     }
 }
 
@@ -109,10 +131,11 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn launch(folder: &Path) -> Child {
-    // Ports belong to the machine; the socket in the folder is this node's own.
+fn launch(folder: &Path, more: &str) -> Child {
     let settings = folder.join("matrixd.toml");
-    std::fs::write(&settings, "[admin]\nlisten = \"off\"\nhttp = \"off\"\n").expect("a file in the folder");
+    // Ports belong to the machine; the socket in the folder is this node's own.
+    let own = format!("[admin]\nlisten = \"off\"\nhttp = \"off\"\n{more}");
+    std::fs::write(&settings, own).expect("a file in the folder");
     let mut command = Command::new(built("matrixd"));
     command.arg("--data-dir").arg(data(folder)).arg("--config").arg(settings);
     command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("matrixd can be run")
