@@ -5,7 +5,7 @@ PROFILE ?= dev
 TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DATA    ?= data
 
-.PHONY: help run test verify fix bench guests test-guests programs clean-data
+.PHONY: help run test soak verify fix bench guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ run: guests programs ## Starts a node, plays the tournament, shows the result; C
 test: guests test-guests ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
+
+soak: ## Cuts the power of the KV's disk 10,000 times; takes minutes.
+	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
 
 verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
 	cargo fmt --all --check

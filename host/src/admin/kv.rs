@@ -28,10 +28,9 @@ pub(super) struct KvService(pub(super) Arc<Desk>);
 impl Kv for KvService {
     async fn get(&self, request: Request<v1::KvGetRequest>) -> Result<Response<v1::KvGetResponse>, Status> {
         let v1::KvGetRequest { bucket, key, local } = request.into_inner();
-        let kv = &self.0.host.kv;
-        let found = kv.get(&bucket, &key, consistency(local)).await?;
-        let entry = found.map(|entry| convert::entry(key, &entry));
-        Ok(Response::new(v1::KvGetResponse { entry, log_index: kv.stats().applied_index }))
+        let found = self.0.host.kv.look(&bucket, &key, consistency(local)).await?;
+        let entry = found.entry.map(|entry| convert::entry(key, &entry));
+        Ok(Response::new(v1::KvGetResponse { entry, log_index: found.log_index }))
     }
 
     async fn put(&self, request: Request<v1::KvPutRequest>) -> Result<Response<v1::KvPutResponse>, Status> {
@@ -91,7 +90,7 @@ impl Kv for KvService {
             entries: Vec::with_capacity(page.entries.len()),
             next_page_token: page.next.unwrap_or_default(),
             revision: page.revision,
-            log_index: kv.stats().applied_index,
+            log_index: page.log_index,
         };
         let mut bytes = 0;
         for (key, entry) in page.entries {

@@ -111,6 +111,12 @@ impl Reader {
         self.take(length)
     }
 
+    /// Bytes after their length as four bytes.
+    pub(super) fn sized(&mut self) -> Result<Bytes, Malformed> {
+        let length = self.take(4)?.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        self.take(length)
+    }
+
     pub(super) fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Reader) -> Result<T, Malformed>,

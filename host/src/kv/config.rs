@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,15 +50,13 @@ pub struct KvConfig {
     /// Bytes that must stay free on the disk: with less, mutations are refused until there is more again. A disk that
     /// is full to the last byte would cost the log, and with it the node.
     pub disk_reserve_bytes: u64,
-    /// Bytes of redb's page cache for the log. Only lagging followers and restarts read the log from disk.
-    pub log_cache_bytes: usize,
+    /// Bytes of one file of the log, taken from the disk at once (1 MiB to 1 GiB). What was purged is given back file
+    /// by file.
+    pub log_segment_bytes: u64,
     /// Milliseconds that a request waits for the realm before it fails as unavailable.
     pub request_timeout_ms: u64,
     /// Milliseconds between the leader's heartbeats; elections start after four to eight of them.
     pub heartbeat_ms: u64,
-    /// Two fsyncs a commit instead of one. Not needed against torn writes, which checksums find, nor against
-    /// crafted values, which are masked on disk.
-    pub two_phase_commit: bool,
     /// Called, once, when the store can no longer keep its promises: a failed fsync, a broken state machine. It must
     /// end the process; nothing is acknowledged afterwards.
     #[serde(skip)]
@@ -82,10 +81,9 @@ impl Default for KvConfig {
             snapshot_log_bytes: 64 << 20,
             snapshot_log_entries: 200_000,
             disk_reserve_bytes: 256 << 20,
-            log_cache_bytes: 32 << 20,
+            log_segment_bytes: 64 << 20,
             request_timeout_ms: 5_000,
             heartbeat_ms: 250,
-            two_phase_commit: false,
             on_fatal: OnFatal::default(),
         }
     }
@@ -108,6 +106,8 @@ impl KvConfig {
         within("watch_buffer", self.watch_buffer > 0, "use at least 1")?;
         within("history_revisions", self.history_revisions > 0, "use at least 1")?;
         within("snapshot_log_entries", self.snapshot_log_entries >= 100, "use at least 100")?;
+        let is_file = (1 << 20..=1 << 30).contains(&self.log_segment_bytes);
+        within("log_segment_bytes", is_file, "use 1048576 (1 MiB) to 1073741824 (1 GiB)")?;
         within("request_timeout_ms", self.request_timeout_ms > 0, "use at least 1")?;
         within("heartbeat_ms", (10..=10_000).contains(&self.heartbeat_ms), "use 10 to 10000")?;
         let largest = (TXN_VALUES_MAX + 1) * self.value_bytes_max + (1 << 20);
@@ -161,6 +161,18 @@ pub(super) fn at_most(what: &'static str, limit: usize, size: usize) -> Result<(
 /// What to do when the store fails for good.
 #[derive(Clone)]
 pub struct OnFatal(pub Arc<dyn Fn(String) + Send + Sync>);
+
+impl OnFatal {
+    /// The same, and only ever once: what fails for good is noticed in several places.
+    pub(super) fn once(self) -> OnFatal {
+        let is_over = AtomicBool::new(false);
+        OnFatal(Arc::new(move |reason| {
+            if !is_over.swap(true, Ordering::AcqRel) {
+                (self.0)(reason);
+            }
+        }))
+    }
+}
 
 impl Default for OnFatal {
     /// Logs the reason and aborts: going on after a failed fsync would acknowledge what may be lost.

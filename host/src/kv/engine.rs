@@ -2,6 +2,8 @@
 //! it miss a heartbeat. Here the room is put together on opening and taken apart on closing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,24 +12,27 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::impls::BasicNode;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config::KvConfig;
 use super::error::KvError;
 use super::history::History;
 use super::lease::Leases;
-use super::log_store::{LogStore, SharedTail};
+use super::log_store::{Log, LogStore};
 use super::machine::{Machine, Shared};
 use super::network::Network;
 use super::raft::{self, Raft};
 use super::reads::Reads;
 use super::snapshot::{Replica, Shelf, make_folder};
 use super::stats::Counters;
-use super::store::Store;
-use super::writer::{self, Write};
+use super::wal::{Disk, FORMAT_VERSION, Folder, Wal};
 use crate::tasks::Tasks;
 
+/// The log's folder, in the store's.
+const LOG_FOLDER: &str = "log";
+/// A log of the format before this one.
+const EARLIER_LOG: &str = "log.redb";
 /// How often the upkeep looks at the disk, at Raft's health and at the log's length.
 const UPKEEP: Duration = Duration::from_millis(250);
 /// How long the upkeep leaves a failed snapshot alone.
@@ -57,6 +62,7 @@ impl Engine {
     /// Starts the thread, and returns once the store is open and recovered.
     pub(super) async fn start<N: Network>(
         config: KvConfig,
+        disk: Arc<dyn Disk>,
         network: N,
         tasks: &Tasks,
     ) -> Result<(Engine, Parts), KvError> {
@@ -65,7 +71,7 @@ impl Engine {
         let (done, finished) = watch::channel(false);
         let (tasks, stopping) = (tasks.clone(), stop.clone());
         let body = move || {
-            run(config, network, &tasks, stopping, ready);
+            run(config, disk, network, &tasks, stopping, ready);
             done.send_replace(true);
         };
         let thread = std::thread::Builder::new().name("kv-raft".into()).spawn(body);
@@ -99,64 +105,66 @@ impl Drop for Engine {
 /// The thread's body.
 fn run<N: Network>(
     config: KvConfig,
+    disk: Arc<dyn Disk>,
     network: N,
     tasks: &Tasks,
     stop: CancellationToken,
     ready: oneshot::Sender<Result<Parts, KvError>>,
 ) {
-    let on_disk = OnDisk::open(&config);
+    let on_disk = OnDisk::open(&config, disk);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| KvError::io("making the runtime of the store", error));
     let (on_disk, runtime) = match (on_disk, runtime) {
         (Ok(on_disk), Ok(runtime)) => (on_disk, runtime),
         (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
     };
-    let (writes, writer) = (on_disk.writes.clone(), on_disk.writer);
-    let parts = (on_disk.log, on_disk.machine, on_disk.shared);
-    runtime.block_on(serve(&config, network, tasks, stop, parts, ready));
+    let log = Arc::clone(&on_disk.log);
+    runtime.block_on(serve(&config, network, tasks, stop, on_disk, ready));
     runtime.shutdown_timeout(CLOSING);
-    // Last of all, what queued up is written; the writer's end frees the file.
-    drop(writes.blocking_send(Write::Stop));
-    drop(writes);
-    drop(writer.join());
+    // Last of all, what still waits is written. Whom it fails was told.
+    drop(log.flush());
+}
+
+/// The disk that a node's log is on.
+pub(super) fn disk_of(config: &KvConfig) -> Arc<dyn Disk> {
+    Arc::new(Folder::new(config.dir.join(LOG_FOLDER)))
+}
+
+/// Makes the log's folder in `dir`, and its name and that of `dir` durable.
+fn make_log_folder(dir: &Path) -> io::Result<()> {
+    make_folder(&dir.join(LOG_FOLDER))?;
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+    [Some(dir), above].into_iter().flatten().try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 /// What is open once the folder is.
 pub(super) struct OnDisk {
-    pub(super) log: LogStore,
-    pub(super) writes: mpsc::Sender<Write>,
-    pub(super) writer: JoinHandle<()>,
+    pub(super) log: Arc<Log>,
     pub(super) shared: Arc<Shared>,
     pub(super) machine: Machine,
 }
 
 impl OnDisk {
-    pub(super) fn open(config: &KvConfig) -> Result<OnDisk, KvError> {
+    pub(super) fn open(config: &KvConfig, disk: Arc<dyn Disk>) -> Result<OnDisk, KvError> {
         let failed = |error| KvError::io(format!("making the folder {}", config.dir.display()), error);
-        make_folder(&config.dir).map_err(failed)?;
-        let path = config.dir.join("log.redb");
+        make_log_folder(&config.dir).map_err(failed)?;
+        if config.dir.join(EARLIER_LOG).exists() {
+            return Err(KvError::Format { found: "1".into(), known: FORMAT_VERSION });
+        }
         // The log first: its lock keeps other processes away from the snapshots too.
-        let (store, meta) =
-            Store::open(&path, config.node_id, config.log_cache_bytes, config.two_phase_commit)?;
+        let wal = Wal::open(disk, config.node_id, config.log_segment_bytes)?;
         let history = History::new(config.history_revisions, config.history_bytes, 1);
         let (shelf, replica) = Shelf::open(config.dir.join("snapshots"), &history)?;
         let replica = replica.unwrap_or_else(|| Replica::empty(history));
-        if meta.purged > replica.applied {
+        if wal.known().purged > replica.applied {
             let detail = "the log was purged beyond the snapshot that is there";
             return Err(KvError::corrupt(config.dir.display().to_string(), detail));
         }
         let counters = Arc::new(Counters::default());
-        let store = Arc::new(store);
-        let tail = Arc::new(SharedTail::new(&meta));
-        let (writes, writer) = writer::start(
-            Arc::clone(&store),
-            Arc::clone(&tail),
-            Arc::clone(&counters),
-            config.on_fatal.clone(),
-        )?;
+        let log = Log::new(wal, Arc::clone(&counters), config.on_fatal.clone());
         let shared = Arc::new(Shared::new(replica, counters));
         let machine = Machine::new(Arc::clone(&shared), Arc::new(shelf));
-        Ok(OnDisk { log: LogStore::new(store, tail, writes.clone()), writes, writer, shared, machine })
+        Ok(OnDisk { log, shared, machine })
     }
 }
 
@@ -166,10 +174,13 @@ async fn serve<N: Network>(
     network: N,
     tasks: &Tasks,
     stop: CancellationToken,
-    (log, machine, shared): (LogStore, Machine, Arc<Shared>),
+    OnDisk { log, shared, machine }: OnDisk,
     ready: oneshot::Sender<Result<Parts, KvError>>,
 ) {
-    let raft = match start_raft(config, network, log, machine.clone()).await {
+    let (raft_is_over, writing) = (CancellationToken::new(), Arc::clone(&log));
+    let over = raft_is_over.clone().drop_guard();
+    tasks.spawn("kv-log", async move { raft_is_over.run_until_cancelled(writing.run()).await });
+    let raft = match start_raft(config, network, LogStore::new(Arc::clone(&log)), machine.clone()).await {
         Ok(raft) => raft,
         Err(error) => return drop(ready.send(Err(error))),
     };
@@ -182,7 +193,7 @@ async fn serve<N: Network>(
     let running = [
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
         tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
-        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), stop.clone())),
+        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), log, stop.clone())),
         tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), machine, stop.clone())),
     ];
     // Whoever opened the store may have given up: then it closes again.
@@ -196,6 +207,7 @@ async fn serve<N: Network>(
     if let Err(error) = raft.shutdown().await {
         tracing::warn!(%error, "Raft did not stop cleanly");
     }
+    drop(over);
 }
 
 async fn start_raft<N: Network>(
@@ -220,12 +232,13 @@ async fn start_raft<N: Network>(
     Ok(raft)
 }
 
-/// Watches the disk's free space and Raft's health.
-async fn upkeep(config: KvConfig, parts: Parts, stop: CancellationToken) {
+/// Watches the disk's free space and Raft's health, and has the log make room for itself.
+async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        let low = is_disk_low(&config.dir, config.disk_reserve_bytes);
+        let no_room = log.prepare().err();
+        let low = no_room.is_some() || is_disk_low(&config.dir, config.disk_reserve_bytes);
         if parts.disk_low.swap(low, Ordering::Relaxed) != low {
-            tracing::warn!(low, "the disk's free space crossed kv.disk_reserve_bytes");
+            tracing::warn!(low, ?no_room, "the disk's free space crossed what the store needs");
         }
         let failure = parts.raft.metrics().borrow_watched().running_state.clone().err();
         if let Some(failure) = failure.filter(|_| !stop.is_cancelled()) {

@@ -105,6 +105,17 @@ pub enum KvError {
         /// The id in the configuration.
         configured: u64,
     },
+    /// The folder was written by another version.
+    #[error(
+        "the data folder is in format {found}, and this version knows format {known} only: start it with the \
+         version that wrote it, or move it away and start with an empty one"
+    )]
+    Format {
+        /// What the folder says.
+        found: String,
+        /// What this version writes.
+        known: u8,
+    },
     /// Data on disk is damaged.
     #[error("{what} is damaged ({detail}): restore the data folder from a backup or from the realm")]
     Corrupt {

@@ -10,15 +10,16 @@ use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::Semaphore;
 
 use super::command::{Answer, Command, Op, Outcome};
-use super::config::{KvConfig, at_most};
-use super::engine::{Engine, Parts};
+use super::config::KvConfig;
+use super::engine::{Engine, Parts, disk_of};
 use super::error::{KvError, WatchError};
 use super::network::{Network, NoPeers};
 use super::stats::KvStats;
 use super::types::{
-    Condition, Consistency, Entry, Expect, LEASE_TTL_MAX, LEASE_TTL_MIN, LeaseId, Mutation, Page, Path,
-    Reply, RequestId, Swap, Txn, TxnOutcome, check_bucket, end_of, join,
+    Condition, Expect, LEASE_TTL_MAX, LEASE_TTL_MIN, LeaseId, Mutation, Path, Reply, RequestId, Swap, Txn,
+    TxnOutcome,
 };
+use super::wal::Disk;
 use super::watch::{self, Watch};
 use crate::tasks::Tasks;
 
@@ -64,16 +65,23 @@ impl Kv {
     /// recovered what was acknowledged before. `tasks` runs its tasks; close the store before stopping `tasks`.
     ///
     /// # Errors
-    /// `Config`, `Locked`, `WrongNode`, `Corrupt`, `Io` or `Unavailable`.
+    /// `Config`, `Locked`, `WrongNode`, `Format`, `Corrupt`, `Io` or `Unavailable`.
     pub async fn open(config: KvConfig, tasks: &Tasks) -> Result<Kv, KvError> {
-        Kv::open_with(config, NoPeers, tasks).await
+        let disk = disk_of(&config);
+        Kv::open_with(config, disk, NoPeers, tasks).await
     }
 
-    /// As [`Kv::open`], with a network to other nodes.
-    async fn open_with<N: Network>(config: KvConfig, network: N, tasks: &Tasks) -> Result<Kv, KvError> {
+    /// As [`Kv::open`], with a disk for the log and a network to other nodes.
+    pub(super) async fn open_with<N: Network>(
+        config: KvConfig,
+        disk: Arc<dyn Disk>,
+        network: N,
+        tasks: &Tasks,
+    ) -> Result<Kv, KvError> {
         config.check()?;
         let under_way = Semaphore::new(config.inflight_bytes_max.div_ceil(PERMIT_BYTES));
-        let (engine, parts) = Engine::start(config.clone(), network, tasks).await?;
+        let config = KvConfig { on_fatal: config.on_fatal.once(), ..config };
+        let (engine, parts) = Engine::start(config.clone(), disk, network, tasks).await?;
         Ok(Kv(Arc::new(Inner { config, parts, under_way, engine })))
     }
 
@@ -180,74 +188,6 @@ impl Kv {
         })
     }
 
-    /// Reads a key.
-    ///
-    /// # Errors
-    /// `InvalidBucket`, `KeyEmpty`, `KeyTooLarge`; for linearizable reads `NotLeader`, `Unavailable` or `Closed`.
-    pub async fn get(
-        &self,
-        bucket: &str,
-        key: &[u8],
-        consistency: Consistency,
-    ) -> Result<Option<Entry>, KvError> {
-        let path = self.path(bucket, key)?;
-        self.settle(consistency).await?;
-        self.0.parts.shared.counters.reads.add(1);
-        Ok(self.0.parts.shared.read().state.entries.get(path.bytes()).cloned())
-    }
-
-    /// Reads several keys of a bucket at one moment, at most `range_page_max`; the results are in order of `keys`.
-    ///
-    /// # Errors
-    /// As [`Kv::get`], and `TxnTooLarge`.
-    pub async fn get_many(
-        &self,
-        bucket: &str,
-        keys: &[Bytes],
-        consistency: Consistency,
-    ) -> Result<Vec<Option<Entry>>, KvError> {
-        at_most("keys to read", self.0.config.range_page_max, keys.len())?;
-        let paths: Vec<Path> = keys.iter().map(|key| self.path(bucket, key)).collect::<Result<_, _>>()?;
-        self.settle(consistency).await?;
-        self.0.parts.shared.counters.reads.add(paths.len() as u64);
-        let replica = self.0.parts.shared.read();
-        Ok(paths.iter().map(|path| replica.state.entries.get(path.bytes()).cloned()).collect())
-    }
-
-    /// Reads the keys of a bucket from `start` up to, not including, `end` (to the bucket's end where it is `None`),
-    /// at most `limit` of them. A page is also ended by the configured bounds; `next` is where the next one starts.
-    ///
-    /// # Errors
-    /// As [`Kv::get`].
-    pub async fn range(
-        &self,
-        bucket: &str,
-        start: &[u8],
-        end: Option<&[u8]>,
-        limit: usize,
-        consistency: Consistency,
-    ) -> Result<Page, KvError> {
-        check_bucket(bucket)?;
-        let (from, to) = (join(bucket, start), end.map_or_else(|| end_of(bucket), |end| join(bucket, end)));
-        let entries_max = limit.clamp(1, self.0.config.range_page_max);
-        self.settle(consistency).await?;
-        self.0.parts.shared.counters.reads.add(1);
-        let replica = self.0.parts.shared.read();
-        let mut page = Page { entries: Vec::new(), next: None, revision: replica.state.revision };
-        let mut bytes = 0;
-        for (path, entry) in replica.state.entries.from(&from).take_while(|(path, _)| **path < to) {
-            let key = path.slice(bucket.len() + 1..);
-            bytes += key.len() + entry.value.len();
-            let full = page.entries.len() == entries_max || bytes > self.0.config.range_page_bytes;
-            if full && !page.entries.is_empty() {
-                page.next = Some(key);
-                break;
-            }
-            page.entries.push((key, entry.clone()));
-        }
-        Ok(page)
-    }
-
     /// Watches the keys of `bucket` that begin with `prefix`: from revision `from_revision` on, if it is still kept,
     /// or from now on. To miss nothing, read a range and watch from its revision plus one.
     ///
@@ -310,6 +250,10 @@ impl Kv {
         }
     }
 
+    pub(super) fn parts(&self) -> (&KvConfig, &Parts) {
+        (&self.0.config, &self.0.parts)
+    }
+
     /// A handle that does not keep the store open.
     pub fn downgrade(&self) -> WeakKv {
         WeakKv(Arc::downgrade(&self.0))
@@ -325,7 +269,7 @@ impl Kv {
         stats.leases = replica.state.leases.len() as u64;
         stats.revision = replica.state.revision;
         stats.oldest_revision = replica.state.history.oldest();
-        stats.applied_index = replica.applied.map_or(0, |id| id.index);
+        stats.applied_index = replica.applied_index();
         drop(replica);
         let metrics = parts.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -334,14 +278,6 @@ impl Kv {
         stats.purged_index = metrics.purged.map_or(0, |id| id.index);
         stats.is_leader = u64::from(metrics.current_leader == Some(metrics.id));
         stats
-    }
-
-    /// Waits until this node's state is as fresh as `consistency` asks.
-    async fn settle(&self, consistency: Consistency) -> Result<(), KvError> {
-        match consistency {
-            Consistency::Local => Ok(()),
-            Consistency::Linearizable => self.0.parts.reads.confirm().await,
-        }
     }
 
     /// Proposes `op` and waits for the answer; refusals by the state machine are errors.

@@ -1,160 +1,165 @@
 //! Raft's log: recent entries in memory, all on disk. An entry can be read as soon as `append` returns, and is
-//! reported written only after the writer's fsync.
+//! reported written only after the sync of the frame that holds it.
+//!
+//! What is appended waits for the next frame. `Log::run` writes it as soon as Raft has done what it had to do, on
+//! Raft's own thread: handing it to another one and back would cost more than a good disk's sync. What comes
+//! meanwhile goes into the frame after: one sync serves as many writes as queued up. Heartbeats wait for it too, as
+//! they must: a leader whose disk has stopped is none.
 
-use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::Notify;
 
-use super::raft::{LogEntry, LogId, TypeConfig, Vote, size_in_memory};
-use super::store::{Meta, Store};
-use super::writer::Write;
+use super::config::OnFatal;
+use super::raft::{LogEntry, LogId, TypeConfig, Vote};
+use super::stats::Counters;
+use super::tail::Tail;
+use super::wal::{Batch, Wal, next_of};
 
-/// Entries kept in memory after they are on disk: what followers and the state machine are about to read.
-const TAIL_ENTRIES_MAX: usize = 8_192;
-/// Bytes kept in memory after they are on disk.
-const TAIL_BYTES_MAX: usize = 32 << 20;
+/// Bytes that wait for a frame after which it is written at once.
+const FRAME_BYTES: usize = 16 << 20;
 
 /// A handle on the log; the copies share one log.
 #[derive(Clone)]
-pub(super) struct LogStore {
-    store: Arc<Store>,
-    shared: Arc<SharedTail>,
-    writes: mpsc::Sender<Write>,
+pub(super) struct LogStore(Arc<Log>);
+
+/// The log. Locks are taken in the order of the fields.
+pub(super) struct Log {
+    disk: Mutex<OnDisk>,
+    waiting: Mutex<Waiting>,
+    tail: RwLock<Tail>,
+    /// Something waits for the next frame.
+    work: Notify,
+    counters: Arc<Counters>,
+    on_fatal: OnFatal,
 }
 
-/// The part of the log that is in memory, shared with the writer.
-pub(super) struct SharedTail(RwLock<Tail>);
-
-/// The end of the log, without gaps, and what is known about the whole.
-pub(super) struct Tail {
-    entries: VecDeque<LogEntry>,
-    /// Index of the first entry in memory; all before it are on disk or purged.
-    first: u64,
-    /// Entries before this index are on disk.
-    flushed: u64,
-    bytes: usize,
-    last: Option<LogId>,
-    purged: Option<LogId>,
-    vote: Option<Vote>,
-    committed: Option<LogId>,
+struct OnDisk {
+    wal: Wal,
+    /// After a failed write or sync nobody knows what is on disk: nothing is tried again, all is refused.
+    failure: Option<String>,
+    /// An empty batch, for its memory.
+    spare: Batch,
 }
 
-impl SharedTail {
-    pub(super) fn new(meta: &Meta) -> SharedTail {
-        let first = meta.last.map_or(0, |last| last.index + 1);
-        SharedTail(RwLock::new(Tail {
-            entries: VecDeque::new(),
-            first,
-            flushed: first,
-            bytes: 0,
-            last: meta.last,
-            purged: meta.purged,
-            vote: meta.vote,
-            committed: meta.committed,
-        }))
-    }
-
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Tail> {
-        self.0.write().expect("no code panics while it holds the tail")
-    }
-
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, Tail> {
-        self.0.read().expect("no code panics while it holds the tail")
-    }
+/// What goes into the next frame, and whom to tell.
+#[derive(Default)]
+struct Waiting {
+    batch: Batch,
+    callbacks: Vec<IOFlushed<TypeConfig>>,
 }
 
-impl Tail {
-    pub(super) fn committed(&self) -> Option<LogId> {
-        self.committed
+impl Log {
+    pub(super) fn new(wal: Wal, counters: Arc<Counters>, on_fatal: OnFatal) -> Arc<Log> {
+        let tail = RwLock::new(Tail::new(&wal.known()));
+        let disk = Mutex::new(OnDisk { wal, failure: None, spare: Batch::default() });
+        let (waiting, work) = (Mutex::default(), Notify::new());
+        Arc::new(Log { disk, waiting, tail, work, counters, on_fatal })
     }
 
-    /// Notes that entries before `flushed` are on disk, and lets go of those that need not stay in memory.
-    pub(super) fn flushed_to(&mut self, flushed: u64) {
-        self.flushed = flushed;
-        while self.first < self.flushed
-            && (self.entries.len() > TAIL_ENTRIES_MAX || self.bytes > TAIL_BYTES_MAX)
-        {
-            self.drop_first();
+    /// Writes what waits, whenever something does. It never ends; where it is dropped, [`Log::flush`] is what is left
+    /// to do.
+    pub(super) async fn run(&self) {
+        loop {
+            self.work.notified().await;
+            // Whoever else is ready on this thread goes first: Raft may append more, followers be sent what is
+            // already there, and answers to what was written before go out.
+            tokio::task::yield_now().await;
+            // Whom it fails is told by the callbacks.
+            drop(self.flush());
         }
     }
 
-    fn push(&mut self, entry: LogEntry) -> io::Result<()> {
-        let id = entry.log_id();
-        if self.entries.is_empty() {
-            self.first = id.index;
-        } else if id.index != self.first + self.entries.len() as u64 {
-            return Err(io::Error::other(format!("the log would have a gap before entry {}", id.index)));
+    /// Writes all that waits, in one frame, and tells those who wait for it.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        let mut disk = self.disk();
+        let OnDisk { wal, failure, spare } = &mut *disk;
+        let Waiting { mut batch, callbacks } = {
+            let mut waiting = self.waiting();
+            let batch = std::mem::replace(&mut waiting.batch, std::mem::take(spare));
+            Waiting { batch, callbacks: std::mem::take(&mut waiting.callbacks) }
+        };
+        let failed_before = failure.is_some();
+        if failure.is_none() && !batch.is_empty() {
+            let committed = self.tail().committed;
+            if let Some(id) = committed.filter(|_| committed != wal.known().committed) {
+                batch.committed(id);
+            }
+            if let Err(error) = wal.write(&mut batch) {
+                *failure = Some(format!("writing the log failed: {error}"));
+            } else {
+                self.count(&batch);
+                self.tail_mut().flushed_to(next_of(wal.known().last));
+            }
         }
-        self.bytes += size_in_memory(&entry);
-        self.last = Some(id);
-        self.entries.push_back(entry);
+        batch.clear();
+        *spare = batch;
+        let failure = failure.clone();
+        drop(disk);
+        let result = || failure.clone().map_or(Ok(()), |reason| Err(io::Error::other(reason)));
+        if let Some(reason) = failure.clone().filter(|_| !failed_before) {
+            (self.on_fatal.0)(reason);
+        }
+        for callback in callbacks {
+            callback.io_completed(result());
+        }
+        result()
+    }
+
+    /// Makes room for what is to be written next. Where it fails there is none to be had.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        let OnDisk { wal, failure, .. } = &mut *self.disk();
+        if failure.is_none() { wal.prepare() } else { Ok(()) }
+    }
+
+    /// Forgets the entries up to `upto`, on disk first: a crash between must not leave a reader with entries missing
+    /// that nothing replaces.
+    fn purge(&self, upto: LogId) -> io::Result<()> {
+        self.flush()?;
+        let mut disk = self.disk();
+        let purged = disk.wal.purge(upto).map_err(|error| format!("purging the log failed: {error}"));
+        disk.failure = purged.clone().err();
+        drop(disk);
+        if let Err(reason) = purged {
+            (self.on_fatal.0)(reason.clone());
+            return Err(io::Error::other(reason));
+        }
+        self.tail_mut().purge(upto);
         Ok(())
     }
 
-    fn drop_first(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= size_in_memory(&entry);
-            self.first += 1;
-        }
+    fn count(&self, batch: &Batch) {
+        self.counters.fsyncs.add(1);
+        self.counters.log_entries_written.add(batch.entries());
+        self.counters.log_bytes_written.add(batch.bytes() as u64);
+        self.counters.batch_max.raise_to(batch.entries());
     }
 
-    /// Forgets the entries after `last`.
-    fn truncate_after(&mut self, last: Option<LogId>) {
-        let from = last.map_or(0, |last| last.index + 1);
-        while self.first + self.entries.len() as u64 > from
-            && let Some(entry) = self.entries.pop_back()
-        {
-            self.bytes -= size_in_memory(&entry);
-        }
-        self.first = self.first.min(from);
-        self.flushed = self.flushed.min(from);
-        if self.last.is_some_and(|present| present.index >= from) {
-            self.last = last.max(self.purged);
-        }
+    fn disk(&self) -> MutexGuard<'_, OnDisk> {
+        self.disk.lock().expect("no code panics while it holds the log's files")
     }
 
-    /// Forgets the entries up to `upto`.
-    fn purge(&mut self, upto: LogId) {
-        while self.first <= upto.index && !self.entries.is_empty() {
-            self.drop_first();
-        }
-        self.first = self.first.max(upto.index + 1);
-        self.flushed = self.flushed.max(upto.index + 1);
-        self.purged = self.purged.max(Some(upto));
-        self.last = self.last.max(Some(upto));
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("no code panics while it holds what waits")
     }
 
-    /// The entries in memory from `from` up to, not including, `to`.
-    fn range(&self, from: u64, to: u64) -> Vec<LogEntry> {
-        let place = |index: u64| {
-            usize::try_from(index.saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.entries.len())
-        };
-        let (from, to) = (place(from), place(to));
-        self.entries.range(from..to.max(from)).cloned().collect()
+    fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        self.tail.write().expect("no code panics while it holds the tail")
+    }
+
+    fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().expect("no code panics while it holds the tail")
     }
 }
 
 impl LogStore {
-    pub(super) fn new(store: Arc<Store>, shared: Arc<SharedTail>, writes: mpsc::Sender<Write>) -> LogStore {
-        LogStore { store, shared, writes }
-    }
-
-    async fn send(&self, write: Write) -> io::Result<()> {
-        self.writes.send(write).await.map_err(|_| writer_is_gone())
-    }
-
-    /// Has the writer do something, and waits until it is on disk.
-    async fn and_wait(&self, write: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Write) -> io::Result<()> {
-        let (done, finished) = oneshot::channel();
-        self.send(write(done)).await?;
-        finished.await.map_err(|_| writer_is_gone())?
+    pub(super) fn new(log: Arc<Log>) -> LogStore {
+        LogStore(log)
     }
 }
 
@@ -175,20 +180,19 @@ impl RaftLogReader<TypeConfig> for LogStore {
         };
         // Memory first: entries only ever move from memory to disk, so none is missed between the two.
         let (mut recent, on_disk_from, on_disk_to) = {
-            let tail = self.shared.read();
-            let kept_from = tail.purged.map_or(0, |purged| purged.index + 1);
-            (tail.range(from, to), from.max(kept_from), to.min(tail.first))
+            let tail = self.0.tail();
+            (tail.range(from, to), from.max(next_of(tail.purged)), to.min(tail.first))
         };
         if on_disk_from >= on_disk_to {
             return Ok(recent);
         }
-        let mut entries = self.store.read(on_disk_from, on_disk_to)?;
+        let mut entries = self.0.disk().wal.read(on_disk_from, on_disk_to)?;
         entries.append(&mut recent);
         Ok(entries)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.shared.read().vote)
+        Ok(self.0.tail().vote)
     }
 }
 
@@ -196,7 +200,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = LogStore;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let tail = self.shared.read();
+        let tail = self.0.tail();
         Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
     }
 
@@ -205,21 +209,21 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        let vote = *vote;
-        self.and_wait(|done| Write::Vote { vote, done }).await?;
+        self.0.waiting().batch.vote(vote);
+        self.0.flush()?;
         // Readers see a vote only once it is on disk.
-        self.shared.write().vote = Some(vote);
+        self.0.tail_mut().vote = Some(*vote);
         Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        // It goes to disk with the next transaction: it only saves a restarted node from waiting for the realm.
-        self.shared.write().committed = committed;
+        // It goes to disk with the next frame: it only saves a restarted node from waiting for the realm.
+        self.0.tail_mut().committed = committed;
         Ok(())
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.shared.read().committed)
+        Ok(self.0.tail().committed)
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
@@ -227,33 +231,29 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries: Vec<LogEntry> = entries.into_iter().collect();
-        let encode = |entry: &LogEntry| {
-            let index = entry.log_id().index;
-            self.store.encode(entry, index).map(|row| (index, row))
-        };
-        let rows = entries.iter().map(encode).collect::<io::Result<Vec<_>>>()?;
-        {
-            let mut tail = self.shared.write();
-            entries.into_iter().try_for_each(|entry| tail.push(entry))?;
+        for entry in entries {
+            let mut waiting = self.0.waiting();
+            waiting.batch.entry(&entry)?;
+            let is_full = waiting.batch.bytes() >= FRAME_BYTES;
+            drop(waiting);
+            self.0.tail_mut().push(entry)?;
+            if is_full {
+                self.0.flush()?;
+            }
         }
-        self.send(Write::Append { rows, callback }).await
+        self.0.waiting().callbacks.push(callback);
+        self.0.work.notify_one();
+        Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.shared.write().truncate_after(last);
-        let from = last.map_or(0, |last| last.index + 1);
-        self.and_wait(|done| Write::Truncate { from, done }).await
+        self.0.tail_mut().truncate_after(last);
+        // Nothing may follow a truncation in its frame: see `Wal::write`.
+        self.0.waiting().batch.truncate(last);
+        self.0.flush()
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        // On disk first: a crash between must not leave a reader with entries missing that nothing replaces.
-        self.and_wait(|done| Write::Purge { upto, done }).await?;
-        self.shared.write().purge(upto);
-        Ok(())
+        self.0.purge(upto)
     }
-}
-
-fn writer_is_gone() -> io::Error {
-    io::Error::other("the log's writer has stopped")
 }

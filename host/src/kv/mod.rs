@@ -1,20 +1,22 @@
 //! The replicated key-value store: buckets of keys, one order of revisions over all of them, watches, leases.
 //!
 //! A mutation becomes a `command` in Raft's log. It is acknowledged once a quorum of the realm's voters has it on
-//! disk and this node has applied it. The log is a redb file with one `writer`; the state is in memory, comes back
-//! from the latest `snapshot` and the log behind it, and is never synced itself.
+//! disk and this node has applied it. The log is a write-ahead log of the room's own, `wal`: what waits is written as
+//! one frame and synced once, on Raft's thread, and openraft's entries, votes and truncations are in it in one order.
+//! redb holds its manifest: whose folder it is, its key, its segments, where it was purged. The state is in memory,
+//! comes back from the latest `snapshot` and the log behind it, and is never synced itself.
 //!
 //! ```text
-//! handle::Kv --propose--> openraft --append--> log_store --> writer --fsync--> redb
+//! handle::Kv --propose--> openraft --append--> log_store --frame, sync--> wal --new segment, purge--> redb
 //!     |                      |
 //!     |                      +--apply--> machine --> state (pure) --> history --> watch
 //!     +--confirm--> reads (one read index for all that wait) --> state
 //! ```
 //!
-//! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`,
-//! `command`, `cow`, `requests`, `history`, `state`), the disk (`store`, `writer`, `log_store`,
-//! `snapshot`), Raft (`raft`, `machine`, `network`, `engine`), and what lives beside it (`reads`,
-//! `watch`, `lease`, `stats`). Only here openraft and redb are named.
+//! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`, `command`,
+//! `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
+//! `machine`, `network`, `engine`), and what lives beside it (`reads`, `watch`, `lease`, `stats`). Only here openraft
+//! and redb are named.
 
 mod codec;
 mod command;
@@ -35,10 +37,10 @@ mod requests;
 mod snapshot;
 mod state;
 mod stats;
-mod store;
+mod tail;
 mod types;
+mod wal;
 mod watch;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,6 @@ pub use handle::{Kv, WeakKv};
 pub use stats::KvStats;
 pub use types::{
     BUCKET_BYTES_MAX, Change, ChangeKind, Condition, Consistency, Entry, Expect, LEASE_TTL_MAX,
-    LEASE_TTL_MIN, LeaseId, Mutation, Page, Path, Reply, RequestId, Swap, Txn, TxnOutcome,
+    LEASE_TTL_MIN, LeaseId, Look, Mutation, Page, Path, Reply, RequestId, Swap, Txn, TxnOutcome,
 };
 pub use watch::Watch;

@@ -83,6 +83,11 @@ impl Replica {
         Replica { state: State::new(history), applied: None, membership: Membership::default() }
     }
 
+    /// Index of the last entry applied; 0 where there is none.
+    pub(super) fn applied_index(&self) -> u64 {
+        self.applied.map_or(0, |id| id.index)
+    }
+
     pub(super) fn image(&self) -> Image {
         let lease = |(id, lease): (&LeaseId, &Lease)| (*id, lease.ttl_ms, lease.ending);
         Image {

@@ -17,7 +17,7 @@ pub struct KvStats {
     pub read_rounds: u64,
     /// Commands applied to the state.
     pub applied_commands: u64,
-    /// Transactions of the log written and synced.
+    /// Frames of the log written and synced.
     pub fsyncs: u64,
     /// Entries of the log written; divided by `fsyncs`, the mean size of a group commit.
     pub log_entries_written: u64,

@@ -47,6 +47,15 @@ pub struct Entry {
     pub lease: Option<LeaseId>,
 }
 
+/// What a key holds, and of which moment that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The entry; `None` where the key does not exist.
+    pub entry: Option<Entry>,
+    /// Index of the last log entry that had been applied when the key was read.
+    pub log_index: u64,
+}
+
 /// What a mutation came to, and where it stands in the order of all mutations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<T> {
@@ -201,6 +210,8 @@ pub struct Page {
     pub next: Option<Bytes>,
     /// The store's revision that the page shows; a watch from the next one misses nothing.
     pub revision: u64,
+    /// Index of the last log entry that had been applied when the page was read.
+    pub log_index: u64,
 }
 
 /// One key's change, as a watch shows it.

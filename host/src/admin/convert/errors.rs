@@ -122,6 +122,7 @@ impl From<KvError> for Status {
             KvError::Corrupt { .. } => failure(Code::DataLoss, "STORE_DAMAGED"),
             KvError::Locked { .. }
             | KvError::WrongNode { .. }
+            | KvError::Format { .. }
             | KvError::Config { .. }
             | KvError::Io { .. } => failure(Code::Internal, "STORE_FAILED"),
         }

@@ -1,5 +1,10 @@
 //! Tests of the room as a whole.
 
+mod cuts;
+mod damage;
+mod disk;
+mod faults;
+mod journal;
 mod leases;
 mod model;
 mod operations;
@@ -24,7 +29,13 @@ fn folder() -> TempDir {
 
 fn config(dir: &Path) -> KvConfig {
     let on_fatal = OnFatal(std::sync::Arc::new(|reason| panic!("{reason}")));
-    KvConfig { dir: dir.to_path_buf(), disk_reserve_bytes: 0, on_fatal, ..KvConfig::default() }
+    KvConfig {
+        dir: dir.to_path_buf(),
+        disk_reserve_bytes: 0,
+        log_segment_bytes: 1 << 20,
+        on_fatal,
+        ..KvConfig::default()
+    }
 }
 
 async fn open(dir: &Path) -> Kv {

@@ -189,3 +189,33 @@ async fn too_much_at_once_is_refused_at_once() {
     assert_eq!(kv.stats().keys, (results.len() - refused) as u64);
     assert_eq!(kv.stats().writes_failed, refused as u64);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_says_of_which_moment_it_is() {
+    let dir = folder();
+    let kv = open(dir.path()).await;
+    put(&kv, "k", "x").await;
+    let writer = kv.clone();
+    let writes = Tasks::new().spawn("writes", async move {
+        let mut written = Vec::new();
+        for _ in 0..500 {
+            let reply = writer.put(BUCKET, b"k", bytes("x"), None, None).await.unwrap();
+            written.push((reply.log_index, reply.revision));
+        }
+        written
+    });
+    let mut seen = Vec::new();
+    while !writes.is_finished() {
+        let look = kv.look(BUCKET, b"k", Consistency::Local).await.unwrap();
+        let page = kv.range(BUCKET, b"", None, 1, Consistency::Local).await.unwrap();
+        seen.push((look.log_index, look.entry.unwrap().revision));
+        seen.push((page.log_index, page.revision));
+    }
+    let written = writes.await.unwrap();
+    let first = written[0];
+    for (log_index, revision) in seen {
+        let at = written.partition_point(|(index, _)| *index <= log_index);
+        let wanted = if at == 0 { first.1 - 1 } else { written[at - 1].1 };
+        assert_eq!(revision, wanted, "at {log_index}");
+    }
+}

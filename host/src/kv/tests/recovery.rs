@@ -105,6 +105,14 @@ async fn a_folder_has_one_node_and_one_process() {
 }
 
 #[tokio::test]
+async fn a_log_of_an_earlier_format_is_refused() {
+    let dir = folder();
+    std::fs::write(dir.path().join("log.redb"), "redb").unwrap();
+    let refused = Kv::open(config(dir.path()), &Tasks::new()).await.err();
+    assert!(matches!(refused, Some(KvError::Format { known: 2, .. })), "{refused:?}");
+}
+
+#[tokio::test]
 async fn closing_leaves_no_task_behind() {
     let dir = folder();
     let tasks = Tasks::new();
