@@ -63,6 +63,17 @@ impl TestNode {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let only = ONLY.lock().await;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        if kept().exists() {
+            mirror(&kept(), &folder.path().join(DATA).join(COMPILED)).expect("what is kept can be copied");
+        }
+        Self::start_on(folder, only, change).await
+    }
+
+    async fn start_on(
+        folder: TempDir,
+        only: MutexGuard<'static, ()>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config { data_dir: folder.path().join(DATA), ..Config::default() };
         // Ports belong to the machine; the socket in the folder is this node's own.
         config.admin.listen = None;
@@ -73,10 +84,7 @@ impl TestNode {
         config.limits.default.call_ms = CALL_MS;
         config.limits.default.call_fuel = config.limits.max.call_fuel;
         change(&mut config);
-        if kept().exists() {
-            mirror(&kept(), &config.data_dir.join(COMPILED)).expect("what is kept can be copied");
-        }
-        let node = Node::start(config).await.expect("a node starts on an empty folder");
+        let node = Node::start(config).await.expect("a node starts on a folder of its own");
         Self { node: Some(node), folder: Some(folder), quiet: OnceCell::new(), _only: only }
     }
 
@@ -88,6 +96,16 @@ impl TestNode {
     /// Where it keeps everything.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.as_ref().expect("it is taken only when it is dropped").path().join(DATA)
+    }
+
+    /// Stops the node, and starts another on its folder; in between `change` may touch the data folder too.
+    pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        let node = self.node.take().expect("it is taken only when it stops");
+        let stopped = tokio::time::timeout(PATIENCE, node.stop()).await;
+        stopped.expect("a node stops in time").expect("a node leaves nothing behind");
+        let folder = self.folder.take().expect("it is taken only here");
+        drop(self);
+        Self::start_on(folder, ONLY.lock().await, change).await
     }
 
     /// Stops the node. Panics if a task, a Soul or a store does not end in time.

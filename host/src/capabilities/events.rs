@@ -41,6 +41,11 @@ impl Ctx {
         let quota = Quota::new("events_per_second", granted.unwrap_or(0), refused);
         Self { bus, source, granted: granted.is_some(), quota, log }
     }
+
+    /// Lets so many events a second be heard from now on.
+    pub(crate) fn allow(&mut self, per_second: u32) {
+        self.quota.allow(per_second);
+    }
 }
 
 /// One call's view of the guest.

@@ -22,6 +22,11 @@ pub const BATCH_KEYS_MAX: usize = 256;
 /// named many times.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// The bucket of the KV that a Soul knows as `default`.
+pub(crate) fn own_bucket(soul: &str) -> String {
+    format!("soul/{soul}")
+}
+
 /// What this guest may read and write.
 #[derive(Debug)]
 pub struct Ctx {
@@ -35,7 +40,7 @@ impl Ctx {
     /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
     pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, limits: &Limits, refused: &TotalBy) -> Self {
         let quota = Quota::new("kv_per_second", limits.kv_per_second, refused);
-        Self { kv, own: format!("soul/{soul}"), grants, quota }
+        Self { kv, own: own_bucket(soul), grants, quota }
     }
 
     /// The bucket of the KV behind a name that a guest gave.

@@ -38,6 +38,13 @@ impl GuestLog {
         Self { ring, source: source.into(), rate }
     }
 
+    /// Lets so many lines a second be heard from now on; what was dropped before is not told.
+    fn allow(&self, lines_per_second: u32) {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.quota.allow(lines_per_second);
+        rate.dropped = 0;
+    }
+
     /// Writes a line, or counts it as dropped. The ring escapes and cuts it.
     pub(crate) fn write(&self, level: LogLevel, text: &str) {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +77,11 @@ impl Ctx {
     /// For a guest with this log.
     pub fn new(log: Arc<GuestLog>) -> Self {
         Self { log }
+    }
+
+    /// Lets so many lines a second be heard from now on, those of stdout and stderr too.
+    pub(crate) fn allow(&self, lines_per_second: u32) {
+        self.log.allow(lines_per_second);
     }
 }
 

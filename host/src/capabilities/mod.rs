@@ -21,6 +21,7 @@ pub mod types;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use crate::runtime::limits::Limits;
 use crate::runtime::state::GuestState;
 
 /// Everything that one guest may do.
@@ -40,6 +41,14 @@ pub struct Capabilities {
     pub cli: cli::Ctx,
     /// The guest's source of chance.
     pub random: random::Ctx,
+}
+
+impl Capabilities {
+    /// What a guest logs and tells is heard from now on, as far as its limits allow.
+    pub(crate) fn hear(&mut self, limits: &Limits) {
+        self.logging.allow(limits.log_lines_per_second);
+        self.events.allow(limits.events_per_second);
+    }
 }
 
 /// A linker that provides every interface of this room.

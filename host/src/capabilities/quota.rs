@@ -34,6 +34,13 @@ impl Quota {
         granted
     }
 
+    /// Allows so many operations a second from now on, and as many at once.
+    pub(crate) fn allow(&mut self, per_second: u32) {
+        self.per_second = per_second;
+        self.left = per_second;
+        self.filled = Instant::now();
+    }
+
     fn fill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         let gained = (elapsed * f64::from(self.per_second)).min(f64::from(self.per_second));
@@ -75,5 +82,7 @@ mod tests {
         let mut quota = quota(0);
         quota.filled -= Duration::from_secs(5);
         assert!(!quota.take());
+        quota.allow(2);
+        assert!(quota.take() && quota.take() && !quota.take());
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use super::course::Course;
+use super::course::{Course, Next};
 use super::error::MatrixError;
 use super::prompts::{Asked, PlayerTurns, group};
 use super::replay::Replay;
@@ -62,6 +62,9 @@ impl<W: World> Table<W> {
         now_ms: u64,
         log: &Path,
     ) -> Result<(), MatrixError> {
+        if asked.players.is_empty() {
+            return Ok(());
+        }
         let requests = asked.players.iter().enumerate().map(|(at, turns)| {
             (at, turns.player, self.request(turns, tick, course.told(turns.player).previous, now_ms))
         });
@@ -164,14 +167,14 @@ impl<W: World> Table<W> {
     ) -> Result<(), MatrixError> {
         let players: BTreeMap<u32, usize> =
             behind.iter().enumerate().map(|(place, late)| (asked.players[late.at].player, place)).collect();
-        let (mut replay, mut outcome) = Replay::open(&*self.world, log, false).await?;
+        let first = behind.iter().map(|late| late.from).min().unwrap_or(tick);
+        let (mut replay, mut course, mut next) = Replay::open_before(&*self.world, log, first).await?;
         while let Some(played) = replay.next().await? {
             let Some(number) = played.tick.checked_sub(1) else { continue };
             if number >= tick {
                 break;
             }
-            let finished = outcome.finished;
-            let mut prompts = std::mem::take(&mut outcome.prompts);
+            let Next { mut prompts, finished } = next;
             prompts.retain(|prompt| {
                 let late = players.get(&prompt.player).map(|place| &behind[*place]);
                 late.is_some_and(|late| !late.lost && number >= late.from)
@@ -193,7 +196,7 @@ impl<W: World> Table<W> {
                     }
                 }
             }
-            outcome = replay.step(played).await?;
+            (next, _) = course.absorb(replay.step(played).await?)?;
         }
         Ok(())
     }

@@ -64,13 +64,18 @@ pub(crate) struct Told {
 #[derive(Debug, Default)]
 pub(crate) struct Course {
     pub(crate) figures: Figures,
-    told: Vec<Told>,
+    pub(crate) told: Vec<Told>,
 }
 
 impl Course {
     /// For so many players.
     pub(crate) fn new(players: usize) -> Self {
         Self { figures: Figures::default(), told: vec![Told::default(); players] }
+    }
+
+    /// How many players there are.
+    pub(crate) fn players(&self) -> usize {
+        self.told.len()
     }
 
     /// What a player has been told.

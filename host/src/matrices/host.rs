@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::capabilities::logging::GuestLog;
+use crate::capabilities::types::media_type;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::clock;
 use crate::ids::MatrixName;
 use crate::kv::Kv;
 use crate::runtime::catalog::Catalog;
-use crate::runtime::limits::{Limits, LimitsConfig};
+use crate::runtime::limits::LimitsConfig;
 use crate::souls::Souls;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
@@ -40,6 +40,10 @@ pub struct MatricesConfig {
     pub catch_up_ms: u64,
     /// Bytes of a run log; a Matrix whose log reaches them fails, and goes on when there is more room.
     pub run_log_bytes_max: u64,
+    /// How much of the rules' work may have to be done again when a Matrix is brought back, in milliseconds of their
+    /// own time: after so much of it a checkpoint is kept beside the run log; 0: after every tick. Where a checkpoint
+    /// takes long it is kept less often, so that a twentieth of the time at most goes into checkpoints.
+    pub checkpoint_work_ms: u64,
     /// How many run logs are gone through at once, to bring a Matrix back, to look at one that is over, or to
     /// compare.
     pub replays_max: usize,
@@ -55,6 +59,7 @@ impl Default for MatricesConfig {
             call_fuel: 100_000_000_000,
             catch_up_ms: 60_000,
             run_log_bytes_max: 4 << 30,
+            checkpoint_work_ms: 1_000,
             replays_max: 2,
         }
     }
@@ -86,24 +91,15 @@ pub struct MatrixHost {
 }
 
 impl MatrixHost {
-    /// What rules may do. Nobody hears those that only go again through what was: `live` is false for them.
-    pub(crate) fn capabilities(
-        &self,
-        matrix: &MatrixName,
-        limits: &Limits,
-        seed: u64,
-        live: bool,
-    ) -> Capabilities {
+    /// What rules may do. Nobody hears them yet: most go again through what was.
+    pub(crate) fn capabilities(&self, matrix: &MatrixName, seed: u64) -> Capabilities {
         let source = Source::Matrix(matrix.clone());
-        let heard = |per_second: u32| if live { per_second } else { 0 };
-        let lines = heard(limits.log_lines_per_second);
         let refused = &self.metrics.refusals;
-        let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), lines, refused));
-        let events = Some(heard(limits.events_per_second));
+        let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), 0, refused));
         Capabilities {
             messaging: None,
             keyvalue: None,
-            events: events::Ctx::new(self.bus.clone(), source, events, log.clone(), refused),
+            events: events::Ctx::new(self.bus.clone(), source, Some(0), log.clone(), refused),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::default(),
             cli: cli::Ctx::new(log),
@@ -118,7 +114,8 @@ impl MatrixHost {
 }
 
 /// Tells the world something about a Matrix.
-pub(crate) fn report(bus: &Bus, kind: &'static str, matrix: &MatrixName, detail: &Value) {
-    let content = Content { content_type: "application/json".into(), body: detail.to_string().into() };
+pub(crate) fn report(bus: &Bus, kind: &'static str, matrix: &MatrixName, detail: &impl Serialize) {
+    let body = serde_json::to_vec(detail).expect("a detail has only texts and numbers");
+    let content = Content { content_type: media_type("application/json"), body: body.into() };
     bus.publish(kind, Source::Matrix(matrix.clone()), content, clock::now_ms());
 }

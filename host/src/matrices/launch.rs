@@ -1,5 +1,6 @@
 //! From a manifest, or from a run log, to a running Matrix; and from its end to what is kept of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Table;
+use super::checkpoint::Keeper;
 use super::course::{Course, News, Next};
 use super::error::{MatrixError, refused};
 use super::host::{MatrixHost, report};
@@ -18,13 +20,14 @@ use super::replay::{Replay, state_hash};
 use super::runlog::RunLog;
 use super::runlog::reader::Reader;
 use super::runlog::record::{FORMAT, Header, Player, encode_actions};
-use super::runner::{End, Lines, Runner, tell};
+use super::runner::{End, Lines, Runner};
 use super::status::{Figures, MatrixState, Progress};
+use super::telling::{Clocks, tell};
 use super::world::{Rules, Stage, World, setup};
 use crate::clock;
 use crate::ids::SoulName;
 use crate::runtime::limits::Limits;
-use crate::runtime::rules::{Outcome, RulesInstance};
+use crate::runtime::rules::RulesInstance;
 use crate::transport::envelope::Address;
 
 /// How long players may take to hear that a run is over: only so that they may forget it.
@@ -74,7 +77,8 @@ pub(crate) async fn set_up(
 ) -> Result<Ready, MatrixError> {
     let header = header(host, manifest, limits, run)?;
     let world = Stage::open(host.clone(), &header).await?;
-    let mut rules = world.rules(true).await?;
+    let mut rules = world.rules().await?;
+    world.hear(&mut rules);
     let description = Rules::describe(&mut rules).await?;
     let (given, min, max) = (manifest.players.len(), description.players_min, description.players_max);
     if !(min as usize..=max as usize).contains(&given) {
@@ -113,15 +117,11 @@ fn header(
     })
 }
 
-/// A run from its beginning, which nobody hears: to look at what is over, and to compare.
-pub(crate) async fn open_quietly(
-    host: &Arc<MatrixHost>,
-    run: &str,
-) -> Result<(Replay<RulesInstance>, Outcome), MatrixError> {
-    let path = host.run_log(run);
-    let (header, _) = Reader::open(&path)?;
-    let world = Stage::open(host.clone(), &header).await?;
-    Replay::open(&world, &path, false).await
+/// The world of a run, and the run's log.
+pub(crate) async fn stage(host: &Arc<MatrixHost>, run: &str) -> Result<(Stage, PathBuf), MatrixError> {
+    let log = host.run_log(run);
+    let (header, _) = Reader::open(&log)?;
+    Ok((Stage::open(host.clone(), &header).await?, log))
 }
 
 impl Launch {
@@ -140,9 +140,9 @@ impl Launch {
         let progress = lines.progress.clone();
         let end = match prepared {
             Ok(mut ready) => {
-                tell(&lines.bus, &manifest.name, &ready.course, std::mem::take(&mut ready.news));
+                let tick = ready.course.figures.tick;
+                tell(&lines.bus, &manifest.name, tick, std::mem::take(&mut ready.news));
                 if running && !ready.ended {
-                    let tick = ready.course.figures.tick;
                     report(&lines.bus, "matrix.started", &manifest.name, &json!({ "tick": tick }));
                 }
                 runner(&host, &manifest, &run, running, ready, lines).run().await
@@ -163,15 +163,13 @@ impl Launch {
     }
 }
 
-/// Goes through a run log, and opens it at its end.
+/// Goes to the end of a run log, and opens it there. What the rules tell is heard from that point on.
 async fn bring_back(host: &Arc<MatrixHost>, run: &str) -> Result<Ready, MatrixError> {
-    let path = host.run_log(run);
-    let (header, _) = Reader::open(&path)?;
-    let world = Stage::open(host.clone(), &header).await?;
-    let (mut replay, outcome) = Replay::open(&world, &path, true).await?;
-    let (course, next) = replay.finish(outcome).await?;
-    let (length, rules, ended) = (replay.offset(), replay.rules, replay.ended);
-    let log = RunLog::resume(path, length, host.config.run_log_bytes_max).await?;
+    let (world, log) = stage(host, run).await?;
+    let (replay, course, next) = Replay::to_end(&world, &log).await?;
+    let (length, mut rules, ended) = (replay.offset(), replay.rules, replay.ended);
+    world.hear(&mut rules);
+    let log = RunLog::resume(log, length, host.config.run_log_bytes_max).await?;
     Ok(Ready { world: Arc::new(world), rules, next, course, log, news: News::default(), ended })
 }
 
@@ -199,7 +197,10 @@ fn runner(
         rules: ready.rules,
         next: ready.next,
         course: ready.course,
+        keeper: Keeper::new(ready.log.path(), Duration::from_millis(host.config.checkpoint_work_ms)),
         log: ready.log,
+        untold: Vec::new(),
+        clocks: Clocks::new(&host.metrics.matrices),
         interval: Duration::from_millis(manifest.tick_interval_ms.into()),
         body_bytes_max: host.limits.default.body_bytes as usize,
         running,

@@ -4,11 +4,12 @@
 //! handle a task owns the rules: each tick it asks the players, takes a step, and appends to the run log,
 //! from which the same run can be brought back, gone on with, or compared.
 //!
-//! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`), the pure core (`prompts`,
+//! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`, `checkpoint`), the pure core (`prompts`,
 //! `course`), what surrounds a run (`host`, `world`), and the run itself (`replay`, `asking`, `runner`,
 //! `launch`).
 
 mod asking;
+mod checkpoint;
 mod course;
 mod error;
 mod handle;
@@ -22,6 +23,8 @@ mod replay;
 mod runlog;
 mod runner;
 mod status;
+mod sweep;
+mod telling;
 #[cfg(test)]
 mod testing;
 mod world;

@@ -9,15 +9,18 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint;
 use super::error::MatrixError;
 use super::handle::{Handle, Live};
 use super::host::{MatrixHost, report};
-use super::launch::{Launch, Ready, open_quietly, set_up};
+use super::launch::{Launch, Ready, set_up, stage};
 use super::manifest::MatrixManifest;
 use super::records::{self, Wanted};
+use super::replay::Replay;
 use super::runlog;
 use super::runner::{Command, Lines, view};
 use super::status::{MatrixState, MatrixView, Progress, ReplayProgress};
+use super::sweep::sweep;
 use crate::ids::{Digest, MatrixName};
 use crate::kv::RequestId;
 use crate::transport::envelope::{Address, Content};
@@ -60,7 +63,10 @@ impl Matrices {
             locks: Mutex::default(),
             replays,
         }));
-        for record in records::load_all(&matrices.0.host.kv).await? {
+        let records = records::load_all(&matrices.0.host.kv).await?;
+        sweep(&matrices.0.host.config.runs_dir, records.iter().map(|record| record.run.clone()).collect())
+            .await?;
+        for record in records {
             let progress = record.wanted.progress();
             let goes_on = !progress.state.is_over();
             let handle = Handle {
@@ -117,7 +123,7 @@ impl Matrices {
         let progress = Progress { state, reason: String::new(), figures: ready.figures().clone() };
         let saved = records::save(&host.kv, &manifest, &run, Wanted::of(&progress), request).await;
         if let Err(error) = saved {
-            runlog::remove(host.run_log(&run)).await?;
+            checkpoint::remove(host.run_log(&run)).await?;
             return Err(error.into());
         }
         let detail = json!({ "rules": manifest.rules.to_string(), "run": &*run });
@@ -254,7 +260,7 @@ impl Matrices {
         if let Ok(handle) = self.handle(matrix) {
             handle.end().await;
             records::delete(&host.kv, matrix, request).await?;
-            runlog::remove(host.run_log(&handle.run)).await?;
+            checkpoint::remove(host.run_log(&handle.run)).await?;
             self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(matrix);
             report(&host.bus, "matrix.deleted", matrix, &json!({}));
         }
@@ -279,8 +285,8 @@ impl Matrices {
         let this = self.clone();
         let seeing = async move {
             let _turn = this.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-            let (mut replay, outcome) = open_quietly(&this.0.host, &handle.run).await?;
-            let (course, _) = replay.finish(outcome).await?;
+            let (world, log) = stage(&this.0.host, &handle.run).await?;
+            let (mut replay, course, _) = Replay::to_end(&world, &log).await?;
             Ok((course.figures.tick, view(&mut replay.rules).await?))
         };
         self.0.host.tasks.spawn("matrix.view", seeing).await.map_err(|_| MatrixError::Stopping)?
@@ -316,9 +322,10 @@ impl Matrices {
         reports: &mpsc::Sender<Result<ReplayProgress, MatrixError>>,
     ) -> Result<ReplayProgress, MatrixError> {
         let _turn = self.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-        let path = self.0.host.run_log(&handle.run);
+        let (world, log) = stage(&self.0.host, &handle.run).await?;
+        let path = log.clone();
         let ticks = runlog::blocking(move || runlog::reader::count_ticks(&path)).await?;
-        let (mut replay, _) = open_quietly(&self.0.host, &handle.run).await?;
+        let (mut replay, ..) = Replay::open(&world, &log).await?;
         replay
             .compare(ticks, |progress| {
                 // A reader who is slow learns the rest from the next report.

@@ -1,38 +1,119 @@
-//! Going through a run again: fresh rules, given what the run log says they were given.
+//! Going through a run again: fresh rules, given what the run log says they were given. From its beginning, or
+//! from a checkpoint that fits the log.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use super::checkpoint::{self, Checkpoint};
 use super::course::{self, Course, Next};
 use super::error::{MatrixError, refused};
 use super::runlog::reader::Reader;
-use super::runlog::record::{Header, Record, Tick};
+use super::runlog::record::{Record, Tick};
 use super::status::ReplayProgress;
 use super::world::{Rules, World, setup};
 use crate::ids::StateHash;
 use crate::runtime::rules::Outcome;
+use crate::runtime::stateful::Snapshot;
 
-/// A run that is gone through again.
+/// A run that is gone through again. Nobody hears its rules.
 #[derive(Debug)]
 pub(crate) struct Replay<R> {
-    pub(crate) header: Header,
     pub(crate) rules: R,
     /// The log says that the run is over, and that its players have been told.
     pub(crate) ended: bool,
     reader: Reader<BufReader<File>>,
 }
 
+/// A replay, what came of the run so far, and what the rules want next.
+type Opened<R> = (Replay<R>, Course, Next);
+
 impl<R: Rules> Replay<R> {
-    /// Opens a log, and starts `world`'s rules as it says; what they want first is returned as well.
-    pub(crate) async fn open<W>(world: &W, path: &Path, live: bool) -> Result<(Self, Outcome), MatrixError>
+    /// Opens a log, and starts `world`'s rules as it says.
+    pub(crate) async fn open<W>(world: &W, log: &Path) -> Result<Opened<R>, MatrixError>
     where
         W: World<Rules = R>,
     {
-        let (header, reader) = Reader::open(path)?;
-        let mut rules = world.rules(live).await?;
+        let (header, reader) = Reader::open(log)?;
+        let mut rules = world.rules().await?;
         let outcome = rules.start(setup(&header)).await?.map_err(refused)?;
-        Ok((Self { header, rules, ended: false, reader }, outcome))
+        let mut course = Course::new(header.players.len());
+        let (next, _) = course.absorb(outcome)?;
+        Ok((Self { rules, ended: false, reader }, course, next))
+    }
+
+    /// Opens a log as late as its checkpoints allow, but not after `tick` ticks.
+    pub(crate) async fn open_before<W>(world: &W, log: &Path, tick: u64) -> Result<Opened<R>, MatrixError>
+    where
+        W: World<Rules = R>,
+    {
+        for file in checkpoint::files(log) {
+            match Self::resume(world, log, &file, tick).await {
+                Ok(Some(opened)) => return Ok(opened),
+                Ok(None) => {}
+                Err(reason) => pass_over(&file, &reason),
+            }
+        }
+        Self::open(world, log).await
+    }
+
+    /// Goes to the end of a log, from its latest checkpoint that leads there.
+    ///
+    /// # Errors
+    /// `Differs` where a state is not what it was.
+    pub(crate) async fn to_end<W>(world: &W, log: &Path) -> Result<Opened<R>, MatrixError>
+    where
+        W: World<Rules = R>,
+    {
+        for file in checkpoint::files(log) {
+            let (mut replay, mut course, next) = match Self::resume(world, log, &file, u64::MAX).await {
+                Ok(Some(opened)) => opened,
+                Ok(None) => continue,
+                Err(reason) => {
+                    pass_over(&file, &reason);
+                    continue;
+                }
+            };
+            match replay.finish(&mut course, next).await {
+                Ok(next) => return Ok((replay, course, next)),
+                Err(error) => pass_over(&file, &error.to_string()),
+            }
+        }
+        let (mut replay, mut course, next) = Self::open(world, log).await?;
+        let next = replay.finish(&mut course, next).await?;
+        Ok((replay, course, next))
+    }
+
+    /// Opens a log after the tick of a checkpoint; none: there is none, or it is of a later tick. The rules must
+    /// give again exactly the state that the log knows of. The error says why the checkpoint is of no use.
+    async fn resume<W>(world: &W, log: &Path, file: &Path, tick_max: u64) -> Result<Option<Opened<R>>, String>
+    where
+        W: World<Rules = R>,
+    {
+        let reason = |error: MatrixError| error.to_string();
+        let (header, mut reader) = Reader::open(log).map_err(|error| error.to_string())?;
+        let Some(checkpoint) = Checkpoint::read(&header.run, file)? else { return Ok(None) };
+        let Checkpoint { record, course, next, chance, state } = checkpoint;
+        let figures = &course.figures;
+        if figures.tick > tick_max {
+            return Ok(None);
+        }
+        reader.skip_to(record).map_err(|error| error.to_string())?;
+        let logged = reader.next().map_err(|error| error.to_string())?;
+        let Some(Record::Tick(tick)) = logged else { return Err("the log holds no tick there".to_owned()) };
+        if (tick.tick, tick.state) != (figures.tick, figures.state_hash) {
+            return Err("the log holds another tick there".to_owned());
+        }
+        if course.players() != header.players.len() {
+            return Err("it is of other players".to_owned());
+        }
+        let mut rules = world.rules().await.map_err(reason)?;
+        rules.restore(state).await.map_err(|crash| crash.to_string())??;
+        if state_hash(&mut rules).await.map_err(reason)? != tick.state {
+            return Err("the rules do not give again the state that they were given".to_owned());
+        }
+        rules.set_chance(chance);
+        Ok(Some((Self { rules, ended: false, reader }, course, next)))
     }
 
     /// The next tick of the log; messages before it are given to the rules. None: the log ends here. The
@@ -65,9 +146,7 @@ impl<R: Rules> Replay<R> {
 
     /// Goes to the end of the log, and finds again what came of the run and what the rules want next. Errors:
     /// `Differs` where a state is not what it was.
-    pub(crate) async fn finish(&mut self, start: Outcome) -> Result<(Course, Next), MatrixError> {
-        let mut course = Course::new(self.header.players.len());
-        let (mut next, _) = course.absorb(start)?;
+    async fn finish(&mut self, course: &mut Course, mut next: Next) -> Result<Next, MatrixError> {
         while let Some(tick) = self.next().await? {
             let (number, expected) = (tick.tick, tick.state);
             if let Some(asked) = number.checked_sub(1) {
@@ -82,7 +161,7 @@ impl<R: Rules> Replay<R> {
                 return Err(MatrixError::Differs(number));
             }
         }
-        Ok((course, next))
+        Ok(next)
     }
 
     /// Goes through at most `ticks` ticks and compares the hash of the state after each with the log's;
@@ -115,7 +194,19 @@ impl<R: Rules> Replay<R> {
     }
 }
 
+fn pass_over(checkpoint: &Path, reason: &str) {
+    let path = checkpoint.display();
+    tracing::warn!(%path, reason, "a checkpoint of a Matrix is passed over: its run log is gone through instead");
+}
+
+/// The rules' present state, and its hash.
+pub(crate) async fn state<R: Rules>(rules: &mut R) -> Result<(Snapshot, StateHash), MatrixError> {
+    let state = rules.snapshot().await?.map_err(refused)?;
+    let hash = course::hash(&state);
+    Ok((state, hash))
+}
+
 /// The hash of the rules' present state.
 pub(crate) async fn state_hash<R: Rules>(rules: &mut R) -> Result<StateHash, MatrixError> {
-    Ok(course::hash(&rules.snapshot().await?.map_err(refused)?))
+    Ok(state(rules).await?.1)
 }

@@ -4,7 +4,7 @@
 //! the operating system before it is told to anybody, so that a killed node loses none; it is on disk within
 //! [`SYNC_EVERY`], so that a power cut loses no more than that.
 
-mod bytes;
+pub(crate) mod bytes;
 mod crc;
 pub(crate) mod reader;
 pub(crate) mod record;
@@ -132,6 +132,16 @@ impl RunLog {
         &self.path
     }
 
+    /// The file, for whoever has to know it durable.
+    pub(crate) fn file(&self) -> Arc<File> {
+        self.file.clone()
+    }
+
+    /// Where the next record will start.
+    pub(crate) fn end_offset(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
     /// Appends a tick; `actions` is what [`record::encode_actions`] made.
     pub(crate) fn tick(&mut self, tick: u64, asked_at_ms: u64, state: StateHash, actions: &[u8]) {
         record::put_tick(&mut self.buffer, tick, asked_at_ms, state, actions);
@@ -204,15 +214,6 @@ impl RunLog {
         let synced = syncing.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         synced.map_err(failed("make durable", &self.path))
     }
-}
-
-/// Removes a log. One that is not there is no error.
-pub(crate) async fn remove(path: PathBuf) -> Result<(), LogError> {
-    blocking(move || match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-        _ => Ok(()),
-    })
-    .await
 }
 
 /// Runs what waits for a disk where nothing else waits for it.

@@ -13,19 +13,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Table;
-use super::course::{Course, News, Next};
+use super::checkpoint::{self, Keeper};
+use super::course::{Course, Next};
 use super::error::{MatrixError, refused};
 use super::host::report;
 use super::prompts::group;
-use super::replay::state_hash;
-use super::runlog::RunLog;
+use super::replay;
 use super::runlog::record::{Message, encode_actions};
+use super::runlog::{LogError, RunLog};
 use super::status::{MatrixState, Progress};
+use super::telling::{Clocks, Done, tell_all};
 use super::world::{Rules, World};
 use crate::clock;
-use crate::ids::MatrixName;
+use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
-use crate::transport::bus::{Bus, Source};
+use crate::transport::bus::Bus;
 use crate::transport::envelope::{Content, Envelope, SendError};
 use crate::transport::mailbox::Inbox;
 use crate::transport::router::{Handled, Router};
@@ -35,7 +37,8 @@ const MESSAGES_MAX: usize = 16;
 /// The largest view, in bytes: what one answer of the API carries.
 const VIEW_BYTES_MAX: usize = 3 << 20;
 
-/// How long a Matrix may keep its thread where nobody makes it wait: as long as a batch of messages does.
+/// How long a Matrix may keep its thread, and its ticks to itself, where nobody makes it wait: as long as a batch
+/// of messages does.
 const YIELD_AFTER: Duration = Duration::from_millis(1);
 
 /// Where the answer to a command goes. Dropped without one: the Matrix is over.
@@ -99,6 +102,10 @@ pub(crate) struct Runner<W: World> {
     pub(crate) ended: bool,
     /// Ticks that are left to do, and who waits for them.
     pub(crate) steps: Option<(u64, Reply<()>)>,
+    pub(crate) keeper: Keeper,
+    /// Ticks that were done, and that nobody knows of yet.
+    pub(crate) untold: Vec<Done>,
+    pub(crate) clocks: Clocks,
     pub(crate) metrics: MatrixMetrics,
     pub(crate) lines: Lines,
 }
@@ -115,7 +122,12 @@ impl<W: World> Runner<W> {
             () = stop.cancelled() => End::Stopped,
             ended = self.work() => ended.map_or_else(End::Failed, |()| End::Finished),
         };
-        match (end, self.log.sync().await) {
+        let kept = match self.publish() {
+            Ok(()) => self.log.sync().await,
+            Err(error) => Err(error),
+        };
+        self.keeper.finish().await;
+        match (end, kept) {
             (End::Failed(error), _) => End::Failed(error),
             (_, Err(error)) => End::Failed(error.into()),
             (end, Ok(())) => end,
@@ -142,7 +154,7 @@ impl<W: World> Runner<W> {
                 () = until(due), if goes => {
                     heard = false;
                     due = Instant::now() + self.interval;
-                    self.tick().await?;
+                    self.ticks().await?;
                     if yielded.elapsed() >= YIELD_AFTER {
                         // Rules that ask nobody must not keep their thread from other tasks.
                         tokio::task::yield_now().await;
@@ -198,7 +210,31 @@ impl<W: World> Runner<W> {
         Ok(())
     }
 
-    /// Asks the players, takes a step, and writes it down.
+    /// Does what is due: one tick, or, as long as no player is asked and nobody wants anything, as many as fit into
+    /// [`YIELD_AFTER`], which are then written and told together.
+    async fn ticks(&mut self) -> Result<(), MatrixError> {
+        let enough = Instant::now() + YIELD_AFTER;
+        loop {
+            self.tick().await?;
+            let stepped = self.steps.as_mut().is_some_and(|(left, _)| {
+                *left -= 1;
+                *left == 0
+            });
+            let alone = self.next.prompts.is_empty() && self.interval.is_zero();
+            let wanted = !self.lines.commands.is_empty() || !self.lines.inbox.is_empty();
+            if stepped || self.next.finished || !alone || wanted || Instant::now() >= enough {
+                self.publish()?;
+                self.log.sync_if_due().await?;
+                // The last tick of a run is answered when the run is over.
+                if stepped && !self.next.finished {
+                    self.end_steps();
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks the players, takes a step, and appends it to the run log.
     async fn tick(&mut self) -> Result<(), MatrixError> {
         let (tick, now_ms) = (self.course.figures.tick, clock::now_ms());
         let mut asked = group(std::mem::take(&mut self.next.prompts), false);
@@ -206,28 +242,51 @@ impl<W: World> Runner<W> {
         self.table.ask(&mut asked, &mut self.course, tick, now_ms, self.log.path()).await?;
         let failed = asked.failed;
         let (actions, missed) = asked.into_actions();
-        self.count(actions.len() as u64 - missed, failed, missed);
+        let given = actions.len() as u64 - missed;
         let answered = Instant::now();
         let encoded = encode_actions(&actions);
         let outcome = self.rules.step(actions).await?.map_err(refused)?;
         let (next, news) = self.course.absorb(outcome)?;
-        let state = state_hash(&mut self.rules).await?;
-        let stepped = Instant::now();
+        let (snapshot, state) = replay::state(&mut self.rules).await?;
+        let work = answered.elapsed();
+        let record = self.log.end_offset();
         self.log.tick(tick + 1, now_ms, state, &encoded);
-        self.log.flush()?;
-        self.log.sync_if_due().await?;
         self.next = next;
-        let seconds = &self.metrics.tick_seconds;
-        seconds.record("ask", answered - began);
-        seconds.record("step", stepped - answered);
-        seconds.record("log", stepped.elapsed());
+        self.clocks.ask.record(answered - began);
+        self.clocks.step.record(work);
         let figures = &mut self.course.figures;
         figures.tick = tick + 1;
         figures.state_hash = state;
         figures.missed_actions += missed;
+        self.untold.push(Done { tick: tick + 1, state, given, missed, failed, news });
+        self.keeper.worked(work);
+        if self.keeper.is_due() {
+            self.keep(record, &snapshot).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the run as it stands; the record of its last tick starts at `record` in the log.
+    async fn keep(&mut self, record: u64, state: &Snapshot) -> Result<(), MatrixError> {
+        self.publish()?;
+        let chance = self.rules.chance();
+        let kept = checkpoint::encode(&self.table.run, record, &self.course, &self.next, &chance, state);
+        self.keeper.keep(kept, self.log.file()).await;
+        Ok(())
+    }
+
+    /// Hands the ticks that were done to the operating system, and only then tells of them.
+    fn publish(&mut self) -> Result<(), LogError> {
+        let ticks = std::mem::take(&mut self.untold);
+        let began = Instant::now();
+        self.log.flush()?;
+        if ticks.is_empty() {
+            return Ok(());
+        }
+        self.clocks.log.record(began.elapsed());
+        self.clocks.flush();
         self.show();
-        self.tell(news, missed);
-        self.stepped();
+        tell_all(&self.lines.bus, &self.table.matrix, &self.metrics, ticks);
         Ok(())
     }
 
@@ -268,25 +327,6 @@ impl<W: World> Runner<W> {
         Ok(())
     }
 
-    fn count(&self, given: u64, failed: u64, missed: u64) {
-        self.metrics.ticks.add(1);
-        self.metrics.actions.add("given", given);
-        self.metrics.actions.add("failed", failed);
-        // Choices that were too long are among the late ones.
-        self.metrics.actions.add("late", missed.saturating_sub(failed));
-    }
-
-    /// Counts a tick for whoever waits for some.
-    fn stepped(&mut self) {
-        if let Some((left, _)) = &mut self.steps {
-            *left -= 1;
-            // The last tick of a run is answered when the run is over.
-            if *left == 0 && !self.next.finished {
-                self.end_steps();
-            }
-        }
-    }
-
     fn end_steps(&mut self) {
         if let Some((_, reply)) = self.steps.take() {
             let _ = reply.send(Ok(()));
@@ -306,30 +346,6 @@ impl<W: World> Runner<W> {
     fn report(&self, kind: &'static str) {
         let tick = self.course.figures.tick;
         report(&self.lines.bus, kind, &self.table.matrix, &json!({ "tick": tick }));
-    }
-
-    fn tell(&self, news: News, missed: u64) {
-        tell(&self.lines.bus, &self.table.matrix, &self.course, news);
-        let figures = &self.course.figures;
-        let detail =
-            json!({ "tick": figures.tick, "state_hash": figures.state_hash.to_string(), "missed": missed });
-        report(&self.lines.bus, "matrix.tick", &self.table.matrix, &detail);
-    }
-}
-
-/// Publishes what rules told.
-pub(crate) fn tell(bus: &Bus, matrix: &MatrixName, course: &Course, news: News) {
-    let tick = course.figures.tick;
-    if news.dropped > 0 {
-        tracing::warn!(%matrix, tick, dropped = news.dropped, "events or signals of rules were dropped");
-    }
-    for (kind, content) in news.events {
-        bus.publish(format!("guest.{kind}"), Source::Matrix(matrix.clone()), content, clock::now_ms());
-    }
-    if !news.signals.is_empty() {
-        let signals: serde_json::Map<_, _> =
-            news.signals.into_iter().map(|(name, value)| (name, value.into())).collect();
-        report(bus, "matrix.signal", matrix, &json!({ "tick": tick, "signals": signals }));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::error::MatrixError;
 use super::runlog::record::{FORMAT, Header, Message, Player};
 use super::world::{Rules, World};
+use crate::capabilities::random;
 use crate::ids::{Digest, SoulName};
 use crate::runtime::bindings::matrix::node::types::{Content as WitContent, Metric};
 use crate::runtime::guest::Crash;
@@ -59,6 +60,10 @@ pub(crate) struct Counting {
     state: Vec<u8>,
     /// The tick whose step fails, for whoever wants to see that.
     fails_at: Option<u64>,
+    /// How much of a state they take up.
+    restores_max: usize,
+    /// Steps that were taken.
+    steps: Arc<AtomicUsize>,
 }
 
 impl Counting {
@@ -91,6 +96,7 @@ impl Rules for Counting {
         }
         assert_eq!(actions.len(), self.players as usize, "one action for every prompt");
         self.tick += 1;
+        self.steps.fetch_add(1, Ordering::Relaxed);
         for action in actions {
             self.state.extend(action.choice.unwrap_or_else(|| vec![b'?']));
         }
@@ -107,7 +113,24 @@ impl Rules for Counting {
     }
 
     async fn snapshot(&mut self) -> Result<Result<Snapshot, String>, Crash> {
-        Ok(Ok(Snapshot { schema: "counting/1".to_owned(), bytes: self.state.clone() }))
+        let bytes = [&[self.players as u8, self.tick as u8][..], &self.state].concat();
+        Ok(Ok(Snapshot { schema: "counting/1".to_owned(), bytes }))
+    }
+
+    async fn restore(&mut self, state: Snapshot) -> Result<Result<(), String>, Crash> {
+        let [players, tick, state @ ..] = &state.bytes[..] else { return Ok(Err("too short".to_owned())) };
+        (self.players, self.tick, self.state) = ((*players).into(), (*tick).into(), state.to_vec());
+        // Rules that take up their state only in part.
+        self.state.truncate(self.restores_max);
+        Ok(Ok(()))
+    }
+
+    fn chance(&mut self) -> random::Ctx {
+        random::Ctx::new(self.tick)
+    }
+
+    fn set_chance(&mut self, chance: random::Ctx) {
+        assert_eq!(chance, self.chance());
     }
 }
 
@@ -139,7 +162,11 @@ pub(crate) struct Toy {
     pub(crate) manners: Mutex<BTreeMap<SoulName, Manner>>,
     /// How often rules were made.
     pub(crate) rules_made: AtomicUsize,
+    /// How many steps rules took, all together.
+    pub(crate) steps: Arc<AtomicUsize>,
     pub(crate) fails_at: Option<u64>,
+    /// Rules forget a part of the state that they take up.
+    pub(crate) forgetful: bool,
 }
 
 impl Toy {
@@ -163,10 +190,18 @@ impl Toy {
 impl World for Toy {
     type Rules = Counting;
 
-    async fn rules(&self, _live: bool) -> Result<Counting, MatrixError> {
+    async fn rules(&self) -> Result<Counting, MatrixError> {
         self.rules_made.fetch_add(1, Ordering::Relaxed);
-        Ok(Counting { fails_at: self.fails_at, ..Counting::default() })
+        let restores_max = if self.forgetful { 0 } else { usize::MAX };
+        Ok(Counting {
+            fails_at: self.fails_at,
+            restores_max,
+            steps: self.steps.clone(),
+            ..Counting::default()
+        })
     }
+
+    fn hear(&self, _rules: &mut Counting) {}
 
     async fn act(&self, soul: &SoulName, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
         let manner = self.manners.lock().expect("no panic").get(soul).copied().unwrap_or(Manner::Plays);

@@ -7,7 +7,7 @@ use super::error::MatrixError;
 use super::host::MatrixHost;
 use super::manifest::resolve;
 use super::runlog::record::{Header, Message};
-use crate::capabilities::types;
+use crate::capabilities::{random, types};
 use crate::ids::{MatrixName, SoulName};
 use crate::runtime::bindings::matrix::node::types::Message as WitMessage;
 use crate::runtime::component::Component;
@@ -40,6 +40,12 @@ pub(crate) trait Rules: Send + 'static {
     fn view(&mut self) -> impl Future<Output = Result<Content, Crash>> + Send;
     /// The whole state.
     fn snapshot(&mut self) -> impl Future<Output = Result<Result<Snapshot, String>, Crash>> + Send;
+    /// Takes up a state, without having been started.
+    fn restore(&mut self, state: Snapshot) -> impl Future<Output = Result<Result<(), String>, Crash>> + Send;
+    /// The source of chance, as far as it was used.
+    fn chance(&mut self) -> random::Ctx;
+    /// Goes on with a source of chance.
+    fn set_chance(&mut self, chance: random::Ctx);
 }
 
 /// The node around one Matrix.
@@ -47,8 +53,10 @@ pub(crate) trait World: Send + Sync + 'static {
     /// Its rules.
     type Rules: Rules;
 
-    /// Rules that have not been started. `live`: what they log and tell is heard.
-    fn rules(&self, live: bool) -> impl Future<Output = Result<Self::Rules, MatrixError>> + Send;
+    /// Rules that have not been started, and that nobody hears.
+    fn rules(&self) -> impl Future<Output = Result<Self::Rules, MatrixError>> + Send;
+    /// What these rules log and tell is heard from now on.
+    fn hear(&self, rules: &mut Self::Rules);
     /// Lets a Soul decide its turns of one tick.
     fn act(
         &self,
@@ -85,9 +93,13 @@ impl Stage {
 impl World for Stage {
     type Rules = RulesInstance;
 
-    async fn rules(&self, live: bool) -> Result<RulesInstance, MatrixError> {
-        let capabilities = self.host.capabilities(&self.matrix, &self.limits, self.seed, live);
+    async fn rules(&self) -> Result<RulesInstance, MatrixError> {
+        let capabilities = self.host.capabilities(&self.matrix, self.seed);
         Ok(RulesInstance::new(&self.component, GuestState::new(&self.limits, capabilities)).await?)
+    }
+
+    fn hear(&self, rules: &mut RulesInstance) {
+        rules.state().capabilities.hear(&self.limits);
     }
 
     async fn act(&self, soul: &SoulName, request: ActRequest) -> Result<Vec<Vec<u8>>, ActError> {
@@ -132,6 +144,18 @@ impl Rules for RulesInstance {
 
     async fn snapshot(&mut self) -> Result<Result<Snapshot, String>, Crash> {
         Self::snapshot(self).await
+    }
+
+    async fn restore(&mut self, state: Snapshot) -> Result<Result<(), String>, Crash> {
+        Self::restore(self, state).await
+    }
+
+    fn chance(&mut self) -> random::Ctx {
+        self.state().capabilities.random.clone()
+    }
+
+    fn set_chance(&mut self, chance: random::Ctx) {
+        self.state().capabilities.random = chance;
     }
 }
 

@@ -127,6 +127,11 @@ impl RulesInstance {
         self.stateful.restore(&mut self.guest, state, Moment::default()).await
     }
 
+    /// The host's side of the guest.
+    pub(crate) fn state(&mut self) -> &mut GuestState {
+        self.guest.state()
+    }
+
     /// Fuel used since the instance was made.
     pub fn fuel_used(&self) -> u64 {
         self.guest.fuel_used()

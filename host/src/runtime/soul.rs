@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{ComponentExportIndex, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, ComponentType, Lower, TypedFunc};
 
 use super::batch::Batch;
 use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
-use super::bindings::exports::matrix::node::player;
 use super::bindings::matrix::node::types::Content as WitContent;
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
@@ -20,8 +19,10 @@ use crate::transport::envelope::Content;
 /// The most bytes in all actions of one tick together: they are kept in checkpoints, one tick a run.
 pub const ACTIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// What one seat sees at one tick. Same fields as `turn` in `wit/player.wit`.
-#[derive(Debug, Clone, PartialEq)]
+/// What one seat sees at one tick, in the form in which it is copied into guests. Same fields as `turn` in
+/// `wit/player.wit`.
+#[derive(Debug, Clone, PartialEq, ComponentType, Lower)]
+#[component(record)]
 pub struct Turn {
     /// The seat.
     pub seat: u32,
@@ -30,6 +31,7 @@ pub struct Turn {
     /// What the last action earned.
     pub reward: f64,
     /// No action will follow.
+    #[component(name = "final")]
     pub last: bool,
 }
 
@@ -51,7 +53,7 @@ pub struct Origin {
 }
 
 type Receive = TypedFunc<(Arc<Batch>,), (Vec<Result<Option<WitContent>, String>>,)>;
-type Act = TypedFunc<(String, u64, Vec<player::Turn>), (Result<Vec<Vec<u8>>, String>,)>;
+type Act = TypedFunc<(String, u64, Arc<Vec<Turn>>), (Result<Vec<Vec<u8>>, String>,)>;
 
 /// Where a Soul's functions are, found once for each component.
 pub(crate) struct SoulExports {
@@ -143,19 +145,13 @@ impl SoulInstance {
         &mut self,
         matrix: &str,
         tick: u64,
-        turns: &[Turn],
+        turns: &Arc<Vec<Turn>>,
         moment: Moment,
     ) -> Result<Result<Vec<Vec<u8>>, String>, Crash> {
         let Some(act) = &self.act else {
             return Ok(Err("its component does not export `player`".into()));
         };
-        let seen = turns.iter().map(|turn| player::Turn {
-            seat: turn.seat,
-            observation: turn.observation.clone(),
-            reward: turn.reward,
-            final_: turn.last,
-        });
-        let parameters = (matrix.to_owned(), tick, seen.collect());
+        let parameters = (matrix.to_owned(), tick, turns.clone());
         let (actions,) = self.guest.call(act, parameters, moment).await?;
         match actions {
             Ok(actions) if actions.len() != turns.len() => {
@@ -176,7 +172,7 @@ impl SoulInstance {
 
     /// The Soul's state; none: its component does not export `stateful`.
     pub async fn snapshot(&mut self, moment: Moment) -> Result<Option<Result<Snapshot, String>>, Crash> {
-        match &self.stateful {
+        match &mut self.stateful {
             Some(stateful) => stateful.snapshot(&mut self.guest, moment).await.map(Some),
             None => Ok(None),
         }

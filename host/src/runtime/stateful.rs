@@ -40,6 +40,8 @@ type Restore = TypedFunc<(String, Vec<u8>), (Result<(), String>,)>;
 /// The functions of one instance.
 pub(crate) struct Stateful {
     schema: TypedFunc<(), (String,)>,
+    /// What `schema` returned: the code of an instance does not change, and so neither does its layout.
+    named: Option<String>,
     snapshot: TypedFunc<(), (Result<Vec<u8>, String>,)>,
     restore: Restore,
 }
@@ -48,21 +50,28 @@ impl Stateful {
     pub(crate) fn new(guest: &mut Guest, exports: &StatefulExports) -> Result<Self, Crash> {
         Ok(Self {
             schema: guest.function(&exports.schema, "stateful.schema")?,
+            named: None,
             snapshot: guest.function(&exports.snapshot, "stateful.snapshot")?,
             restore: guest.function(&exports.restore, "stateful.restore")?,
         })
     }
 
     pub(crate) async fn snapshot(
-        &self,
+        &mut self,
         guest: &mut Guest,
         moment: Moment,
     ) -> Result<Result<Snapshot, String>, Crash> {
-        let (schema,) = guest.call(&self.schema, (), moment).await?;
-        if schema.is_empty() || schema.len() > SCHEMA_BYTES_MAX {
-            let reason = format!("a schema has 1 to {SCHEMA_BYTES_MAX} bytes, not {}", schema.len());
-            return Err(Crash::Contract { function: "stateful.schema", reason });
-        }
+        let schema = match &self.named {
+            Some(schema) => schema.clone(),
+            None => {
+                let (schema,) = guest.call(&self.schema, (), moment).await?;
+                if schema.is_empty() || schema.len() > SCHEMA_BYTES_MAX {
+                    let reason = format!("a schema has 1 to {SCHEMA_BYTES_MAX} bytes, not {}", schema.len());
+                    return Err(Crash::Contract { function: "stateful.schema", reason });
+                }
+                self.named.insert(schema).clone()
+            }
+        };
         let (bytes,) = guest.call_lifting(&self.snapshot, (), moment, SNAPSHOT_BYTES_MAX).await?;
         Ok(bytes.map(|bytes| Snapshot { schema, bytes }).map_err(reason))
     }

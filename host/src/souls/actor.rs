@@ -229,9 +229,10 @@ impl Actor {
             header.acted.remove(request.run.as_ref());
             return;
         }
-        let acted = Acted { tick: request.tick, actions: actions.to_vec() };
         if let Some(known) = header.acted.get_mut(request.run.as_ref()) {
-            *known = acted;
+            // As many actions as last time find their memory there.
+            known.tick = request.tick;
+            actions.clone_into(&mut known.actions);
             return;
         }
         let kept = |header: &Header| -> usize {
@@ -240,6 +241,7 @@ impl Actor {
         while header.acted.len() >= RUNS_MAX || kept(header) > ACTIONS_BYTES_KEPT {
             header.acted.pop_first();
         }
+        let acted = Acted { tick: request.tick, actions: actions.to_vec() };
         header.acted.insert(request.run.as_ref().to_owned(), acted);
     }
 

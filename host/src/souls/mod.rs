@@ -7,6 +7,7 @@
 pub mod actor;
 mod census;
 pub mod checkpoint;
+mod erase;
 mod handle;
 pub mod host;
 pub mod jobs;

@@ -22,6 +22,8 @@ pub enum Wanted {
         /// Why.
         reason: String,
     },
+    /// It is to be forgotten, with everything that is its own.
+    Deleted,
 }
 
 /// A Soul, as it is wanted.

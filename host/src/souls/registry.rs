@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::actor::Actor;
 use super::checkpoint::CheckpointError;
+use super::erase::erase;
 use super::handle::{Handle, SoulView};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
@@ -105,6 +106,10 @@ impl Souls {
                 },
                 Wanted::Stopped => Handle::ended(manifest.clone(), State::Stopped, String::new()),
                 Wanted::Failed { reason } => Handle::ended(manifest.clone(), State::Failed, reason),
+                Wanted::Deleted => {
+                    erase(&souls.0.host.kv, &manifest.name, None).await?;
+                    continue;
+                }
             };
             souls.insert(manifest.name.clone(), handle);
         }
@@ -192,20 +197,23 @@ impl Souls {
         Ok(view)
     }
 
-    /// Stops a Soul and forgets it. Forgetting one that is not there is no error.
+    /// Stops a Soul and forgets it, with what it kept in its own bucket. Forgetting one that is not there is no
+    /// error.
     pub async fn delete(&self, soul: &SoulName, request: Option<RequestId>) -> Result<(), SoulError> {
         let lock = self.lock(soul);
         let _only = lock.lock().await;
-        if let Some(handle) = self.handle(soul) {
+        let (host, known) = (&self.0.host, self.handle(soul));
+        if let Some(handle) = &known {
             // What could not be saved is to be forgotten anyway.
             let _ = handle.stop().await;
-            self.0.host.report("soul.deleted", soul, &json!({}));
+            records::save(&host.kv, &handle.manifest, &Wanted::Deleted, None).await?;
         }
-        // The record goes last: until then the Soul can be deleted again.
-        checkpoint::delete(&self.0.host.kv, soul).await?;
-        records::delete(&self.0.host.kv, soul, request).await?;
-        self.0.host.router.directory().remove(&Address::Soul(soul.clone()));
+        erase(&host.kv, soul, request).await?;
+        host.router.directory().remove(&Address::Soul(soul.clone()));
         self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
+        if known.is_some() {
+            host.report("soul.deleted", soul, &json!({}));
+        }
         Ok(())
     }
 

@@ -2,7 +2,9 @@
 
 use opentelemetry::metrics::Meter;
 
-use super::metrics::{CallSeconds, SecondsBy, Total, TotalBy, observe, observe_by, observe_total_by};
+use super::metrics::{
+    CallSeconds, QuickSecondsBy, SecondsBy, Total, TotalBy, observe, observe_by, observe_total_by,
+};
 
 /// What every room may count.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ impl Metrics {
         Ok(Self {
             refusals: TotalBy::new(meter, "matrix_refusals", "limit", refusals),
             souls: SoulMetrics::new(meter),
-            matrices: MatrixMetrics::new(meter),
+            matrices: MatrixMetrics::new(meter, registry)?,
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
             kv: KvMetrics::new(meter),
@@ -104,18 +106,18 @@ pub struct MatrixMetrics {
     /// `matrix_actions_total{result}`: what players were asked for, by `given`, `late` or `failed`.
     pub actions: TotalBy,
     /// `matrix_tick_seconds{part}`: how long a tick took, by `ask`, `step` or `log`.
-    pub tick_seconds: SecondsBy,
+    pub tick_seconds: QuickSecondsBy,
 }
 
 impl MatrixMetrics {
-    fn new(meter: &Meter) -> Self {
+    fn new(meter: &Meter, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
         let seconds = "How long the parts of a tick took.";
-        Self {
+        Ok(Self {
             meter: meter.clone(),
             ticks: Total::new(meter, "matrix_ticks", "Ticks of all Matrices."),
             actions: TotalBy::new(meter, "matrix_actions", "result", "Actions that players were asked for."),
-            tick_seconds: SecondsBy::new(meter, "matrix_tick_seconds", "part", seconds),
-        }
+            tick_seconds: QuickSecondsBy::new(registry, "matrix_tick_seconds", "part", seconds)?,
+        })
     }
 
     /// `matrix_matrices`: Matrices that run, looked up by `look`.

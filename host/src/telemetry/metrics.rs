@@ -115,7 +115,31 @@ impl CallSeconds {
     }
 }
 
-/// One owner's share of [`CallSeconds`]: plain numbers, passed on after every 256 calls, by
+/// How long something took that is too quick for [`SecondsBy`], told apart by one label with fixed values.
+#[derive(Debug, Clone)]
+pub struct QuickSecondsBy(prometheus::HistogramVec);
+
+impl QuickSecondsBy {
+    /// `registry` is given directly, as for [`CallSeconds`].
+    pub(super) fn new(
+        registry: &prometheus::Registry,
+        name: &str,
+        label: &'static str,
+        description: &str,
+    ) -> Result<Self, prometheus::Error> {
+        let options = prometheus::HistogramOpts::new(name, description).buckets(SLOW_SECONDS.to_vec());
+        let histograms = prometheus::HistogramVec::new(options, &[label])?;
+        registry.register(Box::new(histograms.clone()))?;
+        Ok(Self(histograms))
+    }
+
+    /// A stopwatch for what has this label value.
+    pub fn stopwatch(&self, value: &'static str) -> Stopwatch {
+        Stopwatch { local: self.0.with_label_values(&[value]).local(), held: 0 }
+    }
+}
+
+/// One owner's share of a histogram: plain numbers, passed on after every 256 calls, by
 /// [`Stopwatch::flush`], and when dropped.
 pub struct Stopwatch {
     local: LocalHistogram,

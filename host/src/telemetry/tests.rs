@@ -119,7 +119,7 @@ fn a_stopwatch_passes_on_what_it_holds() {
 fn slow_steps_are_recorded_by_label() {
     let telemetry = telemetry();
     let metrics = telemetry.metrics();
-    metrics.matrices.tick_seconds.record("ask", Duration::from_millis(20));
+    metrics.matrices.tick_seconds.stopwatch("ask").record(Duration::from_millis(20));
     metrics.admin.request_seconds.record("Souls/Spawn", Duration::from_micros(120));
     let shown = [
         r#"matrix_tick_seconds_count{part="ask"} 1"#,

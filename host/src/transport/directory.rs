@@ -1,6 +1,7 @@
 //! Who is where: addresses to mailboxes, topics to subscribers.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -18,7 +19,32 @@ pub struct Directory {
     /// Counts the changes of `mailboxes`.
     version: AtomicU64,
     mailboxes: RwLock<HashMap<Address, Arc<Mailbox>>>,
-    topics: RwLock<HashMap<TopicName, BTreeSet<SoulName>>>,
+    topics: RwLock<Topics>,
+}
+
+/// The same subscriptions from both sides; neither side has an empty set.
+#[derive(Debug, Default)]
+struct Topics {
+    subscribers: HashMap<TopicName, BTreeSet<SoulName>>,
+    /// At most [`TOPICS_PER_SOUL_MAX`] a Soul.
+    held: HashMap<SoulName, BTreeSet<TopicName>>,
+}
+
+impl Topics {
+    fn unsubscribe(&mut self, topic: &TopicName, soul: &SoulName) {
+        leave(&mut self.subscribers, topic, soul);
+        leave(&mut self.held, soul, topic);
+    }
+}
+
+/// Takes `member` out of the set under `key`, and the set with its last member.
+fn leave<K: Hash + Eq, V: Ord>(sets: &mut HashMap<K, BTreeSet<V>>, key: &K, member: &V) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(member);
+        if set.is_empty() {
+            sets.remove(key);
+        }
+    }
 }
 
 impl Directory {
@@ -43,49 +69,39 @@ impl Directory {
         write(&self.mailboxes).remove(address);
         self.version.fetch_add(1, Ordering::Release);
         if let Address::Soul(soul) = address {
-            write(&self.topics).retain(|_, subscribers| {
-                subscribers.remove(soul);
-                !subscribers.is_empty()
-            });
+            let mut topics = write(&self.topics);
+            for topic in topics.held.remove(soul).unwrap_or_default() {
+                leave(&mut topics.subscribers, &topic, soul);
+            }
         }
     }
 
     /// Adds a subscriber. False: the Soul has as many subscriptions as it may.
     pub fn subscribe(&self, topic: TopicName, soul: SoulName) -> bool {
         let mut topics = write(&self.topics);
-        let held = topics.values().filter(|subscribers| subscribers.contains(&soul)).count();
-        if held >= TOPICS_PER_SOUL_MAX && !topics.get(&topic).is_some_and(|s| s.contains(&soul)) {
+        let held = topics.held.get(&soul);
+        if held.is_some_and(|held| held.len() >= TOPICS_PER_SOUL_MAX && !held.contains(&topic)) {
             return false;
         }
-        topics.entry(topic).or_default().insert(soul);
+        topics.held.entry(soul.clone()).or_default().insert(topic.clone());
+        topics.subscribers.entry(topic).or_default().insert(soul);
         true
     }
 
     /// Removes a subscriber, if it is one.
     pub fn unsubscribe(&self, topic: &TopicName, soul: &SoulName) {
-        let mut topics = write(&self.topics);
-        if let Some(subscribers) = topics.get_mut(topic) {
-            subscribers.remove(soul);
-            if subscribers.is_empty() {
-                topics.remove(topic);
-            }
-        }
+        write(&self.topics).unsubscribe(topic, soul);
     }
 
     /// The topics that a Soul subscribes to, in order.
     pub fn subscriptions(&self, soul: &SoulName) -> Vec<TopicName> {
-        let mut topics: Vec<_> = read(&self.topics)
-            .iter()
-            .filter(|(_, subscribers)| subscribers.contains(soul))
-            .map(|(topic, _)| topic.clone())
-            .collect();
-        topics.sort();
-        topics
+        read(&self.topics).held.get(soul).into_iter().flatten().cloned().collect()
     }
 
     /// The mailboxes of a topic's subscribers, in the order of their names.
     pub fn subscribers(&self, topic: &TopicName) -> Vec<Arc<Mailbox>> {
-        let names: Vec<_> = read(&self.topics).get(topic).into_iter().flatten().cloned().collect();
+        let names: Vec<_> =
+            read(&self.topics).subscribers.get(topic).into_iter().flatten().cloned().collect();
         let mailboxes = read(&self.mailboxes);
         names.into_iter().filter_map(|soul| mailboxes.get(&Address::Soul(soul)).cloned()).collect()
     }
@@ -116,6 +132,8 @@ mod tests {
         directory.remove(&Address::Soul(neo.clone()));
         assert!(directory.find(&Address::Soul(neo.clone())).is_none());
         assert!(directory.subscriptions(&neo).is_empty() && directory.subscribers(&news).is_empty());
+        let topics = read(&directory.topics);
+        assert!(topics.held.is_empty() && topics.subscribers.is_empty());
     }
 
     #[test]
@@ -127,6 +145,7 @@ mod tests {
         assert!(!directory.subscribe(topic(TOPICS_PER_SOUL_MAX), neo.clone()));
         assert!(directory.subscribe(topic(0), neo.clone()), "one that it holds already");
         directory.unsubscribe(&topic(0), &neo);
+        assert_eq!(directory.subscriptions(&neo).len(), TOPICS_PER_SOUL_MAX - 1);
         assert!(directory.subscribe(topic(TOPICS_PER_SOUL_MAX), neo));
     }
 }

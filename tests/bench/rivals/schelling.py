@@ -1,6 +1,6 @@
 """Makes steps of Mesa's own example of Schelling's model, once for each line of stdin.
 
-A line holds width, height, steps and a seed. Prints the seconds that the steps of each round took; making
+A line holds width, height, steps, the share of like neighbours wanted, and a seed. Prints the seconds that the steps of each round took; making
 the model is not counted.
 """
 
@@ -11,9 +11,9 @@ from mesa.datacollection import DataCollector
 from mesa.examples.basic.schelling.model import Schelling
 
 
-def walk(width, height, steps, seed):
+def walk(width, height, steps, wanted, seed):
     """Returns the seconds of so many steps."""
-    model = Schelling(height, width, density=0.8, minority_pc=0.5, homophily=0.4, radius=1, seed=seed)
+    model = Schelling(height, width, density=0.8, minority_pc=0.5, homophily=wanted, radius=1, seed=seed)
     # The example also notes down every agent at every step; what the node tells are two figures.
     model.datacollector = DataCollector(model_reporters={"happy": "happy"})
     began = time.perf_counter()
@@ -24,4 +24,5 @@ def walk(width, height, steps, seed):
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(walk(*map(int, line.split())), flush=True)
+        width, height, steps, wanted, seed = line.split()
+        print(walk(int(width), int(height), int(steps), float(wanted), int(seed)), flush=True)

@@ -1,5 +1,5 @@
 //! Rules that harm whoever runs them, in the way that their configuration names: `"VICE at-start"`, or
-//! `"VICE later"`, which is in the third step.
+//! `"VICE later"`, which is in the third step. With `gossip` they do no harm, and tell of every step as it is done.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -32,8 +32,8 @@ impl Misrule {
             "prompts" => outcome.prompts.extend((0..MANY).map(|seat| prompt(0, seat))),
             "events" => (0..MANY).for_each(|_| outcome.event("flood", Content::text(""))),
             "signals" => (0..MANY / 32).for_each(|at| outcome.signal(&format!("flood.{at}"), 1.0)),
-            // It comes when the state is asked for.
-            "snapshot" | "chance" => {}
+            // It comes when the state is asked for, or at every step.
+            "snapshot" | "chance" | "gossip" => {}
             "no-number" => outcome.signal("rate", f64::NAN),
             vice => drop(misbehave(vice).ok_or("an unknown vice")?),
         }
@@ -88,8 +88,13 @@ impl Rules for Misrule {
 
     fn step(&mut self, _actions: &[Action]) -> Result<Outcome, String> {
         self.steps += 1;
-        if self.vice == "chance" {
-            self.drawn.extend(chance());
+        match self.vice.as_str() {
+            "chance" => self.drawn.extend(chance()),
+            "gossip" => {
+                matrix_sdk::events::emit("step.done", &Content::text(self.steps.to_string()));
+                matrix_sdk::info!("step {}", self.steps);
+            }
+            _ => {}
         }
         if self.steps == WHEN { self.sin() } else { Ok(Outcome::empty()) }
     }

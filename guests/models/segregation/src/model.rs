@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::chance::Chance;
 use crate::grid::{EMPTY, Grid, NEIGHBOURS};
-use crate::packed::{Bytes, Numbers};
+use crate::packed::{Bytes, Number, Numbers};
 
 /// The shortest side of a torus: on a shorter one a cell would be its own neighbour.
 pub const SIDE_MIN: u32 = 3;
@@ -54,11 +54,13 @@ pub struct Model {
     chance: Chance,
     grid: Grid,
     /// The cells of all agents: the order in which they were activated last.
-    agents: Vec<u32>,
+    agents: Vec<Number>,
     /// All other cells.
-    empty: Vec<u32>,
+    empty: Vec<Number>,
     /// Whether an agent is unhappy, by its neighbours and those of its kind.
     unhappy: [[bool; NEIGHBOURS + 1]; NEIGHBOURS + 1],
+    /// The share of its own kind among its neighbours, by the same; 0 without neighbours.
+    shares: [[f64; NEIGHBOURS + 1]; NEIGHBOURS + 1],
     steps: u32,
     happy: u32,
 }
@@ -119,11 +121,11 @@ impl Model {
         }
         let places = |lived_in: bool| {
             let of_sort = (0_u32..).zip(&cells).filter(|(_, kind)| (**kind != EMPTY) == lived_in);
-            of_sort.map(|(at, _)| at).collect()
+            of_sort.map(|(at, _)| at.to_le_bytes()).collect()
         };
         let (agents, empty) = (places(true), places(false));
         let mut model = Self::assemble(settings, chance, cells, agents, empty);
-        let happy = model.agents.iter().filter(|at| !model.is_unhappy(**at as usize)).count();
+        let happy = model.agents.iter().filter(|at| !model.is_unhappy(place(**at))).count();
         model.happy = happy as u32;
         Ok(model)
     }
@@ -133,22 +135,25 @@ impl Model {
     pub fn step(&mut self) -> u32 {
         let count = self.agents.len();
         let (mut happy, mut moved) = (0, 0);
+        // On the stack it stays in registers.
+        let mut chance = self.chance.clone();
         for turn in 0..count {
             // Drawing the next agent from those still to come is a shuffle done on the way.
-            let drawn = turn + self.chance.below((count - turn) as u32) as usize;
+            let drawn = turn + chance.below((count - turn) as u32) as usize;
             self.agents.swap(turn, drawn);
             let from = self.agents[turn];
-            let (near, alike) = self.grid.surroundings(from as usize);
+            let (near, alike) = self.grid.surroundings(place(from));
             if !self.unhappy[near][alike] {
                 happy += 1;
             } else if !self.empty.is_empty() {
-                let place = self.chance.below(self.empty.len() as u32) as usize;
-                let to = std::mem::replace(&mut self.empty[place], from);
-                self.grid.relocate(from as usize, to as usize);
+                let chosen = chance.below(self.empty.len() as u32) as usize;
+                let to = std::mem::replace(&mut self.empty[chosen], from);
+                self.grid.relocate(place(from), place(to));
                 self.agents[turn] = to;
                 moved += 1;
             }
         }
+        self.chance = chance;
         self.happy = happy;
         self.steps += 1;
         moved
@@ -178,11 +183,9 @@ impl Model {
     pub fn similarity(&self) -> f64 {
         let (mut sum, mut counted) = (0.0, 0_u32);
         for at in &self.agents {
-            let (near, alike) = self.grid.surroundings(*at as usize);
-            if near > 0 {
-                sum += alike as f64 / near as f64;
-                counted += 1;
-            }
+            let (near, alike) = self.grid.surroundings(place(*at));
+            sum += self.shares[near][alike];
+            counted += u32::from(near > 0);
         }
         if counted == 0 { 0.0 } else { sum / f64::from(counted) }
     }
@@ -222,18 +225,16 @@ impl Model {
         settings: Settings,
         chance: Chance,
         cells: Vec<u8>,
-        agents: Vec<u32>,
-        empty: Vec<u32>,
+        agents: Vec<Number>,
+        empty: Vec<Number>,
     ) -> Self {
         let (width, height) = (settings.width as usize, settings.height as usize);
         let grid = Grid::new(width, height, settings.kinds.len(), cells);
-        let unhappy = std::array::from_fn(|near| {
-            std::array::from_fn(|alike| {
-                let share = if near == 0 { 0.0 } else { alike as f64 / near as f64 };
-                share < settings.threshold
-            })
-        });
-        Self { settings, chance, grid, agents, empty, unhappy, steps: 0, happy: 0 }
+        let share = |near, alike| if near == 0 { 0.0 } else { alike as f64 / near as f64 };
+        let shares: [[f64; _]; _] =
+            std::array::from_fn(|near| std::array::from_fn(|alike| share(near, alike)));
+        let unhappy = shares.map(|of_so_many| of_so_many.map(|share| share < settings.threshold));
+        Self { settings, chance, grid, agents, empty, unhappy, shares, steps: 0, happy: 0 }
     }
 }
 
@@ -270,7 +271,7 @@ impl TryFrom<Saved<'static>> for Model {
         let lists = [(&agents, true), (&empty, false)];
         let mut seen = vec![false; size];
         for (at, lived_in) in
-            lists.iter().flat_map(|(list, lived_in)| list.iter().map(|at| (*at as usize, *lived_in)))
+            lists.iter().flat_map(|(list, lived_in)| list.iter().map(|at| (place(*at), *lived_in)))
         {
             if at >= size || seen[at] || (cells[at] != EMPTY) != lived_in {
                 return Err(format!("cell {at} of a saved grid is listed wrongly"));
@@ -287,6 +288,12 @@ impl TryFrom<Saved<'static>> for Model {
         (model.steps, model.happy) = (steps, happy);
         Ok(model)
     }
+}
+
+/// The cell that a number stands for.
+#[inline]
+fn place(number: Number) -> usize {
+    u32::from_le_bytes(number) as usize
 }
 
 /// A kind, as frequent as its weight says.

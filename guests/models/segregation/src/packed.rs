@@ -1,4 +1,5 @@
-//! Lists of numbers as runs of bytes: a state is written at every tick, and copied faster than it is spelt.
+//! Lists of numbers as runs of bytes: a state is written at every tick, and copied faster than it is spelt. They
+//! are kept in the form in which they are written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,9 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, PartialEq)]
 pub(crate) struct Bytes<'a>(pub(crate) Cow<'a, [u8]>);
 
-/// Numbers of four bytes each, little-endian.
+/// A number of four bytes, little-endian.
+pub(crate) type Number = [u8; 4];
+
+/// Numbers as they are.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Numbers<'a>(pub(crate) Cow<'a, [u32]>);
+pub(crate) struct Numbers<'a>(pub(crate) Cow<'a, [Number]>);
 
 impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -22,11 +26,7 @@ impl Serialize for Bytes<'_> {
 
 impl Serialize for Numbers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = vec![0; self.0.len() * 4];
-        for (place, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(self.0.iter()) {
-            *place = number.to_le_bytes();
-        }
-        serializer.serialize_bytes(&bytes)
+        serializer.serialize_bytes(self.0.as_flattened())
     }
 }
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Numbers<'_> {
         if !rest.is_empty() {
             return Err(D::Error::invalid_length(bytes.len(), &"a multiple of four bytes"));
         }
-        Ok(Self(Cow::Owned(numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())))
+        Ok(Self(Cow::Owned(numbers.to_vec())))
     }
 }
 

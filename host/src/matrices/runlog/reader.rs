@@ -1,7 +1,7 @@
 //! Reading a run log, record by record: never the whole file in memory.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::crc::crc32;
@@ -25,6 +25,16 @@ impl Reader<BufReader<File>> {
         let file = File::open(path).map_err(failed("open", path))?;
         let size = file.metadata().map_err(failed("read the length of", path))?.len();
         Self::new(BufReader::new(file), size, path)
+    }
+
+    /// Goes on with the record that starts at `offset`; that one starts there is not checked.
+    pub(crate) fn skip_to(&mut self, offset: u64) -> Result<(), LogError> {
+        if !(self.offset..=self.size).contains(&offset) {
+            return Err(self.damaged("no record of a tick can start where a checkpoint says"));
+        }
+        self.input.seek(SeekFrom::Start(offset)).map_err(failed("seek in", &self.path))?;
+        self.offset = offset;
+        Ok(())
     }
 }
 

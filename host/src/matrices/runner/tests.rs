@@ -1,3 +1,5 @@
+mod checkpoints;
+
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +9,7 @@ use super::super::replay::Replay;
 use super::super::testing::{Manner, TICKS, Toy, header};
 use super::super::world::setup;
 use super::*;
-use crate::ids::{SoulName, StateHash};
+use crate::ids::{MatrixName, SoulName, StateHash};
 use crate::telemetry::{Telemetry, TelemetryConfig};
 use crate::transport::bus::{BusConfig, Filter, Item};
 use crate::transport::envelope::Address;
@@ -25,6 +27,8 @@ struct Bench {
     progress: Arc<watch::Sender<Progress>>,
     stop: CancellationToken,
     stopping: CancellationToken,
+    /// How much work of the rules lies between two checkpoints.
+    checkpoint_every: Duration,
 }
 
 fn soul(name: &str) -> SoulName {
@@ -46,6 +50,7 @@ impl Bench {
             progress: Arc::new(watch::channel(progress).0),
             stop: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            checkpoint_every: Duration::MAX,
         }
     }
 
@@ -56,11 +61,11 @@ impl Bench {
     /// A runner for a new run.
     async fn fresh(&self, running: bool) -> (Runner<Toy>, mpsc::Sender<Command>) {
         let header = header(&self.players);
-        let mut rules = self.world.rules(true).await.expect("a toy");
+        let mut rules = self.world.rules().await.expect("a toy");
         let mut course = Course::new(self.players.len());
         let outcome = rules.start(setup(&header)).await.expect("no crash").expect("a toy");
         let (next, _) = course.absorb(outcome).expect("sound");
-        course.figures.state_hash = state_hash(&mut rules).await.expect("a state");
+        course.figures.state_hash = replay::state_hash(&mut rules).await.expect("a state");
         let mut log = RunLog::create(self.path(), &header, 1 << 20).await.expect("a new file");
         log.tick(0, 1, course.figures.state_hash, &encode_actions(&[]));
         log.sync().await.expect("a disk");
@@ -69,8 +74,7 @@ impl Bench {
 
     /// A runner for the run that the log holds.
     async fn again(&self, running: bool) -> (Runner<Toy>, mpsc::Sender<Command>) {
-        let (mut replay, outcome) = Replay::open(&*self.world, &self.path(), true).await.expect("a log");
-        let (course, next) = replay.finish(outcome).await.expect("the same states");
+        let (replay, course, next) = Replay::to_end(&*self.world, &self.path()).await.expect("a sound log");
         let log = RunLog::resume(self.path(), replay.offset(), 1 << 20).await.expect("a file");
         self.over(replay.rules, next, course, log, running, replay.ended)
     }
@@ -100,7 +104,10 @@ impl Bench {
             rules,
             next,
             course,
+            keeper: Keeper::new(log.path(), self.checkpoint_every),
             log,
+            untold: Vec::new(),
+            clocks: Clocks::new(&self.telemetry.metrics().matrices),
             interval: Duration::ZERO,
             body_bytes_max: 1024,
             running,
@@ -285,7 +292,7 @@ async fn rules_that_crash_end_the_run_where_the_log_ends() {
     let end = runner.run().await;
     assert!(matches!(&end, End::Failed(MatrixError::Crashed(_))), "{end:?}");
     assert_eq!(bench.state().0, 5);
-    let (mut replay, _) = Replay::open(&*bench.world, &bench.path(), false).await.expect("a log");
+    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
     let progress = replay.compare(5, |_| {}).await.expect("sound");
     assert_eq!((progress.tick, progress.done, progress.first_difference), (5, true, None));
 }
@@ -298,9 +305,9 @@ async fn a_difference_is_found_at_its_tick() {
     let (actions, _) = asked.into_actions();
     runner.log.tick(1, 1, StateHash::of(b"another state"), &encode_actions(&actions));
     runner.log.sync().await.expect("a disk");
-    let (mut replay, outcome) = Replay::open(&*bench.world, &bench.path(), false).await.expect("a log");
-    assert!(matches!(replay.finish(outcome).await, Err(MatrixError::Differs(1))));
-    let (mut replay, _) = Replay::open(&*bench.world, &bench.path(), false).await.expect("a log");
+    let to_end = Replay::to_end(&*bench.world, &bench.path()).await;
+    assert!(matches!(to_end, Err(MatrixError::Differs(1))));
+    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
     assert_eq!(replay.compare(1, |_| {}).await.expect("sound").first_difference, Some(1));
 }
 
