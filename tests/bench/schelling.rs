@@ -18,7 +18,7 @@ const STEPS: u32 = 20;
 
 /// The share of like neighbours that an agent wants: so high that no run ends within these steps. How a run ended
 /// is kept in the KV, on disk, which costs what a put costs and has nothing to do with a step.
-const THRESHOLD: f64 = 0.65;
+const THRESHOLD: f64 = 0.7;
 
 /// Width and height; four cells of five are lived in.
 const SIZES: [(u32, u32); 2] = [(25, 50), (100, 100)];

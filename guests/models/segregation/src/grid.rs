@@ -11,21 +11,30 @@ pub(crate) const NEIGHBOURS: usize = 8;
 pub(crate) struct Grid {
     width: usize,
     height: usize,
-    kinds: usize,
     cells: Vec<u8>,
-    /// For each cell: how many neighbours it has, then how many of each kind.
+    /// For each cell: who lives there, as in `cells`, how many neighbours it has, then how many of each kind.
     near: Vec<u8>,
+    /// Bytes of a cell in `near`.
+    stride: usize,
+}
+
+/// How many neighbours a cell has, and how many of them are of the kind that lives there: a number for both.
+pub(crate) fn mix(near: u8, alike: u8) -> u8 {
+    near << 4 | alike
 }
 
 impl Grid {
     /// A grid of these cells, `width * height` of them, none above `kinds`. Sides are at least 3, or
     /// a cell would be its own neighbour.
     pub(crate) fn new(width: usize, height: usize, kinds: usize, cells: Vec<u8>) -> Self {
-        let near = vec![0; cells.len() * (kinds + 1)];
-        let mut grid = Self { width, height, kinds, cells, near };
+        let stride = kinds + 2;
+        let near = vec![0; cells.len() * stride];
+        let mut grid = Self { width, height, cells, near, stride };
         for at in 0..grid.cells.len() {
-            if grid.cells[at] != EMPTY {
-                grid.count(at, grid.cells[at], 1);
+            let kind = grid.cells[at];
+            grid.near[at * stride] = kind;
+            if kind != EMPTY {
+                grid.count(at, kind, 1);
             }
         }
         grid
@@ -35,28 +44,30 @@ impl Grid {
         &self.cells
     }
 
-    /// How many neighbours a cell has, and how many of them are of the kind that lives there.
+    /// The [`mix`] of a cell. Of an empty one: all neighbours count as alike.
     #[inline]
-    pub(crate) fn surroundings(&self, at: usize) -> (usize, usize) {
-        let base = at * (self.kinds + 1);
-        (usize::from(self.near[base]), usize::from(self.near[base + usize::from(self.cells[at])]))
+    pub(crate) fn surroundings(&self, at: usize) -> u8 {
+        let cell = &self.near[at * self.stride..][..self.stride];
+        mix(cell[1], cell[1 + usize::from(cell[0])])
     }
 
     /// Moves who lives at `from` to the empty cell `to`.
     pub(crate) fn relocate(&mut self, from: usize, to: usize) {
         let kind = std::mem::replace(&mut self.cells[from], EMPTY);
         self.cells[to] = kind;
+        self.near[from * self.stride] = EMPTY;
+        self.near[to * self.stride] = kind;
         self.count(from, kind, u8::MAX);
         self.count(to, kind, 1);
     }
 
     /// Adds `change` (1, or -1 as a wrapping byte) to what the neighbours of `at` count of `kind`.
     fn count(&mut self, at: usize, kind: u8, change: u8) {
-        let stride = self.kinds + 1;
+        let stride = self.stride;
         for neighbour in self.neighbours(at) {
-            let base = neighbour * stride;
-            self.near[base] = self.near[base].wrapping_add(change);
-            let of_kind = &mut self.near[base + usize::from(kind)];
+            let cell = &mut self.near[neighbour * stride..][..stride];
+            cell[1] = cell[1].wrapping_add(change);
+            let of_kind = &mut cell[1 + usize::from(kind)];
             *of_kind = of_kind.wrapping_add(change);
         }
     }
@@ -115,6 +126,6 @@ mod tests {
         cells[11] = 1;
         cells[3] = 2;
         let grid = Grid::new(4, 3, 2, cells);
-        assert_eq!(grid.surroundings(0), (2, 1));
+        assert_eq!(grid.surroundings(0), mix(2, 1));
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::chance::Chance;
-use crate::grid::{EMPTY, Grid, NEIGHBOURS};
+use crate::grid::{EMPTY, Grid, NEIGHBOURS, mix};
 use crate::packed::{Bytes, Number, Numbers};
 
 /// The shortest side of a torus: on a shorter one a cell would be its own neighbour.
@@ -14,6 +14,11 @@ pub const SIDE_MIN: u32 = 3;
 pub const SIDE_MAX: u32 = 1000;
 /// How many kinds of agents there may be: more colours than eyes tell apart.
 pub const KINDS_MAX: usize = 8;
+/// How many different mixes of neighbours a byte can tell apart.
+const MIXES: usize = 256;
+/// The least number that every number of neighbours divides: sums of shares are exact in parts of it, and those of
+/// a million agents fit into 32 bits.
+const WHOLE: u32 = 840;
 
 /// What a model starts from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,10 +62,10 @@ pub struct Model {
     agents: Vec<Number>,
     /// All other cells.
     empty: Vec<Number>,
-    /// Whether an agent is unhappy, by its neighbours and those of its kind.
-    unhappy: [[bool; NEIGHBOURS + 1]; NEIGHBOURS + 1],
-    /// The share of its own kind among its neighbours, by the same; 0 without neighbours.
-    shares: [[f64; NEIGHBOURS + 1]; NEIGHBOURS + 1],
+    /// Whether an agent is unhappy, by the [`mix`] of its cell.
+    unhappy: [bool; MIXES],
+    /// The share of its own kind among its neighbours, in parts of [`WHOLE`], by the same; 0 without neighbours.
+    shares: [u32; MIXES],
     steps: u32,
     happy: u32,
 }
@@ -142,8 +147,7 @@ impl Model {
             let drawn = turn + chance.below((count - turn) as u32) as usize;
             self.agents.swap(turn, drawn);
             let from = self.agents[turn];
-            let (near, alike) = self.grid.surroundings(place(from));
-            if !self.unhappy[near][alike] {
+            if !self.unhappy[usize::from(self.grid.surroundings(place(from)))] {
                 happy += 1;
             } else if !self.empty.is_empty() {
                 let chosen = chance.below(self.empty.len() as u32) as usize;
@@ -181,13 +185,13 @@ impl Model {
     /// over the agents that have any; 0 where none has.
     #[must_use]
     pub fn similarity(&self) -> f64 {
-        let (mut sum, mut counted) = (0.0, 0_u32);
+        let (mut sum, mut counted) = (0, 0);
         for at in &self.agents {
-            let (near, alike) = self.grid.surroundings(place(*at));
-            sum += self.shares[near][alike];
-            counted += u32::from(near > 0);
+            let mix = self.grid.surroundings(place(*at));
+            sum += self.shares[usize::from(mix)];
+            counted += u32::from(mix > 0);
         }
-        if counted == 0 { 0.0 } else { sum / f64::from(counted) }
+        if counted == 0 { 0.0 } else { f64::from(sum) / (f64::from(WHOLE) * f64::from(counted)) }
     }
 
     /// What it started from.
@@ -217,8 +221,7 @@ impl Model {
     /// Whether the agent of a lived-in cell is unhappy now.
     #[must_use]
     pub fn is_unhappy(&self, at: usize) -> bool {
-        let (near, alike) = self.grid.surroundings(at);
-        self.cells()[at] != EMPTY && self.unhappy[near][alike]
+        self.cells()[at] != EMPTY && self.unhappy[usize::from(self.grid.surroundings(at))]
     }
 
     fn assemble(
@@ -230,10 +233,14 @@ impl Model {
     ) -> Self {
         let (width, height) = (settings.width as usize, settings.height as usize);
         let grid = Grid::new(width, height, settings.kinds.len(), cells);
-        let share = |near, alike| if near == 0 { 0.0 } else { alike as f64 / near as f64 };
-        let shares: [[f64; _]; _] =
-            std::array::from_fn(|near| std::array::from_fn(|alike| share(near, alike)));
-        let unhappy = shares.map(|of_so_many| of_so_many.map(|share| share < settings.threshold));
+        let (mut unhappy, mut shares) = ([0.0 < settings.threshold; MIXES], [0; MIXES]);
+        for near in 1..=NEIGHBOURS as u8 {
+            for alike in 0..=near {
+                let at = usize::from(mix(near, alike));
+                unhappy[at] = f64::from(alike) / f64::from(near) < settings.threshold;
+                shares[at] = WHOLE / u32::from(near) * u32::from(alike);
+            }
+        }
         Self { settings, chance, grid, agents, empty, unhappy, shares, steps: 0, happy: 0 }
     }
 }
