@@ -8,7 +8,8 @@
 //!         tick (number), hash of the state (32 bytes), actions missed (number),
 //!         signals: how many, then each: name, value (8 bytes); result: 0 | 1, media type, body,
 //!         players: how many, then what each was told: first tick, last tick (each 0 | 1, number),
-//!         finished (1 byte), prompts: how many, then each: player, seat, observation, reward (8 bytes), final (1 byte),
+//!         finished (1 byte), prompts: how many, then each: player, seat, observation, reward (8 bytes),
+//!         final (1 byte),
 //!         source of chance (JSON), name of the state's layout, state
 //! ```
 //!

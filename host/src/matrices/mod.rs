@@ -4,9 +4,9 @@
 //! handle a task owns the rules: each tick it asks the players, takes a step, and appends to the run log,
 //! from which the same run can be brought back, gone on with, or compared.
 //!
-//! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`, `checkpoint`), the pure core (`prompts`,
-//! `course`), what surrounds a run (`host`, `world`), and the run itself (`replay`, `asking`, `runner`,
-//! `launch`).
+//! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`, `checkpoint`, `sweep`), the pure
+//! core (`prompts`, `course`), what surrounds a run (`host`, `world`), and the run itself (`replay`, `asking`,
+//! `telling`, `runner`, `launch`).
 
 mod asking;
 mod checkpoint;
