@@ -12,29 +12,35 @@ pub(crate) struct Grid {
     width: usize,
     height: usize,
     cells: Vec<u8>,
-    /// For each cell: who lives there, as in `cells`, how many neighbours it has, then how many of each kind.
-    near: Vec<u8>,
-    /// Bytes of a cell in `near`.
-    stride: usize,
+    /// For each cell, four bits a figure: in the lowest, how many neighbours it has; above them, how many of each
+    /// kind; in the highest, who lives there, as in `cells`.
+    near: Vec<u64>,
 }
+
+/// Bits of a figure in [`Grid::near`].
+const FIGURE: u32 = 4;
+/// Where it stands there who lives in the cell.
+const OWN: u32 = 60;
 
 /// How many neighbours a cell has, and how many of them are of the kind that lives there: a number for both.
 pub(crate) fn mix(near: u8, alike: u8) -> u8 {
     near << 4 | alike
 }
 
+/// What one neighbour of a kind adds to a cell.
+fn one(kind: u8) -> u64 {
+    1 | 1 << (FIGURE * u32::from(kind))
+}
+
 impl Grid {
-    /// A grid of these cells, `width * height` of them, none above `kinds`. Sides are at least 3, or
+    /// A grid of these cells, `width * height` of them, each empty or of a kind up to 8. Sides are at least 3, or
     /// a cell would be its own neighbour.
-    pub(crate) fn new(width: usize, height: usize, kinds: usize, cells: Vec<u8>) -> Self {
-        let stride = kinds + 2;
-        let near = vec![0; cells.len() * stride];
-        let mut grid = Self { width, height, cells, near, stride };
+    pub(crate) fn new(width: usize, height: usize, cells: Vec<u8>) -> Self {
+        let near = cells.iter().map(|kind| u64::from(*kind) << OWN).collect();
+        let mut grid = Self { width, height, cells, near };
         for at in 0..grid.cells.len() {
-            let kind = grid.cells[at];
-            grid.near[at * stride] = kind;
-            if kind != EMPTY {
-                grid.count(at, kind, 1);
+            if grid.cells[at] != EMPTY {
+                grid.count(at, one(grid.cells[at]));
             }
         }
         grid
@@ -47,28 +53,27 @@ impl Grid {
     /// The [`mix`] of a cell. Of an empty one: all neighbours count as alike.
     #[inline]
     pub(crate) fn surroundings(&self, at: usize) -> u8 {
-        let cell = &self.near[at * self.stride..][..self.stride];
-        mix(cell[1], cell[1 + usize::from(cell[0])])
+        let cell = self.near[at];
+        let alike = cell >> (FIGURE * (cell >> OWN) as u32);
+        mix(cell as u8 & 15, alike as u8 & 15)
     }
 
     /// Moves who lives at `from` to the empty cell `to`.
     pub(crate) fn relocate(&mut self, from: usize, to: usize) {
         let kind = std::mem::replace(&mut self.cells[from], EMPTY);
         self.cells[to] = kind;
-        self.near[from * self.stride] = EMPTY;
-        self.near[to * self.stride] = kind;
-        self.count(from, kind, u8::MAX);
-        self.count(to, kind, 1);
+        let own = u64::from(kind) << OWN;
+        self.near[from] -= own;
+        self.near[to] += own;
+        self.count(from, one(kind).wrapping_neg());
+        self.count(to, one(kind));
     }
 
-    /// Adds `change` (1, or -1 as a wrapping byte) to what the neighbours of `at` count of `kind`.
-    fn count(&mut self, at: usize, kind: u8, change: u8) {
-        let stride = self.stride;
+    /// Adds `change` to what the neighbours of `at` count. No figure leaves its bits: there are eight neighbours.
+    fn count(&mut self, at: usize, change: u64) {
         for neighbour in self.neighbours(at) {
-            let cell = &mut self.near[neighbour * stride..][..stride];
-            cell[1] = cell[1].wrapping_add(change);
-            let of_kind = &mut cell[1 + usize::from(kind)];
-            *of_kind = of_kind.wrapping_add(change);
+            let cell = &mut self.near[neighbour];
+            *cell = cell.wrapping_add(change);
         }
     }
 
@@ -107,14 +112,14 @@ mod tests {
             moves in proptest::collection::vec((0_usize..81, 0_usize..81), 0..40),
         ) {
             let cells = seed[..width * height].to_vec();
-            let mut grid = Grid::new(width, height, 3, cells);
+            let mut grid = Grid::new(width, height, cells);
             for (from, to) in moves {
                 let (from, to) = (from % (width * height), to % (width * height));
                 if grid.cells[from] != EMPTY && grid.cells[to] == EMPTY {
                     grid.relocate(from, to);
                 }
             }
-            let fresh = Grid::new(width, height, 3, grid.cells.clone());
+            let fresh = Grid::new(width, height, grid.cells.clone());
             prop_assert_eq!(grid, fresh);
         }
     }
@@ -125,7 +130,7 @@ mod tests {
         cells[0] = 1;
         cells[11] = 1;
         cells[3] = 2;
-        let grid = Grid::new(4, 3, 2, cells);
+        let grid = Grid::new(4, 3, cells);
         assert_eq!(grid.surroundings(0), mix(2, 1));
     }
 }

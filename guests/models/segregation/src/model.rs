@@ -232,7 +232,7 @@ impl Model {
         empty: Vec<Number>,
     ) -> Self {
         let (width, height) = (settings.width as usize, settings.height as usize);
-        let grid = Grid::new(width, height, settings.kinds.len(), cells);
+        let grid = Grid::new(width, height, cells);
         let (mut unhappy, mut shares) = ([0.0 < settings.threshold; MIXES], [0; MIXES]);
         for near in 1..=NEIGHBOURS as u8 {
             for alike in 0..=near {
