@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::logging::GuestLog;
-use crate::capabilities::types::media_type;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::clock;
 use crate::ids::MatrixName;
@@ -116,6 +115,6 @@ impl MatrixHost {
 /// Tells the world something about a Matrix.
 pub(crate) fn report(bus: &Bus, kind: &'static str, matrix: &MatrixName, detail: &impl Serialize) {
     let body = serde_json::to_vec(detail).expect("a detail has only texts and numbers");
-    let content = Content { content_type: media_type("application/json"), body: body.into() };
+    let content = Content { content_type: "application/json".into(), body: body.into() };
     bus.publish(kind, Source::Matrix(matrix.clone()), content, clock::now_ms());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{BUCKET, bytes, config, folder, get, open, put, request};
 use crate::kv::{Condition, Consistency, Expect, Kv, KvConfig, KvError, Mutation, Swap, Txn, TxnOutcome};
@@ -196,7 +197,7 @@ async fn a_read_says_of_which_moment_it_is() {
     let kv = open(dir.path()).await;
     put(&kv, "k", "x").await;
     let writer = kv.clone();
-    let writes = Tasks::new().spawn("writes", async move {
+    let mut writes = Tasks::new().spawn("writes", async move {
         let mut written = Vec::new();
         for _ in 0..500 {
             let reply = writer.put(BUCKET, b"k", bytes("x"), None, None).await.unwrap();
@@ -205,13 +206,16 @@ async fn a_read_says_of_which_moment_it_is() {
         written
     });
     let mut seen = Vec::new();
-    while !writes.is_finished() {
+    let written = loop {
         let look = kv.look(BUCKET, b"k", Consistency::Local).await.unwrap();
         let page = kv.range(BUCKET, b"", None, 1, Consistency::Local).await.unwrap();
         seen.push((look.log_index, look.entry.unwrap().revision));
         seen.push((page.log_index, page.revision));
-    }
-    let written = writes.await.unwrap();
+        match writes.try_recv() {
+            Err(TryRecvError::Empty) => {}
+            ended => break ended.unwrap(),
+        }
+    };
     let first = written[0];
     for (log_index, revision) in seen {
         let at = written.partition_point(|(index, _)| *index <= log_index);
