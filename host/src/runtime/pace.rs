@@ -6,11 +6,13 @@
 //! guests never return, a processor is left for all others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::engine::EPOCH;
 use super::guest::Crash;
 use super::memory::GuestMemory;
 use crate::ids::Digest;
@@ -19,7 +21,12 @@ use crate::telemetry::metrics::Total;
 
 /// A call is long once it has used as much of its thread: some batches of messages, two epochs.
 pub(crate) const LONG: Duration = Duration::from_millis(4);
-/// How long a component's calls are made on the slow threads after one that was long.
+/// What a component's long calls may use beyond that in one window. A machine that stands still for a moment
+/// makes a call look long; it must not cost a quick component its place.
+const ALLOWED: Duration = Duration::from_millis(20);
+/// The window, in milliseconds.
+const WINDOW_MS: u64 = 1_000;
+/// How long a component's calls are made on the slow threads after they used more.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// What all guests of a node have in common.
@@ -60,6 +67,8 @@ pub(crate) struct Pace {
     mode: Mode,
     ground: Ground,
     made: Instant,
+    /// Epochs in which a call was long, in the window that began so many milliseconds after `made`.
+    long: Mutex<(u64, u32)>,
     /// Until when its calls are taken to be long, in milliseconds after `made`.
     slow_until: AtomicU64,
 }
@@ -67,7 +76,14 @@ pub(crate) struct Pace {
 impl Pace {
     /// Of a component that has not been called yet.
     pub(crate) fn new(digest: Digest, mode: Mode, ground: Ground) -> Self {
-        Self { digest, mode, ground, made: Instant::now(), slow_until: AtomicU64::new(0) }
+        Self {
+            digest,
+            mode,
+            ground,
+            made: Instant::now(),
+            long: Mutex::default(),
+            slow_until: AtomicU64::new(0),
+        }
     }
 
     /// What it shares with all others.
@@ -88,9 +104,18 @@ impl Pace {
         }
     }
 
-    /// A call is long.
+    /// A call is long, and another epoch has passed.
     pub(crate) fn is_long(&self) {
         let now = self.now_ms();
+        let mut long = self.long.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(long.0) >= WINDOW_MS {
+            *long = (now, 0);
+        }
+        long.1 = long.1.saturating_add(1);
+        if EPOCH * long.1 <= ALLOWED {
+            return;
+        }
+        drop(long);
         let remembered = u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX);
         let before = self.slow_until.swap(now.saturating_add(remembered), Ordering::Relaxed);
         if before <= now {
@@ -136,12 +161,17 @@ mod tests {
     fn who_was_slow_is_so_for_a_while() {
         for (mode, lane) in [(Mode::Direct, Lane::Direct), (Mode::Fiber, Lane::Fiber)] {
             let mut pace = pace(mode);
-            assert_eq!(pace.lane(), lane);
-            pace.is_long();
+            let epochs = |pace: &Pace, count: u128| (0..count).for_each(|_| pace.is_long());
+            let allowed = ALLOWED.as_millis() / EPOCH.as_millis();
+            epochs(&pace, allowed);
+            assert_eq!(pace.lane(), lane, "so much is let pass");
+            epochs(&pace, 1);
             assert_eq!(pace.lane(), Lane::Slow);
             pace.made -= REMEMBERED + Duration::from_millis(1);
             assert_eq!(pace.lane(), lane);
-            pace.is_long();
+            epochs(&pace, allowed);
+            assert_eq!(pace.lane(), lane, "the window is another");
+            epochs(&pace, 1);
             assert_eq!(pace.lane(), Lane::Slow, "it is remembered anew");
         }
     }
