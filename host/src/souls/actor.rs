@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::checkpoint::{ACTIONS_BYTES_KEPT, Acted, Header, RUNS_MAX};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, SaveError, StartError};
@@ -211,7 +210,9 @@ impl Actor {
         match acted {
             Ok(Ok(actions)) => {
                 let last = request.turns.iter().all(|turn| turn.last);
-                self.remember(&request, &actions, last);
+                if let Some(header) = self.life.header_mut() {
+                    header.remember(&request.run, request.tick, &actions, last);
+                }
                 self.ended_well().await;
                 Ok(actions)
             }
@@ -221,28 +222,6 @@ impl Actor {
                 Err(crash.into())
             }
         }
-    }
-
-    fn remember(&mut self, request: &ActRequest, actions: &[Vec<u8>], last: bool) {
-        let Some(header) = self.life.header_mut() else { return };
-        if last {
-            header.acted.remove(request.run.as_ref());
-            return;
-        }
-        if let Some(known) = header.acted.get_mut(request.run.as_ref()) {
-            // As many actions as last time find their memory there.
-            known.tick = request.tick;
-            actions.clone_into(&mut known.actions);
-            return;
-        }
-        let kept = |header: &Header| -> usize {
-            header.acted.values().flat_map(|acted| &acted.actions).map(Vec::len).sum()
-        };
-        while header.acted.len() >= RUNS_MAX || kept(header) > ACTIONS_BYTES_KEPT {
-            header.acted.pop_first();
-        }
-        let acted = Acted { tick: request.tick, actions: actions.to_vec() };
-        header.acted.insert(request.run.as_ref().to_owned(), acted);
     }
 
     /// Brings the Soul into memory, if it is not there.

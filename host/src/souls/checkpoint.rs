@@ -53,6 +53,30 @@ pub struct Header {
     pub acted: BTreeMap<String, Acted>,
 }
 
+impl Header {
+    /// Keeps what the Soul answered at a tick of a run; `last`: the run asks it no more, and nothing of it is kept.
+    pub(super) fn remember(&mut self, run: &str, tick: u64, actions: &[Vec<u8>], last: bool) {
+        if last {
+            self.acted.remove(run);
+            return;
+        }
+        if let Some(known) = self.acted.get_mut(run) {
+            // As many actions as last time find their memory there.
+            known.tick = tick;
+            actions.clone_into(&mut known.actions);
+            return;
+        }
+        while self.acted.len() >= RUNS_MAX || self.kept_bytes() > ACTIONS_BYTES_KEPT {
+            self.acted.pop_first();
+        }
+        self.acted.insert(run.to_owned(), Acted { tick, actions: actions.to_vec() });
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.acted.values().flat_map(|acted| &acted.actions).map(Vec::len).sum()
+    }
+}
+
 /// A saved state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -2,6 +2,9 @@
 //! their memory is, and no thread is woken for them. A thread that has nothing to do takes over half of what waits
 //! behind a busy one.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -151,9 +154,9 @@ fn work(shared: &Arc<Shared>, index: usize, helper: &Handle) {
     let (mut turn, mut chain) = (0_u32, 0);
     while !shared.closing.load(Ordering::Relaxed) {
         turn = turn.wrapping_add(1);
-        let outside = turn.is_multiple_of(OUTSIDE_EVERY).then(|| shared.from_outside()).flatten();
+        let outside = turn.is_multiple_of(OUTSIDE_EVERY).then(|| shared.next_outside()).flatten();
         let own = || shared.own(index, &mut chain);
-        let Some(task) = outside.or_else(own).or_else(|| shared.from_others(index)) else {
+        let Some(task) = outside.or_else(own).or_else(|| shared.steal(index)) else {
             shared.sleep(index);
             continue;
         };
@@ -200,7 +203,7 @@ impl Shared {
     }
 
     /// The oldest task from outside. Whoever takes it wakes the next for the rest.
-    fn from_outside(&self) -> Option<Runnable> {
+    fn next_outside(&self) -> Option<Runnable> {
         let mut outside = lock(&self.outside);
         let task = outside.pop_front();
         let more = !outside.is_empty();
@@ -212,8 +215,8 @@ impl Shared {
     }
 
     /// A task from outside, or else the older half of what waits behind another thread.
-    fn from_others(&self, index: usize) -> Option<Runnable> {
-        if let Some(task) = self.from_outside() {
+    fn steal(&self, index: usize) -> Option<Runnable> {
+        if let Some(task) = self.next_outside() {
             return Some(task);
         }
         let count = self.workers.len();
@@ -273,109 +276,4 @@ impl Shared {
 /// Nothing can panic while one of these locks is held, so a poisoned lock still holds the truth.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use tokio::sync::mpsc as channels;
-
-    use super::*;
-
-    /// Far longer than anything here takes.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
-    #[test]
-    fn tasks_that_wake_each_other_all_end() {
-        let workers = Workers::start("test", 3, 0).expect("three threads");
-        let (done, ended) = mpsc::channel();
-        for _ in 0..50 {
-            let (to_pong, mut pong) = channels::channel(1);
-            let (to_ping, mut ping) = channels::channel(1);
-            workers.spawner().spawn(async move {
-                while let Some(count) = pong.recv().await {
-                    to_ping.send(count + 1).await.expect("ping waits");
-                }
-            });
-            let done = done.clone();
-            workers.spawner().spawn(async move {
-                let mut count = 0;
-                while count < 1_000 {
-                    to_pong.send(count).await.expect("pong waits");
-                    count = ping.recv().await.expect("pong answers");
-                }
-                done.send(count).expect("the test waits");
-            });
-        }
-        let sum: u32 = (0..50).map(|_| ended.recv_timeout(PATIENCE).expect("every pair ends")).sum();
-        assert_eq!(sum, 50_000);
-    }
-
-    #[test]
-    fn who_keeps_waking_each_other_keeps_nobody_out() {
-        let workers = Workers::start("test", 1, 0).expect("a thread");
-        let (to_one, mut one) = channels::channel(1);
-        let (to_other, mut other) = channels::channel(1);
-        workers
-            .spawner()
-            .spawn(async move { while one.recv().await.is_some() && to_other.send(()).await.is_ok() {} });
-        let begin = to_one.clone();
-        workers
-            .spawner()
-            .spawn(async move { while other.recv().await.is_some() && to_one.send(()).await.is_ok() {} });
-        begin.blocking_send(()).expect("they play");
-        let (done, ended) = mpsc::channel();
-        workers.spawner().spawn(async move {
-            tokio::task::yield_now().await;
-            done.send(()).expect("the test waits");
-        });
-        ended.recv_timeout(PATIENCE).expect("the third gets its turn");
-    }
-
-    #[test]
-    fn what_waits_behind_a_thread_that_is_held_up_goes_to_another() {
-        let workers = Workers::start("test", 2, 0).expect("two threads");
-        let spawner = workers.spawner();
-        let (done, ended) = mpsc::channel();
-        workers.spawner().spawn(async move {
-            // The one task that this thread would run next: no backlog, so nobody is woken for it.
-            spawner.spawn(async move { done.send(()).expect("it is waited for") });
-            while ended.try_recv().is_err() {
-                held_up();
-                std::thread::yield_now();
-            }
-            spawner.spawn(async {});
-        });
-        let (finished, end) = mpsc::channel();
-        workers.spawner().spawn(async move { finished.send(()).expect("the test waits") });
-        end.recv_timeout(PATIENCE).expect("the second task runs while the first is held up");
-    }
-
-    #[test]
-    fn a_panic_ends_its_task_only() {
-        let workers = Workers::start("test", 1, 0).expect("a thread");
-        workers.spawner().spawn(async { panic!("as the test wants it") });
-        let (done, ended) = mpsc::channel();
-        workers.spawner().spawn(async move { done.send(()).expect("the test waits") });
-        ended.recv_timeout(PATIENCE).expect("the thread goes on");
-    }
-
-    #[test]
-    fn timers_work_and_a_dropped_pool_runs_nothing_more() {
-        let workers = Workers::start("test", 1, 0).expect("a thread");
-        let (done, ended) = mpsc::channel();
-        let ticking = done.clone();
-        workers.spawner().spawn(async move {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            ticking.send("late").expect("the test waits");
-        });
-        assert_eq!(ended.recv_timeout(PATIENCE), Ok("late"));
-        let spawner = workers.spawner();
-        drop(workers);
-        spawner.spawn(async move { done.send("never").expect("the test waits") });
-        drop(spawner);
-        assert!(ended.recv_timeout(Duration::from_millis(50)).is_err());
-    }
 }

@@ -66,7 +66,7 @@ pub enum Frame {
     /// A message.
     Message {
         /// The message. Its `reply_to` is `Sender`: only the receiver can know of a caller.
-        envelope: Envelope,
+        envelope: Box<Envelope>,
         /// Whether the peer waits for a [`Frame::Reply`] to it.
         wants_reply: bool,
     },
@@ -227,7 +227,7 @@ fn read_message(message: MessageProto, limits: &WireLimits, now: Instant) -> Res
     } else if envelope.content.body.len() > limits.body_bytes_max {
         SendError::TooLarge { limit: limits.body_bytes_max as u64 }
     } else {
-        return Ok(Frame::Message { envelope, wants_reply });
+        return Ok(Frame::Message { envelope: Box::new(envelope), wants_reply });
     };
     Ok(Frame::Refused { id, wants_reply, error })
 }
