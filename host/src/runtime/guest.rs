@@ -221,7 +221,8 @@ fn arm(store: &mut Store<GuestState>, pace: &Pace, moment: Moment, lifted_bytes_
 fn epoch(mut context: StoreContextMut<'_, GuestState>, pace: &Pace) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data_mut();
     state.time_passed();
-    if state.budget.charge() >= LONG {
+    let long = state.budget.charge() >= LONG;
+    if long {
         pace.is_long();
     }
     if state.budget.is_spent() {
@@ -233,7 +234,9 @@ fn epoch(mut context: StoreContextMut<'_, GuestState>, pace: &Pace) -> wasmtime:
     }
     // It stays on this thread to its end, or until it waits: left at an epoch, it would only come back to
     // another thread that all others need.
-    workers::held_up();
+    if long {
+        workers::held_up();
+    }
     Ok(UpdateDeadline::Continue(1))
 }
 

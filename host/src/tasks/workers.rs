@@ -1,6 +1,6 @@
 //! Threads for Souls and Matrices. What a task wakes runs next on the same thread: two Souls who talk stay where
 //! their memory is, and no thread is woken for them. A thread that has nothing to do takes over half of what waits
-//! behind a busy one.
+//! behind a busy one. For a thread that is held up, another takes its place for as long.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,9 @@ use tokio::runtime::{Handle, Runtime};
 const CHAIN_MAX: u32 = 64;
 /// A thread looks for tasks from outside after so many of its own.
 const OUTSIDE_EVERY: u32 = 64;
+
+/// The most threads that take the places of others at a time.
+const SPARES_MAX: usize = 62;
 
 thread_local! {
     /// Whose worker this thread is, and which one, if it is any.
@@ -44,12 +47,31 @@ pub struct Spawner(Arc<Shared>);
 struct Shared {
     /// Tasks that other threads woke, oldest first. A task is in one queue at most: queues are as bounded as tasks.
     outside: Mutex<VecDeque<Runnable>>,
+    /// Places for all threads that there can be; those at the end are taken when they are needed.
     workers: Box<[Worker]>,
+    crew: Mutex<Crew>,
+    name: String,
+    nice: i32,
+    /// Where tasks find the time, and help with disks.
+    helper: Handle,
     /// Workers that sleep, or are about to.
     asleep: Mutex<Vec<usize>>,
     /// How many these are, to be looked at without the lock.
     asleep_count: AtomicUsize,
     closing: AtomicBool,
+}
+
+/// Who works.
+#[derive(Debug)]
+struct Crew {
+    /// How many threads there should be that are not held up.
+    wanted: usize,
+    /// How many there are.
+    free: usize,
+    /// How many have been started.
+    started: usize,
+    /// Threads that are one too many until another is held up.
+    resting: Vec<usize>,
 }
 
 /// One thread, on cache lines of its own.
@@ -58,6 +80,8 @@ struct Shared {
 struct Worker {
     ready: Mutex<Ready>,
     thread: OnceLock<Thread>,
+    /// Another thread has taken its place. Only the thread itself changes this.
+    replaced: AtomicBool,
 }
 
 /// What a thread is to run.
@@ -80,24 +104,21 @@ impl Workers {
         let threads = if threads > 0 { threads } else { cores() };
         let mut helper = tokio::runtime::Builder::new_multi_thread();
         let helper = helper.worker_threads(1).thread_name(format!("{name}-helper")).enable_all().build()?;
-        let handle = helper.handle().clone();
         let shared = Arc::new(Shared {
             outside: Mutex::default(),
-            workers: (0..threads).map(|_| Worker::default()).collect(),
+            workers: (0..threads + SPARES_MAX).map(|_| Worker::default()).collect(),
+            crew: Mutex::new(Crew { wanted: threads, free: 0, started: 0, resting: Vec::new() }),
+            name: name.to_owned(),
+            nice,
+            helper: helper.handle().clone(),
             asleep: Mutex::default(),
             asleep_count: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         });
         // From here on dropping it ends the threads that have been started.
         let workers = Self { shared, helper: Some(helper) };
-        for index in 0..threads {
-            let (shared, handle) = (Arc::clone(&workers.shared), handle.clone());
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            thread.spawn(move || {
-                // Without the right to it, a thread is as others are.
-                let _ = if nice == 0 { Ok(nice) } else { rustix::process::nice(nice) };
-                work(&shared, index, &handle);
-            })?;
+        for _ in 0..threads {
+            workers.shared.start_one(&mut lock(&workers.shared.crew))?;
         }
         Ok(workers)
     }
@@ -112,6 +133,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         while self.shared.wake_one() {}
+        self.shared.workers.iter().filter_map(|worker| worker.thread.get()).for_each(Thread::unpark);
         if let Some(helper) = self.helper.take() {
             helper.shutdown_background();
         }
@@ -130,7 +152,7 @@ impl Spawner {
 }
 
 /// Says that this thread is held up, such as by a guest that computes: what waits behind it goes to a thread that
-/// sleeps, if there is one. On a thread that is nobody's worker it does nothing.
+/// sleeps, or else to one more, until this one is free again. On a thread that is nobody's worker it does nothing.
 pub(crate) fn held_up() {
     HERE.with(|here| {
         let Some((shared, index)) = here.get() else { return };
@@ -139,15 +161,15 @@ pub(crate) fn held_up() {
         ready.queue.extend(next);
         let waiting = !ready.queue.is_empty();
         drop(ready);
-        if waiting {
-            shared.wake_one();
+        if (waiting || !lock(&shared.outside).is_empty()) && !shared.wake_one() {
+            shared.replace(*index);
         }
     });
 }
 
 /// What one thread does.
-fn work(shared: &Arc<Shared>, index: usize, helper: &Handle) {
-    let _context = helper.enter();
+fn work(shared: &Arc<Shared>, index: usize) {
+    let _context = shared.helper.enter();
     // The thread is new, so both are empty.
     drop(shared.workers[index].thread.set(std::thread::current()));
     HERE.with(|here| drop(here.set((Arc::clone(shared), index))));
@@ -164,10 +186,65 @@ fn work(shared: &Arc<Shared>, index: usize, helper: &Handle) {
         if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
             tracing::error!("a task of a Soul or a Matrix panicked");
         }
+        if shared.workers[index].replaced.swap(false, Ordering::Relaxed) {
+            shared.come_back(index);
+        }
     }
 }
 
 impl Shared {
+    /// Starts one more thread that is free to work.
+    fn start_one(self: &Arc<Self>, crew: &mut Crew) -> io::Result<()> {
+        let (shared, index) = (Arc::clone(self), crew.started);
+        std::thread::Builder::new().name(self.name.clone()).spawn(move || {
+            if shared.nice != 0 {
+                // Without the right to it, a thread is as others are.
+                let _ = rustix::process::nice(shared.nice);
+            }
+            work(&shared, index);
+        })?;
+        crew.started += 1;
+        crew.free += 1;
+        Ok(())
+    }
+
+    /// Lets another thread take the place of one that is held up, as far as there are any.
+    fn replace(self: &Arc<Self>, index: usize) {
+        let mut crew = lock(&self.crew);
+        if !self.workers[index].replaced.swap(true, Ordering::Relaxed) {
+            crew.free -= 1;
+        }
+        if crew.free >= crew.wanted {
+            return;
+        }
+        if let Some(rested) = crew.resting.pop() {
+            crew.free += 1;
+            self.workers[rested].thread.get().into_iter().for_each(Thread::unpark);
+        } else if crew.started < self.workers.len()
+            && let Err(error) = self.start_one(&mut crew)
+        {
+            tracing::warn!(%error, "no thread takes the place of one that is held up");
+        }
+    }
+
+    /// A thread that was held up is free again: it goes on, or rests where another has taken its place.
+    fn come_back(&self, index: usize) {
+        let mut crew = lock(&self.crew);
+        if crew.free < crew.wanted {
+            crew.free += 1;
+            return;
+        }
+        crew.resting.push(index);
+        drop(crew);
+        // What still waits here would wait for as long as this thread rests.
+        let left = std::mem::take(&mut *lock(&self.workers[index].ready));
+        lock(&self.outside).extend(left.queue.into_iter().chain(left.next));
+        self.wake_one();
+        while lock(&self.crew).resting.contains(&index) && !self.closing.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
+
     /// Queues a task that was woken; `again`: it woke itself while it ran, to let others go first.
     fn schedule(self: &Arc<Self>, task: Runnable, again: bool) {
         let here = HERE.with(|here| {

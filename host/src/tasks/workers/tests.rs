@@ -77,6 +77,29 @@ fn what_waits_behind_a_thread_that_is_held_up_goes_to_another() {
 }
 
 #[test]
+fn another_thread_takes_the_place_of_one_that_is_held_up_and_rests_afterwards() {
+    let workers = Workers::start("test", 1, 0).expect("a thread");
+    for _ in 0..200 {
+        let (done, ended) = mpsc::sync_channel(64);
+        let (finished, end) = mpsc::sync_channel(64);
+        let spawner = workers.spawner();
+        workers.spawner().spawn(async move {
+            spawner.spawn(async move { done.send(()).expect("it is waited for") });
+            while ended.try_recv().is_err() {
+                held_up();
+                std::thread::yield_now();
+            }
+            finished.send(()).expect("the test waits");
+        });
+        end.recv_timeout(PATIENCE).expect("the second task runs on another thread");
+    }
+    let crew = lock(&workers.shared.crew);
+    // One works, one rests, and one may be on its way to rest.
+    assert!(crew.started <= 3, "{} threads: those that rested are to be used again", crew.started);
+    assert!(crew.free <= 1);
+}
+
+#[test]
 fn a_panic_ends_its_task_only() {
     let workers = Workers::start("test", 1, 0).expect("a thread");
     workers.spawner().spawn(async { panic!("as the test wants it") });
