@@ -1,6 +1,7 @@
 //! Threads for Souls and Matrices. What a task wakes runs next on the same thread: two Souls who talk stay where
 //! their memory is, and no thread is woken for them. A thread that has nothing to do takes over half of what waits
-//! behind a busy one. For a thread that is held up, another takes its place for as long.
+//! behind a busy one. For a thread that is held up a new one takes its place; it goes on with less priority, and ends
+//! with the task that held it.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
 use async_task::{Runnable, ScheduleInfo, WithInfo};
@@ -22,8 +23,10 @@ const CHAIN_MAX: u32 = 64;
 /// A thread looks for tasks from outside after so many of its own.
 const OUTSIDE_EVERY: u32 = 64;
 
-/// The most threads that take the places of others at a time.
-const SPARES_MAX: usize = 62;
+/// The most threads that are held up at a time while others have their places.
+const HELD_MAX: usize = 62;
+/// How much less of a processor a thread gets that is held up: about a tenth of what others do.
+const HELD_NICE: i32 = 10;
 
 thread_local! {
     /// Whose worker this thread is, and which one, if it is any.
@@ -47,7 +50,7 @@ pub struct Spawner(Arc<Shared>);
 struct Shared {
     /// Tasks that other threads woke, oldest first. A task is in one queue at most: queues are as bounded as tasks.
     outside: Mutex<VecDeque<Runnable>>,
-    /// Places for all threads that there can be; those at the end are taken when they are needed.
+    /// Places for all threads that there can be.
     workers: Box<[Worker]>,
     crew: Mutex<Crew>,
     name: String,
@@ -68,10 +71,8 @@ struct Crew {
     wanted: usize,
     /// How many there are.
     free: usize,
-    /// How many have been started.
-    started: usize,
-    /// Threads that are one too many until another is held up.
-    resting: Vec<usize>,
+    /// Places that no thread has.
+    empty: Vec<usize>,
 }
 
 /// One thread, on cache lines of its own.
@@ -79,7 +80,7 @@ struct Crew {
 #[repr(align(128))]
 struct Worker {
     ready: Mutex<Ready>,
-    thread: OnceLock<Thread>,
+    thread: Mutex<Option<Thread>>,
     /// Another thread has taken its place. Only the thread itself changes this.
     replaced: AtomicBool,
 }
@@ -106,8 +107,8 @@ impl Workers {
         let helper = helper.worker_threads(1).thread_name(format!("{name}-helper")).enable_all().build()?;
         let shared = Arc::new(Shared {
             outside: Mutex::default(),
-            workers: (0..threads + SPARES_MAX).map(|_| Worker::default()).collect(),
-            crew: Mutex::new(Crew { wanted: threads, free: 0, started: 0, resting: Vec::new() }),
+            workers: (0..threads + HELD_MAX).map(|_| Worker::default()).collect(),
+            crew: Mutex::new(Crew { wanted: threads, free: 0, empty: (0..threads + HELD_MAX).collect() }),
             name: name.to_owned(),
             nice,
             helper: helper.handle().clone(),
@@ -133,7 +134,6 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         while self.shared.wake_one() {}
-        self.shared.workers.iter().filter_map(|worker| worker.thread.get()).for_each(Thread::unpark);
         if let Some(helper) = self.helper.take() {
             helper.shutdown_background();
         }
@@ -170,8 +170,8 @@ pub(crate) fn held_up() {
 /// What one thread does.
 fn work(shared: &Arc<Shared>, index: usize) {
     let _context = shared.helper.enter();
-    // The thread is new, so both are empty.
-    drop(shared.workers[index].thread.set(std::thread::current()));
+    *lock(&shared.workers[index].thread) = Some(std::thread::current());
+    // The thread is new: it has no place yet.
     HERE.with(|here| drop(here.set((Arc::clone(shared), index))));
     let (mut turn, mut chain) = (0_u32, 0);
     while !shared.closing.load(Ordering::Relaxed) {
@@ -186,63 +186,59 @@ fn work(shared: &Arc<Shared>, index: usize) {
         if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
             tracing::error!("a task of a Soul or a Matrix panicked");
         }
-        if shared.workers[index].replaced.swap(false, Ordering::Relaxed) {
-            shared.come_back(index);
+        if shared.workers[index].replaced.swap(false, Ordering::Relaxed) && shared.is_left(index) {
+            return;
         }
     }
 }
 
 impl Shared {
-    /// Starts one more thread that is free to work.
+    /// Starts one more thread that is free to work, if there is a place for it.
     fn start_one(self: &Arc<Self>, crew: &mut Crew) -> io::Result<()> {
-        let (shared, index) = (Arc::clone(self), crew.started);
-        std::thread::Builder::new().name(self.name.clone()).spawn(move || {
-            if shared.nice != 0 {
-                // Without the right to it, a thread is as others are.
-                let _ = rustix::process::nice(shared.nice);
-            }
+        let Some(index) = crew.empty.pop() else { return Ok(()) };
+        let shared = Arc::clone(self);
+        let started = std::thread::Builder::new().name(self.name.clone()).spawn(move || {
+            lower_priority(shared.nice);
             work(&shared, index);
-        })?;
-        crew.started += 1;
-        crew.free += 1;
+        });
+        match started {
+            Ok(_) => crew.free += 1,
+            Err(error) => {
+                crew.empty.push(index);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
-    /// Lets another thread take the place of one that is held up, as far as there are any.
+    /// Lets a new thread take the place of this one, which is held up.
     fn replace(self: &Arc<Self>, index: usize) {
         let mut crew = lock(&self.crew);
         if !self.workers[index].replaced.swap(true, Ordering::Relaxed) {
             crew.free -= 1;
+            lower_priority(HELD_NICE);
         }
-        if crew.free >= crew.wanted {
-            return;
-        }
-        if let Some(rested) = crew.resting.pop() {
-            crew.free += 1;
-            self.workers[rested].thread.get().into_iter().for_each(Thread::unpark);
-        } else if crew.started < self.workers.len()
+        if crew.free < crew.wanted
             && let Err(error) = self.start_one(&mut crew)
         {
             tracing::warn!(%error, "no thread takes the place of one that is held up");
         }
     }
 
-    /// A thread that was held up is free again: it goes on, or rests where another has taken its place.
-    fn come_back(&self, index: usize) {
+    /// Whether a thread that was held up is to end: another has its place. Otherwise it goes on.
+    fn is_left(&self, index: usize) -> bool {
         let mut crew = lock(&self.crew);
         if crew.free < crew.wanted {
             crew.free += 1;
-            return;
+            return false;
         }
-        crew.resting.push(index);
-        drop(crew);
-        // What still waits here would wait for as long as this thread rests.
         let left = std::mem::take(&mut *lock(&self.workers[index].ready));
+        *lock(&self.workers[index].thread) = None;
+        crew.empty.push(index);
+        drop(crew);
         lock(&self.outside).extend(left.queue.into_iter().chain(left.next));
         self.wake_one();
-        while lock(&self.crew).resting.contains(&index) && !self.closing.load(Ordering::SeqCst) {
-            std::thread::park();
-        }
+        true
     }
 
     /// Queues a task that was woken; `again`: it woke itself while it ran, to let others go first.
@@ -343,10 +339,17 @@ impl Shared {
         let Some(index) = asleep.pop() else { return false };
         self.asleep_count.fetch_sub(1, Ordering::SeqCst);
         drop(asleep);
-        if let Some(thread) = self.workers[index].thread.get() {
+        if let Some(thread) = &*lock(&self.workers[index].thread) {
             thread.unpark();
         }
         true
+    }
+}
+
+/// Without the right to it, a thread is as others are.
+fn lower_priority(nice: i32) {
+    if nice != 0 {
+        let _ = rustix::process::nice(nice);
     }
 }
 

@@ -77,9 +77,10 @@ fn what_waits_behind_a_thread_that_is_held_up_goes_to_another() {
 }
 
 #[test]
-fn another_thread_takes_the_place_of_one_that_is_held_up_and_rests_afterwards() {
+fn a_new_thread_takes_the_place_of_one_that_is_held_up() {
     let workers = Workers::start("test", 1, 0).expect("a thread");
-    for _ in 0..200 {
+    // More often than there are places.
+    for _ in 0..2 * HELD_MAX {
         let (done, ended) = mpsc::sync_channel(64);
         let (finished, end) = mpsc::sync_channel(64);
         let spawner = workers.spawner();
@@ -94,9 +95,8 @@ fn another_thread_takes_the_place_of_one_that_is_held_up_and_rests_afterwards() 
         end.recv_timeout(PATIENCE).expect("the second task runs on another thread");
     }
     let crew = lock(&workers.shared.crew);
-    // One works, one rests, and one may be on its way to rest.
-    assert!(crew.started <= 3, "{} threads: those that rested are to be used again", crew.started);
-    assert!(crew.free <= 1);
+    // The one that was held up last may not be gone yet.
+    assert!(crew.free == 1 && crew.empty.len() >= HELD_MAX - 1, "{crew:?}");
 }
 
 #[test]
