@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod limits;
 pub mod memory;
 pub mod pace;
+mod packing;
 pub mod rules;
 pub mod soul;
 pub mod state;

@@ -3,17 +3,57 @@
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use super::bindings::exports::matrix::node::rules as wit;
-use super::bindings::matrix::node::types::{Content as WitContent, Message};
+use super::bindings::matrix::node::types::{Content as WitContent, Message, Metric};
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
+use super::packing;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
 use crate::transport::envelope::Content;
 
-pub use wit::{Action, Description, Event, Outcome, Prompt, Setup};
+pub use wit::{Description, Event, Setup};
 
-type Stepped = (Result<Outcome, String>,);
+/// Asks a player for an action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Whom to ask: a place in the setup's players.
+    pub player: u32,
+    /// Which of its seats is asked.
+    pub seat: u32,
+    /// What the seat sees.
+    pub observation: Vec<u8>,
+    /// What the seat's last action earned.
+    pub reward: f64,
+    /// The seat's game is over: the player is told, and its answer dropped.
+    pub final_: bool,
+}
+
+/// A player's answer to a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// The player who was asked.
+    pub player: u32,
+    /// The seat that was asked.
+    pub seat: u32,
+    /// None: the player did not answer in time, or failed.
+    pub choice: Option<Vec<u8>>,
+}
+
+/// What a tick led to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whom to ask before the next step.
+    pub prompts: Vec<Prompt>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// What emerges.
+    pub signals: Vec<Metric>,
+    /// The run is over.
+    pub finished: bool,
+}
+
+type Stepped = (Result<wit::Outcome, String>,);
 type Replied = (Result<Option<WitContent>, String>,);
 
 pub(crate) struct RulesExports {
@@ -47,7 +87,7 @@ pub struct RulesInstance {
     guest: Guest,
     describe: TypedFunc<(), (Description,)>,
     start: TypedFunc<(Setup,), Stepped>,
-    step: TypedFunc<(Vec<Action>,), Stepped>,
+    step: TypedFunc<(wit::Actions,), Stepped>,
     join: TypedFunc<(String,), (Result<u32, String>,)>,
     leave: TypedFunc<(u32,), (Result<(), String>,)>,
     receive: TypedFunc<(Message,), Replied>,
@@ -84,13 +124,14 @@ impl RulesInstance {
     /// Sets the Matrix up. The inner error is the rules' own refusal of the setup.
     pub async fn start(&mut self, setup: Setup) -> Result<Result<Outcome, String>, Crash> {
         let (outcome,) = self.guest.call(&self.start, (setup,), Moment::default()).await?;
-        Ok(outcome.map_err(reason))
+        read("rules.start", outcome)
     }
 
     /// Advances by one tick.
     pub async fn step(&mut self, actions: Vec<Action>) -> Result<Result<Outcome, String>, Crash> {
+        let actions = packing::actions(&actions);
         let (outcome,) = self.guest.call(&self.step, (actions,), Moment::default()).await?;
-        Ok(outcome.map_err(reason))
+        read("rules.step", outcome)
     }
 
     /// Lets a player in; returns its place.
@@ -140,6 +181,21 @@ impl RulesInstance {
     /// Linear memory in use, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.guest.memory_bytes()
+    }
+}
+
+/// An outcome, its prompts unpacked.
+fn read(
+    function: &'static str,
+    outcome: Result<wit::Outcome, String>,
+) -> Result<Result<Outcome, String>, Crash> {
+    let wit::Outcome { prompts, events, signals, finished } = match outcome {
+        Ok(outcome) => outcome,
+        Err(refusal) => return Ok(Err(reason(refusal))),
+    };
+    match packing::prompts(&prompts) {
+        Ok(prompts) => Ok(Ok(Outcome { prompts, events, signals, finished })),
+        Err(reason) => Err(Crash::Contract { function, reason }),
     }
 }
 

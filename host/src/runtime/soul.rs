@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{ComponentExportIndex, ComponentType, Lower, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use super::batch::Batch;
 use super::bindings::exports::matrix::node::agent::{Birth, Persona, Value};
+use super::bindings::exports::matrix::node::player;
 use super::bindings::matrix::node::types::Content as WitContent;
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::LIFTED_BYTES_MAX;
+use super::packing;
 use super::state::{GuestState, Moment};
 use super::stateful::{Snapshot, Stateful};
 use crate::capabilities::types;
@@ -19,10 +21,8 @@ use crate::transport::envelope::Content;
 /// The most bytes in all actions of one tick together: they are kept in checkpoints, one tick a run.
 pub const ACTIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// What one seat sees at one tick, in the form in which it is copied into guests. Same fields as `turn` in
-/// `wit/player.wit`.
-#[derive(Debug, Clone, PartialEq, ComponentType, Lower)]
-#[component(record)]
+/// What one seat sees at one tick.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     /// The seat.
     pub seat: u32,
@@ -31,7 +31,6 @@ pub struct Turn {
     /// What the last action earned.
     pub reward: f64,
     /// No action will follow.
-    #[component(name = "final")]
     pub last: bool,
 }
 
@@ -53,7 +52,7 @@ pub struct Origin {
 }
 
 type Receive = TypedFunc<(Arc<Batch>,), (Vec<Result<Option<WitContent>, String>>,)>;
-type Act = TypedFunc<(String, u64, Arc<Vec<Turn>>), (Result<Vec<Vec<u8>>, String>,)>;
+type Act = TypedFunc<(String, u64, player::Turns), (Result<player::Choices, String>,)>;
 
 /// Where a Soul's functions are, found once for each component.
 pub(crate) struct SoulExports {
@@ -145,28 +144,21 @@ impl SoulInstance {
         &mut self,
         matrix: &str,
         tick: u64,
-        turns: &Arc<Vec<Turn>>,
+        turns: &[Turn],
         moment: Moment,
     ) -> Result<Result<Vec<Vec<u8>>, String>, Crash> {
         let Some(act) = &self.act else {
             return Ok(Err("its component does not export `player`".into()));
         };
-        let parameters = (matrix.to_owned(), tick, turns.clone());
-        let (actions,) = self.guest.call(act, parameters, moment).await?;
-        match actions {
-            Ok(actions) if actions.len() != turns.len() => {
-                let reason = format!("{} actions came for {} turns", actions.len(), turns.len());
-                Err(Crash::Contract { function: "player.act", reason })
-            }
-            Ok(actions) => {
-                let bytes: usize = actions.iter().map(Vec::len).sum();
-                if bytes > ACTIONS_BYTES_MAX {
-                    let reason = format!("{bytes} bytes of actions, and {ACTIONS_BYTES_MAX} are allowed");
-                    return Err(Crash::Contract { function: "player.act", reason });
-                }
-                Ok(Ok(actions))
-            }
-            Err(refusal) => Ok(Err(reason(refusal))),
+        let parameters = (matrix.to_owned(), tick, packing::turns(turns));
+        let (decided,) = self.guest.call(act, parameters, moment).await?;
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(refusal) => return Ok(Err(reason(refusal))),
+        };
+        match packing::choices(&decided, turns.len(), ACTIONS_BYTES_MAX) {
+            Ok(actions) => Ok(Ok(actions)),
+            Err(reason) => Err(Crash::Contract { function: "player.act", reason }),
         }
     }
 

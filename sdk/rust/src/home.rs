@@ -7,14 +7,12 @@ use crate::bindings::player::exports::matrix::node::player;
 use crate::bindings::rules::exports::matrix::node::rules;
 use crate::bindings::stateful::exports::matrix::node::stateful;
 use crate::{
-    Action, Birth, Content, Description, Interceptor, Message, MessageId, Outcome, OwnedMessage, Player,
-    Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
+    Birth, Content, Description, Interceptor, Outcome, OwnedMessage, Player, Reply, Rules, Setup, Soul,
+    Stateful, Verdict, packing,
 };
 
 /// What a Soul answers to a call that came before `init`; a node never calls so.
 const NOT_BORN: &str = "called before `init`: a node gives birth to a Soul before anything else";
-/// What a Soul answers to a message whose batch is cut off; a node sends batches whole.
-const SHORT_BATCH: &str = "the batch holds fewer bytes than its heads say";
 /// What rules answer to a call that came before `start`; a node never calls so.
 const NOT_STARTED: &str = "called before `start`: a Matrix is set up before anything else";
 
@@ -47,54 +45,20 @@ where
 
     fn receive(batch: agent::Batch) -> Vec<Reply> {
         H::with(|place| match place {
-            Some(soul) => {
-                let mut bytes = &batch.bytes[..];
-                heads(&batch).map(|head| soul.receive(message(head, &mut bytes)?)).collect()
-            }
-            None => heads(&batch).map(|_| Err(NOT_BORN.to_owned())).collect(),
+            Some(soul) => packing::messages(&batch).map(|message| soul.receive(message?)).collect(),
+            None => packing::messages(&batch).map(|_| Err(NOT_BORN.to_owned())).collect(),
         })
     }
-}
-
-/// Words of a message's head, as `wit/agent.wit` numbers them.
-const HEAD: usize = 16;
-
-fn heads(batch: &agent::Batch) -> impl Iterator<Item = &[u32; HEAD]> {
-    batch.heads.as_chunks().0.iter()
-}
-
-/// The message of this head, whose texts and body are the first of `bytes`; they are taken off there.
-fn message<'a>(head: &[u32; HEAD], bytes: &mut &'a [u8]) -> Result<Message<'a>, String> {
-    let &[a, b, c, d, kind, sender, topic, content_type, body, of_a, of_b, of_c, of_d, high, low, _] = head;
-    let mut take = |count: u32| bytes.split_off(..count as usize).ok_or(SHORT_BATCH);
-    let (sender, topic, content_type, body) = (take(sender)?, take(topic)?, take(content_type)?, take(body)?);
-    let (sender, answered) = (text(sender)?, MessageId { a: of_a, b: of_b, c: of_c, d: of_d });
-    Ok(Message {
-        id: MessageId { a, b, c, d },
-        sender: match kind {
-            0 => Sender::Soul(sender),
-            1 => Sender::Matrix(sender),
-            2 => Sender::Topic(sender),
-            _ => Sender::Client(sender),
-        },
-        topic: if topic.is_empty() { None } else { Some(text(topic)?) },
-        in_reply_to: if answered.bits() == 0 { None } else { Some(answered) },
-        content_type: text(content_type)?,
-        body,
-        sent_at: u64::from(high) << 32 | u64::from(low),
-    })
-}
-
-fn text(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|error| format!("a name or a media type is not UTF-8: {error}"))
 }
 
 impl<H: Home> player::Guest for H
 where
     H::Inhabitant: Player,
 {
-    fn act(matrix: String, tick: u64, turns: Vec<Turn>) -> Result<Vec<Vec<u8>>, String> {
-        H::try_with(NOT_BORN, |soul| soul.act_all(&matrix, tick, &turns))
+    fn act(matrix: String, tick: u64, turns: player::Turns) -> Result<player::Choices, String> {
+        let turns = packing::turns(&turns)?;
+        let decided = H::try_with(NOT_BORN, |soul| soul.act_all(&matrix, tick, &turns))?;
+        Ok(packing::choices(&decided))
     }
 }
 
@@ -137,7 +101,8 @@ where
         Ok(outcome)
     }
 
-    fn step(actions: Vec<Action>) -> Result<Outcome, String> {
+    fn step(actions: rules::Actions) -> Result<Outcome, String> {
+        let actions = packing::actions(&actions)?;
         H::try_with(NOT_STARTED, |rules| rules.step(&actions))
     }
 
@@ -183,7 +148,7 @@ mod tests {
     use super::agent::Guest as _;
     use super::stateful::Guest as _;
     use super::*;
-    use crate::Persona;
+    use crate::{Message, Persona};
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Sum {
@@ -246,21 +211,6 @@ mod tests {
         assert_eq!(replies[0], Ok(Some(Content::text("1 apples"))));
         assert!(replies[1].is_err());
         assert_eq!(replies[2], Ok(Some(Content::text("3 apples"))));
-    }
-
-    #[test]
-    fn every_part_of_a_message_is_found_in_its_batch() {
-        let head = [1, 2, 3, 4, 3, 3, 4, 3, 2, 5, 6, 7, 8, 1, 9, 0];
-        let mut bytes = &b"webnewsa/b\xff\x00next"[..];
-        let found = message(&head, &mut bytes).unwrap();
-        assert_eq!((found.sender, found.topic), (Sender::Client("web"), Some("news")));
-        assert_eq!((found.content_type, found.body), ("a/b", &b"\xff\x00"[..]));
-        let id = |a, b, c, d| MessageId { a, b, c, d };
-        assert_eq!((found.id, found.in_reply_to), (id(1, 2, 3, 4), Some(id(5, 6, 7, 8))));
-        assert_eq!(found.sent_at, (1 << 32) + 9);
-        assert_eq!(bytes, b"next");
-        assert!(message(&head, &mut bytes).is_err(), "four bytes are no message of twelve");
-        assert!(message(&head, &mut &b"w\xffbnewsa/bxx"[..]).is_err(), "a name is text");
     }
 
     #[test]

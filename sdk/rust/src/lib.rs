@@ -55,9 +55,10 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod home;
 mod macros;
+mod packing;
 
 pub use interceptor::{Interceptor, Verdict};
-pub use rules::{Action, Description, Event, Outcome, Prompt, Rules, Setup};
+pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
 pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
 pub use stateful::Stateful;
 pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Reply, Sender};
@@ -66,7 +67,7 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 pub mod prelude {
     pub use crate::{
         Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome,
-        OwnedMessage, Player, Prompt, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
+        OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -1,10 +1,34 @@
 //! What makes a type the rule engine of a Matrix.
 
-pub use crate::bindings::rules::exports::matrix::node::rules::{
-    Action, Description, Event, Outcome, Prompt, Setup,
-};
+pub use crate::bindings::rules::exports::matrix::node::rules::{Description, Event, Outcome, Prompts, Setup};
 use crate::stateful::Stateful;
 use crate::types::{Content, Message, Metric, Reply};
+
+/// Asks a player for an action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt<'a> {
+    /// Whom to ask: a place in the setup's players.
+    pub player: u32,
+    /// Which of its seats is asked.
+    pub seat: u32,
+    /// What the seat sees.
+    pub observation: &'a [u8],
+    /// What the seat's last action earned.
+    pub reward: f64,
+    /// The seat's game is over: the player is told, and its answer dropped.
+    pub final_: bool,
+}
+
+/// A player's answer to a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action<'a> {
+    /// The player who was asked.
+    pub player: u32,
+    /// The seat that was asked.
+    pub seat: u32,
+    /// None: the player did not answer in time, or failed.
+    pub choice: Option<&'a [u8]>,
+}
 
 /// The rules of a Matrix. They see only what is passed in: no clock, no chance but the seed. The same
 /// setup and the same actions must give the same outcomes and the same state, on every machine.
@@ -23,7 +47,7 @@ pub trait Rules: Stateful + 'static {
     ///
     /// # Errors
     /// The Matrix stops; never for what a player did.
-    fn step(&mut self, actions: &[Action]) -> Result<Outcome, String>;
+    fn step(&mut self, actions: &[Action<'_>]) -> Result<Outcome, String>;
 
     /// A player comes while the Matrix runs; its place in the list of players is returned. By default
     /// refused.
@@ -58,7 +82,7 @@ impl Outcome {
     /// Nothing asked, nothing happened, not finished.
     #[must_use]
     pub fn empty() -> Self {
-        Self { prompts: Vec::new(), events: Vec::new(), signals: Vec::new(), finished: false }
+        Self { prompts: Prompts::new(), events: Vec::new(), signals: Vec::new(), finished: false }
     }
 
     /// Adds a figure of the whole.

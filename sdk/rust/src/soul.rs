@@ -1,7 +1,6 @@
 //! What makes a type a Soul.
 
 pub use crate::bindings::agent::exports::matrix::node::agent::{Birth, Persona, Value};
-pub use crate::bindings::player::exports::matrix::node::player::Turn;
 use crate::types::{Message, Reply};
 
 /// A Soul: it is born, and it receives. One message at a time; nothing interrupts it.
@@ -24,6 +23,19 @@ pub trait Soul: Default + 'static {
     fn receive(&mut self, message: Message<'_>) -> Reply;
 }
 
+/// What one seat sees at one tick.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Turn<'a> {
+    /// The seat in the Matrix that this turn is for: a player may hold many.
+    pub seat: u32,
+    /// What there is to see, in the rules' observation type.
+    pub observation: &'a [u8],
+    /// What the last action in this seat earned.
+    pub reward: f64,
+    /// No action will follow: the seat's game is over.
+    pub final_: bool,
+}
+
 /// A Soul that can take part in a Matrix.
 pub trait Player: Soul {
     /// Decides one turn of one tick, in the rules' action type. What is returned for a turn that
@@ -31,14 +43,14 @@ pub trait Player: Soul {
     ///
     /// # Errors
     /// An error costs the player all turns of the tick.
-    fn act(&mut self, matrix: &str, tick: u64, turn: &Turn) -> Result<Vec<u8>, String>;
+    fn act(&mut self, matrix: &str, tick: u64, turn: &Turn<'_>) -> Result<Vec<u8>, String>;
 
     /// Decides all turns of one tick at once: one action a turn, in the same order. By default each
     /// turn on its own; a Soul that thinks in batches does better.
     ///
     /// # Errors
     /// As for [`act`](Self::act).
-    fn act_all(&mut self, matrix: &str, tick: u64, turns: &[Turn]) -> Result<Vec<Vec<u8>>, String> {
+    fn act_all(&mut self, matrix: &str, tick: u64, turns: &[Turn<'_>]) -> Result<Vec<Vec<u8>>, String> {
         turns.iter().map(|turn| self.act(matrix, tick, turn)).collect()
     }
 }
@@ -51,7 +63,7 @@ impl Birth {
     }
 }
 
-impl Turn {
+impl Turn<'_> {
     /// Whether the seat's game is over: no action will follow, and the answer is dropped.
     #[must_use]
     pub fn is_final(&self) -> bool {

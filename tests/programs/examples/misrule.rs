@@ -28,7 +28,7 @@ impl Misrule {
         let mut outcome = Outcome::empty();
         match self.vice.as_str() {
             "refuse" => return Err("told to\u{1b}[2J".to_owned()),
-            "stranger" => outcome.prompts.push(prompt(99, 0)),
+            "stranger" => outcome.prompts.push(&prompt(99, 0)),
             "prompts" => outcome.prompts.extend((0..MANY).map(|seat| prompt(0, seat))),
             "events" => (0..MANY).for_each(|_| outcome.event("flood", Content::text(""))),
             "signals" => (0..MANY / 32).for_each(|at| outcome.signal(&format!("flood.{at}"), 1.0)),
@@ -62,8 +62,8 @@ fn chance() -> Vec<u64> {
     found
 }
 
-fn prompt(player: u32, seat: u32) -> Prompt {
-    Prompt { player, seat, observation: Vec::new(), reward: 0.0, final_: false }
+fn prompt(player: u32, seat: u32) -> Prompt<'static> {
+    Prompt { player, seat, observation: &[], reward: 0.0, final_: false }
 }
 
 impl Rules for Misrule {
@@ -86,7 +86,7 @@ impl Rules for Misrule {
         Ok((rules, outcome))
     }
 
-    fn step(&mut self, _actions: &[Action]) -> Result<Outcome, String> {
+    fn step(&mut self, _actions: &[Action<'_>]) -> Result<Outcome, String> {
         self.steps += 1;
         match self.vice.as_str() {
             "chance" => self.drawn.extend(chance()),

@@ -70,15 +70,15 @@ impl Stateful for Stages {
 }
 
 impl Player for Stages {
-    fn act(&mut self, _matrix: &str, _tick: u64, _turn: &Turn) -> Result<Vec<u8>, String> {
+    fn act(&mut self, _matrix: &str, _tick: u64, _turn: &Turn<'_>) -> Result<Vec<u8>, String> {
         match self.setting("act") {
             "large" => Ok(vec![0; LARGE_BYTES / 16]),
-            "huge" => Ok(vec![0; 6 * LARGE_BYTES]),
+            "huge" => Ok(vec![0; 2 * LARGE_BYTES]),
             how => fail(how).map(|()| b"C".to_vec()),
         }
     }
 
-    fn act_all(&mut self, matrix: &str, tick: u64, turns: &[Turn]) -> Result<Vec<Vec<u8>>, String> {
+    fn act_all(&mut self, matrix: &str, tick: u64, turns: &[Turn<'_>]) -> Result<Vec<Vec<u8>>, String> {
         if self.setting("act") == "many" {
             return Ok(vec![Vec::new(); turns.len() + 1]);
         }

@@ -46,7 +46,7 @@ impl Rules for Ipd {
         Ok((rules, outcome))
     }
 
-    fn step(&mut self, actions: &[Action]) -> Result<Outcome, String> {
+    fn step(&mut self, actions: &[Action<'_>]) -> Result<Outcome, String> {
         if self.tournament.is_over() {
             return Ok(Outcome { finished: true, ..Outcome::empty() });
         }
@@ -78,28 +78,24 @@ impl Stateful for Ipd {
 
 impl Ipd {
     /// Every seat of every player, in order: what it sees, and what its last move earned.
-    fn prompts(&self) -> Vec<Prompt> {
+    fn prompts(&self) -> Prompts {
         let tournament = &self.tournament;
         let seats = (0..tournament.players())
             .flat_map(|player| tournament.seats(player).map(move |seat| (player, seat)));
-        seats
-            .filter_map(|(player, seat)| {
-                let at = tournament.side(player, seat)?;
-                Some(Prompt {
-                    player,
-                    seat,
-                    observation: tournament.observation(at).to_bytes(),
-                    reward: tournament.reward(at),
-                    final_: tournament.is_over(),
-                })
-            })
-            .collect()
+        let mut prompts = Prompts::new();
+        for (player, seat) in seats {
+            let Some(at) = tournament.side(player, seat) else { continue };
+            let (observation, reward) = (tournament.observation(at).to_bytes(), tournament.reward(at));
+            let (observation, final_) = (&observation[..], tournament.is_over());
+            prompts.push(&Prompt { player, seat, observation, reward, final_ });
+        }
+        prompts
     }
 
     /// The move that an action means: none where nothing came, or not exactly one known letter, or
     /// for a seat that does not exist.
-    fn read(&self, action: &Action) -> Option<(Side, Move)> {
-        let choice = wire::action(action.choice.as_deref()?)?;
+    fn read(&self, action: &Action<'_>) -> Option<(Side, Move)> {
+        let choice = wire::action(action.choice?)?;
         Some((self.tournament.side(action.player, action.seat)?, choice))
     }
 }

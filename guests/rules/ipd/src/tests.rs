@@ -13,16 +13,20 @@ fn setup(config: &str, players: &[&str]) -> Setup {
 }
 
 /// What players of these strategies answer.
-fn answer(players: &mut [Strategist], strategies: &[&str], prompts: &[Prompt]) -> Vec<Action> {
+fn answer(players: &mut [Strategist], strategies: &[&str], prompts: &Prompts) -> Vec<Action<'static>> {
     let asked = prompts.iter().filter(|prompt| !prompt.final_);
     asked
         .map(|prompt| {
             let place = prompt.player as usize;
             let strategy = Strategy::named(strategies[place], Some(200)).unwrap();
-            let decided = players[place].decide("m", prompt.seat, &prompt.observation, &strategy).unwrap();
-            Action { player: prompt.player, seat: prompt.seat, choice: Some(vec![decided.letter()]) }
+            let decided = players[place].decide("m", prompt.seat, prompt.observation, &strategy).unwrap();
+            Action { player: prompt.player, seat: prompt.seat, choice: Some(letter(decided)) }
         })
         .collect()
+}
+
+fn letter(decided: Move) -> &'static [u8] {
+    if decided == Move::Cooperate { b"C" } else { b"D" }
 }
 
 fn json(content: &Content) -> serde_json::Value {
@@ -73,20 +77,16 @@ fn a_tournament_ends_as_the_reference_does() {
 fn wrong_actions_are_the_players_loss() {
     for (config, expected) in [("", 0.0), ("{\"on_invalid\": \"cooperate\"}", 1.0)] {
         let (mut rules, outcome) = Ipd::start(setup(config, &["a", "b", "c"])).unwrap();
-        let wrong = [None, Some(vec![]), Some(b"c".to_vec()), Some(b"CC".to_vec()), Some(vec![0; 4096])];
-        let mut actions: Vec<Action> = outcome
+        let wrong: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"c"), Some(b"CC"), Some(&[0; 4096])];
+        let mut actions: Vec<Action<'_>> = outcome
             .prompts
             .iter()
             .zip(wrong.iter().cycle())
-            .map(|(prompt, choice)| Action {
-                player: prompt.player,
-                seat: prompt.seat,
-                choice: choice.clone(),
-            })
+            .map(|(prompt, choice)| Action { player: prompt.player, seat: prompt.seat, choice: *choice })
             .collect();
-        let cooperate = Some(b"C".to_vec());
-        actions.push(Action { player: 3, seat: 0, choice: cooperate.clone() });
-        actions.push(Action { player: u32::MAX, seat: u32::MAX, choice: cooperate.clone() });
+        let cooperate = Some(&b"C"[..]);
+        actions.push(Action { player: 3, seat: 0, choice: cooperate });
+        actions.push(Action { player: u32::MAX, seat: u32::MAX, choice: cooperate });
         actions.push(Action { player: 0, seat: 4, choice: cooperate });
         let outcome = rules.step(&actions).unwrap();
         assert_eq!(outcome.signals[0].name, "cooperation.rate");

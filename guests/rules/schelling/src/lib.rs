@@ -52,7 +52,7 @@ impl Rules for Schelling {
         Ok((rules, outcome))
     }
 
-    fn step(&mut self, _actions: &[Action]) -> Result<Outcome, String> {
+    fn step(&mut self, _actions: &[Action<'_>]) -> Result<Outcome, String> {
         if !self.model.is_over() {
             self.model.step();
         }

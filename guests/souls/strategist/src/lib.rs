@@ -44,7 +44,7 @@ impl Soul for Contestant {
         Ok(Self { opening, games: Strategist::default() })
     }
 
-    fn receive(&mut self, message: Message) -> Reply {
+    fn receive(&mut self, message: Message<'_>) -> Reply {
         match message.text()?.trim() {
             "who" => Ok(Some(Content::text(self.opening.as_ref().ok_or(NO_OPENING)?.name.clone()))),
             _ => Err("say `who`".to_owned()),
@@ -53,13 +53,13 @@ impl Soul for Contestant {
 }
 
 impl Player for Contestant {
-    fn act(&mut self, matrix: &str, _tick: u64, turn: &Turn) -> Result<Vec<u8>, String> {
+    fn act(&mut self, matrix: &str, _tick: u64, turn: &Turn<'_>) -> Result<Vec<u8>, String> {
         if turn.is_final() {
             self.games.close(matrix, turn.seat);
             return Ok(Vec::new());
         }
         let opening = self.opening.as_ref().ok_or(NO_OPENING)?;
-        let decided = self.games.decide(matrix, turn.seat, &turn.observation, &opening.strategy)?;
+        let decided = self.games.decide(matrix, turn.seat, turn.observation, &opening.strategy)?;
         Ok(vec![decided.letter()])
     }
 }
@@ -85,8 +85,8 @@ mod tests {
         Birth { name: "someone".to_owned(), persona, config, seed: 1 }
     }
 
-    fn turn(seat: u32, observation: &[u8], final_: bool) -> Turn {
-        Turn { seat, observation: observation.to_vec(), reward: 0.0, final_ }
+    fn turn(seat: u32, observation: &[u8], final_: bool) -> Turn<'_> {
+        Turn { seat, observation, reward: 0.0, final_ }
     }
 
     #[test]
