@@ -108,7 +108,11 @@ impl Workers {
         let shared = Arc::new(Shared {
             outside: Mutex::default(),
             workers: (0..threads + HELD_MAX).map(|_| Worker::default()).collect(),
-            crew: Mutex::new(Crew { wanted: threads, free: 0, empty: (0..threads + HELD_MAX).collect() }),
+            crew: Mutex::new(Crew {
+                wanted: threads,
+                free: threads,
+                empty: (threads..threads + HELD_MAX).collect(),
+            }),
             name: name.to_owned(),
             nice,
             helper: helper.handle().clone(),
@@ -118,8 +122,8 @@ impl Workers {
         });
         // From here on dropping it ends the threads that have been started.
         let workers = Self { shared, helper: Some(helper) };
-        for _ in 0..threads {
-            workers.shared.start_one(&mut lock(&workers.shared.crew))?;
+        for index in 0..threads {
+            workers.shared.start_one(index)?;
         }
         Ok(workers)
     }
@@ -186,29 +190,41 @@ fn work(shared: &Arc<Shared>, index: usize) {
         if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
             tracing::error!("a task of a Soul or a Matrix panicked");
         }
-        if shared.workers[index].replaced.swap(false, Ordering::Relaxed) && shared.is_left(index) {
-            return;
+        if shared.workers[index].replaced.swap(false, Ordering::Relaxed) {
+            return shared.leave(index);
         }
     }
 }
 
 impl Shared {
-    /// Starts one more thread that is free to work, if there is a place for it.
-    fn start_one(self: &Arc<Self>, crew: &mut Crew) -> io::Result<()> {
-        let Some(index) = crew.empty.pop() else { return Ok(()) };
+    /// Starts a thread that is free to work in this place.
+    fn start_one(self: &Arc<Self>, index: usize) -> io::Result<()> {
         let shared = Arc::clone(self);
-        let started = std::thread::Builder::new().name(self.name.clone()).spawn(move || {
+        let thread = std::thread::Builder::new().name(self.name.clone());
+        thread.spawn(move || {
             lower_priority(shared.nice);
             work(&shared, index);
-        });
-        match started {
-            Ok(_) => crew.free += 1,
-            Err(error) => {
-                crew.empty.push(index);
-                return Err(error);
-            }
-        }
+        })?;
         Ok(())
+    }
+
+    /// Starts what threads are missing, as far as there are places. The helper does it: a thread has the priority of
+    /// the one that starts it, which may have been lowered.
+    fn fill_up(self: &Arc<Self>, crew: &mut Crew) {
+        while crew.free < crew.wanted
+            && let Some(index) = crew.empty.pop()
+        {
+            crew.free += 1;
+            let shared = Arc::clone(self);
+            self.helper.spawn(async move {
+                if let Err(error) = shared.start_one(index) {
+                    tracing::warn!(%error, "no thread takes the place of one that is held up");
+                    let mut crew = lock(&shared.crew);
+                    crew.free -= 1;
+                    crew.empty.push(index);
+                }
+            });
+        }
     }
 
     /// Lets a new thread take the place of this one, which is held up.
@@ -218,27 +234,19 @@ impl Shared {
             crew.free -= 1;
             lower_priority(HELD_NICE);
         }
-        if crew.free < crew.wanted
-            && let Err(error) = self.start_one(&mut crew)
-        {
-            tracing::warn!(%error, "no thread takes the place of one that is held up");
-        }
+        self.fill_up(&mut crew);
     }
 
-    /// Whether a thread that was held up is to end: another has its place. Otherwise it goes on.
-    fn is_left(&self, index: usize) -> bool {
-        let mut crew = lock(&self.crew);
-        if crew.free < crew.wanted {
-            crew.free += 1;
-            return false;
-        }
+    /// Takes leave of a thread that was held up.
+    fn leave(self: &Arc<Self>, index: usize) {
         let left = std::mem::take(&mut *lock(&self.workers[index].ready));
         *lock(&self.workers[index].thread) = None;
+        let mut crew = lock(&self.crew);
         crew.empty.push(index);
+        self.fill_up(&mut crew);
         drop(crew);
         lock(&self.outside).extend(left.queue.into_iter().chain(left.next));
         self.wake_one();
-        true
     }
 
     /// Queues a task that was woken; `again`: it woke itself while it ran, to let others go first.
