@@ -45,11 +45,11 @@ const SLOW_NICE: i32 = 10;
 #[derive(Debug)]
 pub struct Node {
     shutdown: Duration,
-    base: Base,
     /// Guests run on threads of their own, so that none can keep the operator out.
     guest_threads: [Workers; 2],
     guest_tasks: Tasks,
     slow_tasks: Tasks,
+    base: Base,
     souls: Souls,
     matrices: Matrices,
     door_tasks: Tasks,

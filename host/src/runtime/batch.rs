@@ -29,16 +29,9 @@ pub struct Batch {
 impl Batch {
     /// Packs messages, oldest first.
     pub fn of<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) -> Arc<Self> {
-        let spare = SPARE.with_borrow_mut(Option::take);
-        let mut batch = spare.unwrap_or_default();
-        match Arc::get_mut(&mut batch) {
-            Some(free) => envelopes.into_iter().for_each(|envelope| free.push(envelope)),
-            None => {
-                let mut new = Self::default();
-                envelopes.into_iter().for_each(|envelope| new.push(envelope));
-                batch = Arc::new(new);
-            }
-        }
+        let mut batch = SPARE.take().unwrap_or_default();
+        let free = Arc::get_mut(&mut batch).expect("only its last owner leaves a batch to the next");
+        envelopes.into_iter().for_each(|envelope| free.push(envelope));
         batch
     }
 

@@ -223,7 +223,7 @@ fn epoch(mut context: StoreContextMut<'_, GuestState>, pace: &Pace) -> wasmtime:
     state.time_passed();
     let long = state.budget.charge() >= LONG;
     if long {
-        pace.is_long();
+        pace.note_long();
     }
     if state.budget.is_spent() {
         state.overrun = true;

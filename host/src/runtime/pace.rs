@@ -105,7 +105,7 @@ impl Pace {
     }
 
     /// A call is long, and another epoch has passed.
-    pub(crate) fn is_long(&self) {
+    pub(crate) fn note_long(&self) {
         let now = self.now_ms();
         let mut long = self.long.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(long.0) >= WINDOW_MS {
@@ -161,7 +161,7 @@ mod tests {
     fn who_was_slow_is_so_for_a_while() {
         for (mode, lane) in [(Mode::Direct, Lane::Direct), (Mode::Fiber, Lane::Fiber)] {
             let mut pace = pace(mode);
-            let epochs = |pace: &Pace, count: u128| (0..count).for_each(|_| pace.is_long());
+            let epochs = |pace: &Pace, count: u128| (0..count).for_each(|_| pace.note_long());
             let allowed = ALLOWED.as_millis() / EPOCH.as_millis();
             epochs(&pace, allowed);
             assert_eq!(pace.lane(), lane, "so much is let pass");

@@ -52,6 +52,8 @@ struct Shared {
     outside: Mutex<VecDeque<Runnable>>,
     /// Places for all threads that there can be.
     workers: Box<[Worker]>,
+    /// How many of these, from the first on, a thread has had: the others hold no task, and are not looked at.
+    places_used: AtomicUsize,
     crew: Mutex<Crew>,
     name: String,
     nice: i32,
@@ -71,7 +73,7 @@ struct Crew {
     wanted: usize,
     /// How many there are.
     free: usize,
-    /// Places that no thread has.
+    /// Places that no thread has; the next to be taken is the last.
     empty: Vec<usize>,
 }
 
@@ -111,8 +113,9 @@ impl Workers {
             crew: Mutex::new(Crew {
                 wanted: threads,
                 free: threads,
-                empty: (threads..threads + HELD_MAX).collect(),
+                empty: (threads..threads + HELD_MAX).rev().collect(),
             }),
+            places_used: AtomicUsize::new(threads),
             name: name.to_owned(),
             nice,
             helper: helper.handle().clone(),
@@ -156,7 +159,7 @@ impl Spawner {
 }
 
 /// Says that this thread is held up, such as by a guest that computes: what waits behind it goes to a thread that
-/// sleeps, or else to one more, until this one is free again. On a thread that is nobody's worker it does nothing.
+/// sleeps, or else to a new one, which takes the place of this one. On a thread that is nobody's worker it does nothing.
 pub(crate) fn held_up() {
     HERE.with(|here| {
         let Some((shared, index)) = here.get() else { return };
@@ -215,6 +218,7 @@ impl Shared {
             && let Some(index) = crew.empty.pop()
         {
             crew.free += 1;
+            self.places_used.fetch_max(index + 1, Ordering::SeqCst);
             let shared = Arc::clone(self);
             self.helper.spawn(async move {
                 if let Err(error) = shared.start_one(index) {
@@ -225,6 +229,11 @@ impl Shared {
                 }
             });
         }
+    }
+
+    /// The places in which tasks may wait.
+    fn places(&self) -> &[Worker] {
+        &self.workers[..self.places_used.load(Ordering::SeqCst)]
     }
 
     /// Lets a new thread take the place of this one, which is held up.
@@ -300,8 +309,8 @@ impl Shared {
         if let Some(task) = self.next_outside() {
             return Some(task);
         }
-        let count = self.workers.len();
-        for other in (1..count).map(|step| &self.workers[(index + step) % count]) {
+        let places = self.places();
+        for other in (1..places.len()).map(|step| &places[(index + step) % places.len()]) {
             let mut theirs = lock(&other.ready);
             let half = theirs.queue.len().div_ceil(2);
             let mut taken = theirs.queue.drain(..half);
@@ -322,7 +331,7 @@ impl Shared {
         // Whoever queued a task before this saw nobody asleep: the task is looked for once more. Whoever queues
         // one later sees this thread, and wakes it.
         let waiting = |worker: &Worker| !lock(&worker.ready).queue.is_empty();
-        let work = !lock(&self.outside).is_empty() || self.workers.iter().any(waiting);
+        let work = !lock(&self.outside).is_empty() || self.places().iter().any(waiting);
         if work || self.closing.load(Ordering::SeqCst) {
             let mut asleep = lock(&self.asleep);
             if let Some(place) = asleep.iter().position(|sleeper| *sleeper == index) {
