@@ -1,4 +1,4 @@
-//! Compiles `matrix/v1/*.proto` without needing `protoc` on the machine.
+//! Compiles `matrix/**/*.proto` without needing `protoc` on the machine.
 
 use prost::Message as _;
 
@@ -13,6 +13,10 @@ const FILES: [&str; 8] = [
     "matrix/v1/cluster.proto",
 ];
 
+/// What nodes say to each other: no services.
+const WIRE: [&str; 3] =
+    ["matrix/wire/v1/message.proto", "matrix/wire/v1/call.proto", "matrix/wire/v1/raft.proto"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=matrix");
     let descriptors = protox::compile(FILES, ["."])?;
@@ -24,5 +28,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(true)
         .build_server(true)
         .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".matrix.wire.v1").compile_fds(protox::compile(WIRE, ["."])?)?;
     Ok(())
 }

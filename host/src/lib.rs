@@ -6,7 +6,7 @@
 //! - [`matrices`]: running Matrices; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
 //! - [`transport`]: where a message goes, and the event bus.
-//! - [`kv`]: the replicated key-value store.
+//! - [`kv`]: the replicated key-value store; [`p2p`]: the other nodes.
 //! - [`telemetry`], [`ids`], [`tasks`], [`clock`]: below all.
 //!
 //! A message: `capabilities::messaging` → `transport::router` → `transport::mailbox` → `souls::actor` →
@@ -31,6 +31,7 @@ pub mod runtime;
 pub mod transport;
 
 pub mod kv;
+pub mod p2p;
 
 pub mod clock;
 pub mod ids;

@@ -1,11 +1,16 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
-//! messages, clients and servers generated from them.
+//! messages, clients and servers generated from them; and what nodes say to each other, `matrix/wire/v1/*.proto`.
 
 use tonic::Code;
 
 /// Package `matrix.v1`.
 pub mod v1 {
     tonic::include_proto!("matrix.v1");
+}
+
+/// Package `matrix.wire.v1`: what nodes say to each other.
+pub mod wire {
+    tonic::include_proto!("matrix.wire.v1");
 }
 
 /// The encoded `FileDescriptorSet` of every file in `matrix.v1`, as gRPC reflection serves it.

@@ -25,14 +25,16 @@ const ROWS: [&[&str]; 12] = [
 const ENTWINED: [&str; 2] = ["runtime", "capabilities"];
 
 /// Libraries, and the only places in `host/src` that may name them.
-const CRATES: [(&[&str], &[&str]); 6] = [
+const CRATES: [(&[&str], &[&str]); 7] = [
     (&["wasmtime", "wasmtime_wasi"], &["runtime/", "capabilities/"]),
     (&["openraft", "redb"], &["kv/"]),
     (&["libp2p", "libp2p_stream"], &["p2p/"]),
     (
-        &["tonic", "tonic_health", "tonic_reflection", "tonic_types", "matrix_proto"],
+        &["tonic", "tonic_health", "tonic_reflection", "tonic_types"],
         &["admin/", "admin.rs", "capabilities/grpc.rs"],
     ),
+    // What is said at the door, and what nodes say to each other.
+    (&["matrix_proto"], &["admin/", "p2p/", "kv/", "transport/", "realm/", "souls/"]),
     (&["anyhow"], &["main.rs", "node.rs", "config.rs"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "prometheus"], &["telemetry/"]),
 ];

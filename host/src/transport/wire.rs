@@ -1,8 +1,6 @@
 //! How messages are written between nodes (`/matrix/1.0.0`). Pure: bytes in, values out.
 //!
-//! A stream is a sequence of frames: the length, an unsigned LEB128 varint in its shortest form, then
-//! that many bytes, the protocol buffer `FrameProto` of `wire/proto.rs`. Tags are never used anew. A
-//! reader skips fields that it does not know, and refuses kinds and codes that it does not know.
+//! A stream is a sequence of frames, as `proto/matrix/wire/v1/message.proto` says.
 //!
 //! Every error ends the stream: the peer does not speak the protocol, or means harm. What one node
 //! allows and another does not is no error, but [`Frame::Refused`], which is answered.
@@ -10,20 +8,22 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
+use matrix_proto::wire::message_frame::Kind as KindProto;
+use matrix_proto::wire::reply::Outcome as OutcomeProto;
+use matrix_proto::wire::{
+    self as proto, Failure as FailureProto, Message as MessageProto, MessageContent as ContentProto,
+    MessageFrame as FrameProto, MessageId as IdProto, Reply as ReplyProto,
+};
 use prost::Message as _;
 
 use crate::ids::{IdError, MessageId};
+use crate::p2p::frame::{self, FrameError};
 use crate::transport::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
 
-mod proto;
 #[cfg(test)]
 mod tests;
-
-use proto::{
-    ContentProto, FailureProto, FrameProto, IdProto, KindProto, MessageProto, OutcomeProto, ReplyProto,
-};
 
 /// What a frame may take beyond the body: two addresses (135 bytes each), a media type (128) or an
 /// error's text (1,024), and some 100 bytes of numbers and tags.
@@ -35,9 +35,6 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 1024;
 /// The longest time to a deadline that is believed; longer ones are shortened. A day: nobody waits
 /// longer, and no clock overflows.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The most bytes in a length: 4 hold 256 MiB, more than any frame may have.
-const LENGTH_BYTES_MAX: usize = 4;
 
 /// What this node takes from others and sends to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,19 +88,9 @@ pub enum Frame {
 /// Why bytes are no frame, or a message cannot become one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// The length is not in its shortest form, or has too many bytes.
-    #[error("the length of a frame is no varint of at most {LENGTH_BYTES_MAX} bytes in its shortest form")]
-    Length,
-    /// The frame is too long.
-    #[error(
-        "a frame of {given} bytes is too long: the limit is {limit}; both nodes need the same `body_bytes_max`"
-    )]
-    TooLong {
-        /// Bytes in the frame.
-        given: usize,
-        /// The most that this node takes.
-        limit: usize,
-    },
+    /// Its length is none, or too large; for the latter both nodes need the same `body_bytes_max`.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// The bytes are no protocol buffer of this kind.
     #[error("a frame is malformed: {0}")]
     Malformed(String),
@@ -155,7 +142,7 @@ pub fn encode_reply(
 ) -> Result<(), WireError> {
     let outcome = match reply {
         Ok(Some(content)) => OutcomeProto::Content(content_proto(content)?),
-        Ok(None) => OutcomeProto::Nothing(proto::NothingProto {}),
+        Ok(None) => OutcomeProto::Nothing(proto::Nothing {}),
         Err(error) => OutcomeProto::Failure(failure_proto(error)),
     };
     append(KindProto::Reply(ReplyProto { to: Some(id_proto(to)), outcome: Some(outcome) }), limits, out)
@@ -165,44 +152,24 @@ pub fn encode_reply(
 /// at most `limits.body_bytes_max` and [`HEADER_BYTES_MAX`] and four. After an error `input` is of no
 /// use. The frame shares no memory with `input`: a small message does not keep a large buffer alive.
 pub fn decode(input: &mut BytesMut, limits: &WireLimits, now: Instant) -> Result<Option<Frame>, WireError> {
-    let Some((prefix, length)) = length(input)? else { return Ok(None) };
-    let limit = limits.frame_bytes_max();
-    if length > limit {
-        return Err(WireError::TooLong { given: length, limit });
-    }
-    if input.len() < prefix + length {
-        return Ok(None);
-    }
-    let frame = FrameProto::decode(&input[prefix..prefix + length])
-        .map_err(|error| WireError::Malformed(error.to_string()))?;
-    input.advance(prefix + length);
+    let Some((begin, end)) = frame::first(input, limits.frame_bytes_max())? else { return Ok(None) };
+    let frame =
+        FrameProto::decode(&input[begin..end]).map_err(|error| WireError::Malformed(error.to_string()))?;
+    input.advance(end);
     match frame.kind.ok_or(WireError::Unknown("kind"))? {
         KindProto::Message(message) => read_message(message, limits, now).map(Some),
         KindProto::Reply(reply) => read_reply(reply).map(Some),
     }
 }
 
-/// How many bytes the length takes, and what it says; none: it is not all there.
-fn length(input: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
-    let mut length = 0;
-    for (place, &byte) in input.iter().take(LENGTH_BYTES_MAX).enumerate() {
-        length |= usize::from(byte & 0x7f) << (7 * place);
-        if byte < 0x80 {
-            let shortest = byte != 0 || place == 0;
-            return if shortest { Ok(Some((place + 1, length))) } else { Err(WireError::Length) };
-        }
-    }
-    if input.len() < LENGTH_BYTES_MAX { Ok(None) } else { Err(WireError::Length) }
-}
-
 fn append(kind: KindProto, limits: &WireLimits, out: &mut BytesMut) -> Result<(), WireError> {
     let frame = FrameProto { kind: Some(kind) };
     let (given, limit) = (frame.encoded_len(), limits.frame_bytes_max());
     if given > limit {
-        return Err(WireError::TooLong { given, limit });
+        return Err(FrameError::TooLong { given, limit }.into());
     }
-    out.reserve(LENGTH_BYTES_MAX + given);
-    frame.encode_length_delimited(out).map_err(|_| WireError::TooLong { given, limit })
+    out.reserve(frame::LENGTH_BYTES_MAX + given);
+    frame.encode_length_delimited(out).map_err(|_| FrameError::TooLong { given, limit }.into())
 }
 
 fn read_message(message: MessageProto, limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
@@ -271,13 +238,13 @@ fn read_content(content: Option<ContentProto>) -> Result<Content, WireError> {
     Ok(Content { content_type: content.content_type.into(), body: content.body })
 }
 
-fn trace_proto(trace: TraceContext) -> proto::TraceProto {
+fn trace_proto(trace: TraceContext) -> proto::Trace {
     let TraceContext { trace_id, span_id, flags } = trace;
     let (high, low) = ((trace_id >> 64) as u64, trace_id as u64);
-    proto::TraceProto { trace_id_high: high, trace_id_low: low, span_id, flags: flags.into() }
+    proto::Trace { trace_id_high: high, trace_id_low: low, span_id, flags: flags.into() }
 }
 
-fn read_trace(trace: proto::TraceProto) -> Result<TraceContext, WireError> {
+fn read_trace(trace: proto::Trace) -> Result<TraceContext, WireError> {
     let trace_id = u128::from(trace.trace_id_high) << 64 | u128::from(trace.trace_id_low);
     let flags = u8::try_from(trace.flags).map_err(|_| WireError::Field("trace"))?;
     if trace_id == 0 || trace.span_id == 0 {

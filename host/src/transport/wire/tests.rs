@@ -123,9 +123,9 @@ fn lengths_are_refused_before_the_bytes_are_awaited() {
     assert!(matches!(read(&[], &WireLimits::default()), Ok(None)));
     assert!(matches!(read(&[0x80], &WireLimits::default()), Ok(None)));
     assert!(matches!(read(&[5, 1, 2], &WireLimits::default()), Ok(None)));
-    assert_eq!(fails(&[0xff, 0xff, 0xff, 0x7f]), WireError::TooLong { given: 0x0fff_ffff, limit });
+    assert_eq!(fails(&[0xff, 0xff, 0xff, 0x7f]), FrameError::TooLong { given: 0x0fff_ffff, limit }.into());
     for wrong in [&[0x80, 0x00][..], &[0x81, 0x80, 0x00], &[0xff; 4], &[0x80, 0x80, 0x80, 0x80, 0x01]] {
-        assert_eq!(fails(wrong), WireError::Length, "{wrong:?}");
+        assert_eq!(fails(wrong), FrameError::Length.into(), "{wrong:?}");
     }
 }
 
@@ -198,7 +198,7 @@ fn nothing_is_written_that_could_not_be_read() {
     let limits = WireLimits { body_bytes_max: 10, hops_max: 8 };
     let mut out = BytesMut::new();
     let error = encode_message(&plain(1, &[0; 4096]), Instant::now(), &limits, &mut out);
-    assert!(matches!(error, Err(WireError::TooLong { .. })));
+    assert!(matches!(error, Err(WireError::Frame(FrameError::TooLong { .. }))));
     let long_type = Ok(Some(content(&"t".repeat(129), b"")));
     let error = encode_reply(MessageId(1), &long_type, &limits, &mut out);
     assert_eq!(error, Err(WireError::Field("content_type")));

@@ -1,0 +1,156 @@
+//! A lane's way out: a bounded buffer that many write frames to, and that one task hands to the stream whole.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use bytes::BytesMut;
+use futures::task::AtomicWaker;
+
+use super::peer::Peer;
+
+/// What a buffer keeps of its memory between two writes.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// Why a frame was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// No stream to the peer stands.
+    #[error("the peer cannot be reached")]
+    Down,
+    /// As many bytes wait as may.
+    #[error("as much waits for the peer as may")]
+    Full,
+}
+
+/// The way to one peer on one lane. Clones are the same way. It is up while a stream stands; whoever pushed a frame
+/// before it went down does not learn what became of it.
+#[derive(Debug, Clone)]
+pub struct Link(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    peer: Peer,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    up: bool,
+    waiting: BytesMut,
+}
+
+impl Link {
+    /// A way that is down.
+    pub(super) fn new(peer: Peer, bytes_max: usize) -> Self {
+        let (state, waker) = (Mutex::default(), AtomicWaker::new());
+        Self(Arc::new(Inner { peer, state, waker, bytes_max }))
+    }
+
+    /// Whom it leads to.
+    pub fn peer(&self) -> Peer {
+        self.0.peer
+    }
+
+    /// Whether a stream stands.
+    pub fn is_up(&self) -> bool {
+        self.lock().up
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Lets `write` append a frame, which leaves with all others that wait; never waits. What `write` returns is
+    /// returned; after an error it must have appended nothing. The bound is on what waited before: one frame more
+    /// always fits.
+    ///
+    /// # Errors
+    /// `Down` or `Full`; `write` was not called then.
+    pub fn push<T>(&self, write: impl FnOnce(&mut BytesMut) -> T) -> Result<T, PushError> {
+        let mut state = self.lock();
+        if !state.up {
+            return Err(PushError::Down);
+        }
+        if state.waiting.len() >= self.0.bytes_max {
+            return Err(PushError::Full);
+        }
+        let was_empty = state.waiting.is_empty();
+        let written = write(&mut state.waiting);
+        drop(state);
+        // The writer takes all there is, so only the first of many must wake it.
+        if was_empty {
+            self.0.waker.wake();
+        }
+        Ok(written)
+    }
+
+    /// Opens or closes the way. What waited when it closes is dropped.
+    pub(super) fn set_up(&self, up: bool) {
+        *self.lock() = State { up, waiting: BytesMut::new() };
+        self.0.waker.wake();
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// Waits until something waits, and swaps it with `spare`, which is emptied; its memory is used again.
+    pub(super) async fn take(&self, spare: &mut BytesMut) {
+        spare.clear();
+        if spare.capacity() > KEPT_BYTES {
+            *spare = BytesMut::new();
+        }
+        poll_fn(|context| {
+            self.0.waker.register(context.waker());
+            let mut state = self.lock();
+            if state.waiting.is_empty() {
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut state.waiting, spare);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Frames are appended whole or not at all, also where a writer of them panics.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::p2p::tests::peer;
+
+    #[tokio::test]
+    async fn frames_wait_together_within_the_bound() {
+        let link = Link::new(peer(1), 10);
+        let push = |text: &str| link.push(|out| out.extend_from_slice(text.as_bytes()));
+        assert_eq!(push("a"), Err(PushError::Down));
+        link.set_up(true);
+        assert_eq!((push("12345678"), push("90abc"), push("d")), (Ok(()), Ok(()), Err(PushError::Full)));
+        let mut taken = BytesMut::from("old");
+        link.take(&mut taken).await;
+        assert_eq!((&taken[..], link.waiting(), push("d")), (&b"1234567890abc"[..], 0, Ok(())));
+        link.set_up(false);
+        assert_eq!((link.waiting(), push("e")), (0, Err(PushError::Down)));
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_wakes_the_writer() {
+        let link = Link::new(peer(1), 10);
+        link.set_up(true);
+        let pusher = link.clone();
+        let pushing = std::thread::spawn(move || pusher.push(|out| out.extend_from_slice(b"a")));
+        let mut taken = BytesMut::new();
+        link.take(&mut taken).await;
+        assert_eq!(&taken[..], b"a");
+        assert_eq!(pushing.join().expect("no panic"), Ok(()));
+    }
+}
