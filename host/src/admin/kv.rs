@@ -132,7 +132,7 @@ impl Kv for KvService {
         &self,
         request: Request<v1::KeepAliveRequest>,
     ) -> Result<Response<v1::KeepAliveResponse>, Status> {
-        let ttl = self.0.host.kv.keep_alive(LeaseId(request.into_inner().lease))?;
+        let ttl = self.0.host.kv.keep_alive(LeaseId(request.into_inner().lease)).await?;
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         Ok(Response::new(v1::KeepAliveResponse { ttl_ms }))
     }

@@ -9,12 +9,17 @@ use super::codec::{Malformed, Reader, Writer};
 use super::types::{Condition, Entry, Expect, LeaseId, Mutation, RequestId, Txn};
 
 /// Version of the encoding; the first byte of every command.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The version before, whose commands may stand in a log: it knew no last index.
+const FORMAT_BEFORE: u8 = 1;
 
 /// One entry of the log, as the state machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) request: Option<RequestId>,
+    /// The last index of the log at which it may be applied. What is retried carries one, so that it is never applied
+    /// after its request id has been forgotten.
+    pub(super) last_index: Option<u64>,
     pub(super) op: Op,
 }
 
@@ -69,6 +74,8 @@ pub(super) enum Outcome {
     Overflow,
     NoSuchLease,
     TooManyLeases,
+    /// It came after its last index, and was not applied.
+    TooLate,
     /// The log holds bytes that this version cannot read. All replicas answer the same, and change nothing.
     Unreadable,
 }
@@ -78,6 +85,7 @@ impl Command {
         let mut writer = Writer::with_capacity(48 + self.op.size());
         writer.u8(FORMAT);
         writer.request(self.request);
+        writer.option(self.last_index, Writer::number);
         match &self.op {
             Op::Mutate(mutation) => {
                 writer.u8(0);
@@ -109,10 +117,12 @@ impl Command {
 
     pub(super) fn decode(proposal: &Proposal) -> Result<Command, Malformed> {
         let mut reader = Reader(proposal.0.clone());
-        if reader.u8()? != FORMAT {
+        let format = reader.u8()?;
+        if format != FORMAT && format != FORMAT_BEFORE {
             return Err(Malformed);
         }
         let request = reader.request()?;
+        let last_index = if format == FORMAT { reader.option(Reader::number)? } else { None };
         let op = match reader.u8()? {
             0 => Op::Mutate(read_mutation(&mut reader)?),
             1 => Op::Swap { condition: read_condition(&mut reader)?, new: reader.option(Reader::bytes)? },
@@ -125,7 +135,7 @@ impl Command {
             _ => return Err(Malformed),
         };
         reader.end()?;
-        Ok(Command { request, op })
+        Ok(Command { request, last_index, op })
     }
 }
 
@@ -269,6 +279,7 @@ impl Answer {
             Outcome::NoSuchLease => writer.u8(10),
             Outcome::TooManyLeases => writer.u8(11),
             Outcome::Unreadable => writer.u8(12),
+            Outcome::TooLate => writer.u8(13),
         }
     }
 
@@ -289,6 +300,7 @@ impl Answer {
             10 => Outcome::NoSuchLease,
             11 => Outcome::TooManyLeases,
             12 => Outcome::Unreadable,
+            13 => Outcome::TooLate,
             _ => return Err(Malformed),
         };
         Ok(Answer { log_index, revision, outcome })

@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::config::KvConfig;
 use super::error::KvError;
 use super::history::History;
+use super::leading::Leading;
 use super::lease::Leases;
 use super::log_store::{Log, LogStore};
 use super::machine::{Machine, Shared};
 use super::network::Network;
+use super::peers::{Desk, Inbox, Peers};
 use super::raft::{self, Raft};
 use super::reads::Reads;
 use super::snapshot::{Replica, Shelf, make_folder};
@@ -31,6 +33,8 @@ use crate::tasks::Tasks;
 
 /// The log's folder, in the store's.
 const LOG_FOLDER: &str = "log";
+/// The snapshots' folder, in the store's.
+const SNAPSHOT_FOLDER: &str = "snapshots";
 /// A log of the format before this one.
 const EARLIER_LOG: &str = "log.redb";
 /// How often the upkeep looks at the disk, at Raft's health and at the log's length.
@@ -47,8 +51,19 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) reads: Reads,
     pub(super) leases: Arc<Leases>,
+    pub(super) leading: Leading,
     /// There is less space left on the disk than is to stay free.
     pub(super) disk_low: Arc<AtomicBool>,
+}
+
+/// What a store stands on: its disk, the network to other nodes, and where these ask it.
+pub(super) struct Ground<N> {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) network: N,
+    /// None: a realm of one node.
+    pub(super) peers: Option<(Peers, Inbox)>,
+    /// Whether a new store is the first of a new realm; otherwise it waits to be taken into one.
+    pub(super) founds: bool,
 }
 
 /// The thread, as seen from outside.
@@ -62,8 +77,7 @@ impl Engine {
     /// Starts the thread, and returns once the store is open and recovered.
     pub(super) async fn start<N: Network>(
         config: KvConfig,
-        disk: Arc<dyn Disk>,
-        network: N,
+        ground: Ground<N>,
         tasks: &Tasks,
     ) -> Result<(Engine, Parts), KvError> {
         let stop = CancellationToken::new();
@@ -71,7 +85,7 @@ impl Engine {
         let (done, finished) = watch::channel(false);
         let (tasks, stopping) = (tasks.clone(), stop.clone());
         let body = move || {
-            run(config, disk, network, &tasks, stopping, ready);
+            run(config, ground, &tasks, stopping, ready);
             done.send_replace(true);
         };
         let thread = std::thread::Builder::new().name("kv-raft".into()).spawn(body);
@@ -105,13 +119,12 @@ impl Drop for Engine {
 /// The thread's body.
 fn run<N: Network>(
     config: KvConfig,
-    disk: Arc<dyn Disk>,
-    network: N,
+    ground: Ground<N>,
     tasks: &Tasks,
     stop: CancellationToken,
     ready: oneshot::Sender<Result<Parts, KvError>>,
 ) {
-    let on_disk = OnDisk::open(&config, disk);
+    let on_disk = OnDisk::open(&config, ground.disk.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| KvError::io("making the runtime of the store", error));
     let (on_disk, runtime) = match (on_disk, runtime) {
@@ -119,7 +132,7 @@ fn run<N: Network>(
         (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
     };
     let log = Arc::clone(&on_disk.log);
-    runtime.block_on(serve(&config, network, tasks, stop, on_disk, ready));
+    runtime.block_on(serve(&config, ground, tasks, stop, on_disk, ready));
     runtime.shutdown_timeout(CLOSING);
     // Last of all, what still waits is written. Whom it fails was told.
     drop(log.flush());
@@ -154,7 +167,7 @@ impl OnDisk {
         // The log first: its lock keeps other processes away from the snapshots too.
         let wal = Wal::open(disk, config.node_id, config.log_segment_bytes)?;
         let history = History::new(config.history_revisions, config.history_bytes, 1);
-        let (shelf, replica) = Shelf::open(config.dir.join("snapshots"), &history)?;
+        let (shelf, replica) = Shelf::open(config.dir.join(SNAPSHOT_FOLDER), &history)?;
         let replica = replica.unwrap_or_else(|| Replica::empty(history));
         if wal.known().purged > replica.applied {
             let detail = "the log was purged beyond the snapshot that is there";
@@ -171,7 +184,7 @@ impl OnDisk {
 /// Runs Raft and the room's tasks until `stop`.
 async fn serve<N: Network>(
     config: &KvConfig,
-    network: N,
+    Ground { network, peers, founds, .. }: Ground<N>,
     tasks: &Tasks,
     stop: CancellationToken,
     OnDisk { log, shared, machine }: OnDisk,
@@ -180,22 +193,28 @@ async fn serve<N: Network>(
     let (raft_is_over, writing) = (CancellationToken::new(), Arc::clone(&log));
     let over = raft_is_over.clone().drop_guard();
     tasks.spawn("kv-log", async move { raft_is_over.run_until_cancelled(writing.run()).await });
-    let raft = match start_raft(config, network, LogStore::new(Arc::clone(&log)), machine.clone()).await {
+    let store = LogStore::new(Arc::clone(&log));
+    let raft = match start_raft(config, network, founds, store, machine.clone()).await {
         Ok(raft) => raft,
         Err(error) => return drop(ready.send(Err(error))),
     };
     let counters = Arc::clone(&shared.counters);
-    let (reads, rounds) = Reads::new(raft.clone(), config.request_timeout(), counters);
+    let (timeout, (peers, inbox)) = (config.request_timeout(), peers.unzip());
+    let leading = Leading::new(raft.clone(), peers, config.node_id, timeout);
+    let (reads, rounds) = Reads::new(raft.clone(), leading.clone(), timeout, counters);
     let leases = Arc::new(Leases::new(Arc::clone(&shared), raft.clone()));
+    let desk = Desk::new(raft.clone(), Arc::clone(&leases), timeout, config.dir.join(SNAPSHOT_FOLDER));
     let disk_low = Arc::new(AtomicBool::new(is_disk_low(&config.dir, config.disk_reserve_bytes)));
-    let parts = Parts { raft: raft.clone(), shared, reads, leases, disk_low };
+    let parts = Parts { raft: raft.clone(), shared, reads, leases, leading, disk_low };
     let (keeper, stopping) = (Arc::clone(&parts.leases), stop.clone());
-    let running = [
+    let mut running = vec![
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
         tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
         tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), log, stop.clone())),
         tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), machine, stop.clone())),
     ];
+    running.extend(inbox.map(|inbox| tasks.spawn("kv-peers", inbox.run(desk, stop.clone()))));
+    recover(&raft, founds, timeout).await;
     // Whoever opened the store may have given up: then it closes again.
     if ready.send(Ok(parts)).is_ok() {
         stop.cancelled().await;
@@ -213,6 +232,7 @@ async fn serve<N: Network>(
 async fn start_raft<N: Network>(
     config: &KvConfig,
     network: N,
+    founds: bool,
     log: LogStore,
     machine: Machine,
 ) -> Result<Raft, KvError> {
@@ -220,16 +240,20 @@ async fn start_raft<N: Network>(
     let settings = raft::settings(config).validate().map_err(|error| failed(&error))?;
     let raft = Raft::new(config.node_id, Arc::new(settings), network, log, machine).await;
     let raft = raft.map_err(|error| failed(&error))?;
-    if !raft.is_initialized().await.map_err(|error| failed(&error))? {
+    if founds && !raft.is_initialized().await.map_err(|error| failed(&error))? {
         let members = BTreeMap::from([(config.node_id, BasicNode::default())]);
         raft.initialize(members).await.map_err(|error| failed(&error))?;
     }
-    // A realm's only voter has recovered when this returns. One of several may wait long for the others: the node
-    // starts without them, and its reads say that they are unavailable.
-    if let Err(error) = raft.wait_for_recovery(Some(config.request_timeout())).await {
+    Ok(raft)
+}
+
+/// Waits until the state is what it was. A realm's only voter has recovered when this returns. One of several may wait
+/// long for the others: the node starts without them, and its reads say that they are unavailable.
+async fn recover(raft: &Raft, founds: bool, timeout: Duration) {
+    let waits = founds || raft.is_initialized().await.unwrap_or(false);
+    if waits && let Err(error) = raft.wait_for_recovery(Some(timeout)).await {
         tracing::warn!(%error, "the store opened before the realm confirmed its log");
     }
-    Ok(raft)
 }
 
 /// Watches the disk's free space and Raft's health, and has the log make room for itself.

@@ -1,19 +1,20 @@
 //! [`Kv`], the handle that the node works with.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::Semaphore;
 
 use super::command::{Answer, Command, Op, Outcome};
 use super::config::KvConfig;
-use super::engine::{Engine, Parts, disk_of};
+use super::engine::{Engine, Ground, Parts, disk_of};
 use super::error::{KvError, WatchError};
 use super::network::{Network, NoPeers};
+use super::peers::{self, Peers, Roster, Server};
+use super::requests::WINDOW_REQUESTS;
 use super::stats::KvStats;
 use super::types::{
     Condition, Expect, LEASE_TTL_MAX, LEASE_TTL_MIN, LeaseId, Mutation, Path, Reply, RequestId, Swap, Txn,
@@ -21,6 +22,8 @@ use super::types::{
 };
 use super::wal::Disk;
 use super::watch::{self, Watch};
+use crate::p2p::P2p;
+use crate::p2p::rpc::Rpc;
 use crate::tasks::Tasks;
 
 /// Bytes that one permit of the semaphore of writes under way stands for.
@@ -56,33 +59,62 @@ struct Inner {
     config: KvConfig,
     parts: Parts,
     under_way: Semaphore,
+    /// Tells this process's own request ids from all others; the second part counts them.
+    own_requests: (u64, AtomicU64),
     /// Last, so that it outlives all that works with it.
     engine: Engine,
 }
 
 impl Kv {
-    /// Opens the store in `config.dir`, as the only voter of its realm if the folder is new, and returns once it has
-    /// recovered what was acknowledged before. `tasks` runs its tasks; close the store before stopping `tasks`.
+    /// Opens the store in `config.dir`, as the only node of its realm, and returns once it has recovered what was
+    /// acknowledged before. `tasks` runs its tasks; close the store before stopping `tasks`.
     ///
     /// # Errors
     /// `Config`, `Locked`, `WrongNode`, `Format`, `Corrupt`, `Io` or `Unavailable`.
     pub async fn open(config: KvConfig, tasks: &Tasks) -> Result<Kv, KvError> {
         let disk = disk_of(&config);
-        Kv::open_with(config, disk, NoPeers, tasks).await
+        Kv::open_alone(config, disk, tasks).await
     }
 
-    /// As [`Kv::open`], with a disk for the log and a network to other nodes.
-    pub(super) async fn open_with<N: Network>(
+    /// As [`Kv::open`], with a disk for the log.
+    pub(super) async fn open_alone(
         config: KvConfig,
         disk: Arc<dyn Disk>,
-        network: N,
         tasks: &Tasks,
     ) -> Result<Kv, KvError> {
+        Kv::open_on(config, Ground { disk, network: NoPeers, peers: None, founds: true }, tasks).await
+    }
+
+    /// Opens the store in `config.dir` as one of the nodes of a realm, which `network` reaches and `roster` names. A
+    /// new store that `founds` is the first of a new realm; any other waits until the realm's leader takes it in.
+    /// Returns once it has recovered, or has waited for the realm for as long as a request may take.
+    ///
+    /// # Errors
+    /// As [`Kv::open`].
+    pub async fn open_in_realm(
+        config: KvConfig,
+        network: &P2p,
+        roster: &Roster,
+        founds: bool,
+        tasks: &Tasks,
+    ) -> Result<Kv, KvError> {
+        let (disk, me) = (disk_of(&config), config.node_id);
+        let (server, inbox) = Server::new(roster.clone(), me);
+        let rpc = Rpc::open(network, peers::LANE, Arc::new(server)).await;
+        let network = Peers { rpc, roster: roster.clone(), me };
+        let peers = Some((network.clone(), inbox));
+        Kv::open_on(config, Ground { disk, network, peers, founds }, tasks).await
+    }
+
+    async fn open_on<N: Network>(config: KvConfig, ground: Ground<N>, tasks: &Tasks) -> Result<Kv, KvError> {
         config.check()?;
+        let mut process = [0; 8];
+        getrandom::fill(&mut process).map_err(|error| KvError::io("drawing a random number", error))?;
+        let own_requests = (u64::from_be_bytes(process), AtomicU64::new(0));
         let under_way = Semaphore::new(config.inflight_bytes_max.div_ceil(PERMIT_BYTES));
         let config = KvConfig { on_fatal: config.on_fatal.once(), ..config };
-        let (engine, parts) = Engine::start(config.clone(), disk, network, tasks).await?;
-        Ok(Kv(Arc::new(Inner { config, parts, under_way, engine })))
+        let (engine, parts) = Engine::start(config.clone(), ground, tasks).await?;
+        Ok(Kv(Arc::new(Inner { config, parts, under_way, own_requests, engine })))
     }
 
     /// Stops the store and returns once its folder is free. Requests under way fail as `Closed`, watches end.
@@ -226,9 +258,12 @@ impl Kv {
     /// Gives a lease its full time again; returns that time. Asks the leader only, not the log.
     ///
     /// # Errors
-    /// `NoSuchLease` or `NotLeader`.
-    pub fn keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
-        self.0.parts.leases.keep_alive(lease)
+    /// `NoSuchLease` or `Unavailable`.
+    pub async fn keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
+        match self.0.parts.leases.keep_alive(lease) {
+            Err(KvError::NotLeader { .. }) => self.0.parts.leading.keep_alive(lease).await,
+            here => here,
+        }
     }
 
     /// Ends a lease and deletes its keys; returns once all are deleted.
@@ -289,6 +324,7 @@ impl Kv {
             Outcome::Overflow => Err(KvError::Overflow),
             Outcome::NoSuchLease => Err(KvError::NoSuchLease),
             Outcome::TooManyLeases => Err(KvError::TooManyLeases),
+            Outcome::TooLate => Err(KvError::Unavailable("it was tried for too long".into())),
             Outcome::Unreadable => Err(KvError::Unavailable("the realm runs an older version".into())),
             _ => Ok(answer),
         });
@@ -296,7 +332,7 @@ impl Kv {
     }
 
     async fn try_propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
-        let Inner { config, parts, under_way, engine } = &*self.0;
+        let Inner { config, parts, under_way, engine, .. } = &*self.0;
         if parts.disk_low.load(Ordering::Relaxed) {
             return Err(KvError::DiskFull { reserve: config.disk_reserve_bytes });
         }
@@ -307,16 +343,25 @@ impl Kv {
         // Held until the answer is there: what is under way is bounded, and what is too much is told so at once.
         let permits = u32::try_from(1 + size / PERMIT_BYTES).unwrap_or(u32::MAX);
         let _permit = under_way.try_acquire_many(permits).map_err(|_| KvError::Overloaded)?;
-        let write = parts.raft.client_write(Command { request, op }.encode());
-        match tokio::time::timeout(config.request_timeout(), write).await {
-            Ok(Ok(written)) => Ok(written.data),
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
-                Err(KvError::NotLeader { leader: forward.leader_id })
-            }
-            Ok(Err(_)) if engine.stop.is_cancelled() => Err(KvError::Closed),
-            Ok(Err(error)) => Err(KvError::Unavailable(error.to_string())),
-            Err(_) => Err(KvError::Unavailable("no quorum took the mutation in time".into())),
+        let command = self.command(request, op);
+        // Boxed: callers' futures hold it, layer upon layer.
+        let written = Box::pin(parts.leading.write(&command)).await;
+        written.map_err(|error| if engine.stop.is_cancelled() { KvError::Closed } else { error })
+    }
+
+    /// The command for `op`. Where other nodes decide too, a try that fails leaves open what was done: the command
+    /// gets a request id, and is not applied once that may have been forgotten.
+    fn command(&self, request: Option<RequestId>, op: Op) -> Command {
+        let Inner { parts, own_requests: (process, count), .. } = &*self.0;
+        if request.is_none() && parts.leading.is_alone() {
+            return Command { request, last_index: None, op };
         }
+        let request = request.unwrap_or_else(|| {
+            let count = count.fetch_add(1, Ordering::Relaxed);
+            RequestId((u128::from(*process) << 64 | u128::from(count)).to_be_bytes())
+        });
+        let last_index = parts.shared.read().applied_index() + WINDOW_REQUESTS as u64 / 2;
+        Command { request: Some(request), last_index: Some(last_index), op }
     }
 }
 

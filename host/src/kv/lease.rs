@@ -97,7 +97,7 @@ impl Leases {
 
     /// Proposes one step of a lease's end. A step that fails, and what one step leaves, is for the next tick.
     async fn end(&self, lease: LeaseId) {
-        let command = Command { request: None, op: Op::EndLease { lease } };
+        let command = Command { request: None, last_index: None, op: Op::EndLease { lease } };
         match self.raft.client_write(command.encode()).await {
             Ok(_) => self.shared.counters.leases_expired.add(u64::from(!self.known(lease))),
             Err(error) => tracing::debug!(%lease, %error, "the end of a lease is proposed again later"),

@@ -15,7 +15,7 @@
 //!
 //! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`, `command`,
 //! `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
-//! `machine`, `network`, `engine`), and what lives beside it (`reads`, `watch`, `lease`, `stats`). Only here openraft
+//! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`). Only here openraft
 //! and redb are named.
 
 mod codec;
@@ -26,10 +26,13 @@ mod engine;
 mod error;
 mod handle;
 mod history;
+mod leading;
 mod lease;
 mod log_store;
 mod machine;
+mod members;
 mod network;
+mod peers;
 mod raft;
 mod reads;
 mod records;
@@ -48,6 +51,8 @@ mod tests;
 pub use config::{KvConfig, OnFatal};
 pub use error::{KvError, WatchError};
 pub use handle::{Kv, WeakKv};
+pub use members::Members;
+pub use peers::Roster;
 pub use stats::KvStats;
 pub use types::{
     BUCKET_BYTES_MAX, Change, ChangeKind, Condition, Consistency, Entry, Expect, LEASE_TTL_MAX,

@@ -5,14 +5,13 @@ use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::ReadPolicy;
-use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::at_most;
 use super::error::KvError;
 use super::handle::Kv;
+use super::leading::Leading;
 use super::raft::Raft;
 use super::snapshot::Replica;
 use super::stats::Counters;
@@ -31,14 +30,20 @@ pub(super) struct Reads(mpsc::Sender<Waiting>);
 pub(super) struct Rounds {
     waiting: mpsc::Receiver<Waiting>,
     raft: Raft,
+    leading: Leading,
     timeout: Duration,
     counters: Arc<Counters>,
 }
 
 impl Reads {
-    pub(super) fn new(raft: Raft, timeout: Duration, counters: Arc<Counters>) -> (Reads, Rounds) {
+    pub(super) fn new(
+        raft: Raft,
+        leading: Leading,
+        timeout: Duration,
+        counters: Arc<Counters>,
+    ) -> (Reads, Rounds) {
         let (sender, waiting) = mpsc::channel(QUEUE);
-        (Reads(sender), Rounds { waiting, raft, timeout, counters })
+        (Reads(sender), Rounds { waiting, raft, leading, timeout, counters })
     }
 
     /// Returns once this node has applied all that was acknowledged, anywhere, before the call.
@@ -53,7 +58,7 @@ impl Kv {
     /// Reads a key.
     ///
     /// # Errors
-    /// `InvalidBucket`, `KeyEmpty`, `KeyTooLarge`; for linearizable reads `NotLeader`, `Unavailable` or `Closed`.
+    /// `InvalidBucket`, `KeyEmpty`, `KeyTooLarge`; for linearizable reads `Unavailable` or `Closed`.
     pub async fn get(
         &self,
         bucket: &str,
@@ -159,28 +164,11 @@ impl Rounds {
         }
     }
 
+    /// Asks the leader, which may be this node, how far the state must be, and waits until it is.
     async fn round(&self) -> Result<(), KvError> {
-        let round = async {
-            let linearizer = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(explain)?;
-            let ready = linearizer.try_await_ready(&self.raft, Some(self.timeout)).await;
-            match ready {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) => Err(KvError::Unavailable("the state machine lags behind the log".into())),
-                Err(fatal) => Err(KvError::Unavailable(fatal.to_string())),
-            }
-        };
-        let timed_out = |_| KvError::Unavailable("no quorum confirmed the read in time".into());
-        tokio::time::timeout(self.timeout, round).await.map_err(timed_out)?
-    }
-}
-
-fn explain(
-    error: RaftError<super::raft::TypeConfig, LinearizableReadError<super::raft::TypeConfig>>,
-) -> KvError {
-    match error {
-        RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
-            KvError::NotLeader { leader: forward.leader_id }
-        }
-        other => KvError::Unavailable(other.to_string()),
+        let index = self.leading.read_index().await?;
+        let applied = self.raft.wait(Some(self.timeout)).applied_index_at_least(Some(index), "a read").await;
+        applied.map_err(|_| KvError::Unavailable("the state machine lags behind the log".into()))?;
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::types::RequestId;
 
 /// Ids remembered. A constant and no setting, because all replicas must forget the same ids: some seconds of
 /// writes at full speed, hours at a quiet pace.
-const WINDOW_REQUESTS: usize = 1 << 16;
+pub(super) const WINDOW_REQUESTS: usize = 1 << 16;
 /// Bytes of answers remembered; only answers to failed swaps hold values.
 const WINDOW_BYTES: usize = 32 << 20;
 

@@ -31,7 +31,7 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 const CHECKSUM_BYTES: u64 = 32;
 
 const SUFFIX: &str = "snapshot";
-const SUFFIX_UNFINISHED: &str = "unfinished";
+pub(super) const SUFFIX_UNFINISHED: &str = "unfinished";
 
 const RECORD_HEAD: u8 = b'H';
 const RECORD_LEASE: u8 = b'L';
@@ -61,6 +61,18 @@ pub(super) struct Image {
 /// A snapshot as Raft hands it around: a file open for reading, good even after its name is gone.
 pub(super) struct SnapshotFile {
     file: File,
+}
+
+impl SnapshotFile {
+    /// A snapshot that came from another node.
+    pub(super) fn of(file: File) -> SnapshotFile {
+        SnapshotFile { file }
+    }
+
+    /// The file.
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
 }
 
 /// The folder of snapshots; it keeps one.

@@ -66,6 +66,9 @@ impl State {
         if let Some(answer) = request.and_then(|request| self.requests.get(&request)) {
             return answer.clone();
         }
+        if command.last_index.is_some_and(|last| log_index > last) {
+            return Answer { log_index, revision: self.revision, outcome: Outcome::TooLate };
+        }
         let outcome = match command.op {
             Op::Mutate(mutation) => self.mutate(mutation),
             Op::Swap { condition, new } => self.swap(condition, new),

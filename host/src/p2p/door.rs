@@ -12,7 +12,6 @@ use futures::stream::StreamExt as _;
 use libp2p::Stream;
 use libp2p_stream::IncomingStreams;
 
-use super::lane::Lane;
 use super::peer::Peer;
 use crate::tasks::Tasks;
 

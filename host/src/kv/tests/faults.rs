@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::disk::{Chance, FaultyDisk};
 use super::{BUCKET, bytes, config, folder, get, put};
-use crate::kv::network::NoPeers;
 use crate::kv::{Kv, KvConfig, KvError, OnFatal};
 use crate::tasks::Tasks;
 
@@ -16,7 +15,7 @@ use crate::tasks::Tasks;
 const NOTICED: Duration = Duration::from_secs(30);
 
 async fn open_on(disk: &FaultyDisk, config: KvConfig) -> Kv {
-    Kv::open_with(config, Arc::new(disk.clone()), NoPeers, &Tasks::new()).await.unwrap()
+    Kv::open_alone(config, Arc::new(disk.clone()), &Tasks::new()).await.unwrap()
 }
 
 #[tokio::test]

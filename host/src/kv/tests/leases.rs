@@ -23,7 +23,7 @@ async fn an_expired_lease_deletes_its_keys() {
     assert_eq!(get(&kv, "freed").await.unwrap(), "y");
     let late = kv.put(BUCKET, b"late", bytes("x"), Some(lease), None).await;
     assert!(matches!(late, Err(KvError::NoSuchLease)));
-    assert!(matches!(kv.keep_alive(lease), Err(KvError::NoSuchLease)));
+    assert!(matches!(kv.keep_alive(lease).await, Err(KvError::NoSuchLease)));
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_lease_kept_alive_lives() {
                 assert_eq!(change.unwrap().unwrap().kind, ChangeKind::Deleted);
                 break;
             }
-            _ = beat.tick() => assert_eq!(kv.keep_alive(kept).unwrap(), LEASE_TTL_MIN),
+            _ = beat.tick() => assert_eq!(kv.keep_alive(kept).await.unwrap(), LEASE_TTL_MIN),
         }
     }
     assert_eq!(get(&kv, "kept").await.unwrap(), "x");

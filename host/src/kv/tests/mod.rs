@@ -8,6 +8,7 @@ mod journal;
 mod leases;
 mod model;
 mod operations;
+mod realm;
 mod recovery;
 mod suite;
 mod watches;
@@ -19,6 +20,9 @@ use tempfile::TempDir;
 
 use super::{Consistency, Kv, KvConfig, OnFatal, RequestId};
 use crate::tasks::Tasks;
+
+/// How long any one thing may take before a test gives up: far beyond what a busy machine needs.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A bucket for tests that need only one.
 const BUCKET: &str = "tests/one";

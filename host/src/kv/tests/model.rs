@@ -52,7 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn command() -> impl Strategy<Value = Command> {
     let request = prop::option::weighted(0.2, any::<[u8; 16]>().prop_map(RequestId));
-    (request, op()).prop_map(|(request, op)| Command { request, op })
+    (request, op()).prop_map(|(request, op)| Command { request, last_index: None, op })
 }
 
 fn state() -> State {
@@ -202,7 +202,9 @@ fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
     for number in 0..5u8 {
         let path = Path::new("b", &[number], 512).unwrap();
         let put = Mutation::Put { path, value: Bytes::from_static(b"value"), lease: None };
-        replica.state.apply(u64::from(number), Command { request: None, op: Op::Mutate(put) });
+        replica
+            .state
+            .apply(u64::from(number), Command { request: None, last_index: None, op: Op::Mutate(put) });
     }
     let dir = folder();
     let (shelf, _) = Shelf::open(dir.path().into(), &history()).unwrap();
