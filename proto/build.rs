@@ -14,8 +14,12 @@ const FILES: [&str; 8] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 3] =
-    ["matrix/wire/v1/message.proto", "matrix/wire/v1/call.proto", "matrix/wire/v1/raft.proto"];
+const WIRE: [&str; 4] = [
+    "matrix/wire/v1/message.proto",
+    "matrix/wire/v1/call.proto",
+    "matrix/wire/v1/raft.proto",
+    "matrix/wire/v1/realm.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=matrix");

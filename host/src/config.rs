@@ -8,6 +8,8 @@ use serde::Deserialize;
 use crate::admin::AdminConfig;
 use crate::kv::KvConfig;
 use crate::matrices::MatricesConfig;
+use crate::p2p::P2pConfig;
+use crate::realm::{RealmConfig, Token};
 use crate::runtime::components::ComponentsConfig;
 use crate::runtime::engine::EngineConfig;
 use crate::runtime::limits::LimitsConfig;
@@ -38,6 +40,9 @@ pub struct Config {
     pub slow_threads: usize,
     /// How long a shutdown may take, in milliseconds.
     pub shutdown_ms: u64,
+    /// An invitation into a realm, for a node that is in none yet. Set by the command line, not by the file.
+    #[serde(skip)]
+    pub join: Option<Token>,
     /// The operator's door.
     pub admin: AdminConfig,
     /// Running Matrices.
@@ -54,6 +59,10 @@ pub struct Config {
     pub transport: TransportConfig,
     /// The event bus.
     pub bus: BusConfig,
+    /// This node's place in its realm.
+    pub realm: RealmConfig,
+    /// The other nodes.
+    pub p2p: P2pConfig,
     /// The replicated KV.
     pub kv: KvConfig,
     /// Logs, metrics, traces.
@@ -68,6 +77,7 @@ impl Default for Config {
             threads: 0,
             slow_threads: 0,
             shutdown_ms: 10_000,
+            join: None,
             admin: AdminConfig::default(),
             matrices: MatricesConfig::default(),
             souls: SoulsConfig::default(),
@@ -76,6 +86,8 @@ impl Default for Config {
             engine: EngineConfig::default(),
             transport: TransportConfig::default(),
             bus: BusConfig::default(),
+            realm: RealmConfig::default(),
+            p2p: P2pConfig::default(),
             kv: KvConfig::default(),
             telemetry: TelemetryConfig::default(),
         }

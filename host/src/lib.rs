@@ -5,6 +5,7 @@
 //! - [`admin`]: the operator's door, gRPC and HTTP.
 //! - [`matrices`]: running Matrices; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
+//! - [`realm`]: the nodes that share one KV.
 //! - [`transport`]: where a message goes, and the event bus.
 //! - [`kv`]: the replicated key-value store; [`p2p`]: the other nodes.
 //! - [`telemetry`], [`ids`], [`tasks`], [`clock`]: below all.
@@ -28,6 +29,7 @@ pub mod souls;
 pub mod capabilities;
 pub mod runtime;
 
+pub mod realm;
 pub mod transport;
 
 pub mod kv;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use matrixd::config::Config;
 use matrixd::node::Node;
+use matrixd::realm::Token;
 use matrixd::runtime::compile::compile_child;
 
 /// A node of Matrix OS: hosts Souls, Matrices and the stages between them.
@@ -19,6 +20,9 @@ struct Arguments {
     /// The configuration; without it, `matrixd.toml` in the data folder, if there is one.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// An invitation into a realm, from `matrix cluster invite`: takes a new node there.
+    #[arg(long, env = "MATRIX_JOIN", hide_env_values = true, value_name = "TOKEN")]
+    join: Option<Token>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -50,6 +54,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     provider.map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let mut config = Config::load(&arguments.data_dir, arguments.config.as_deref())?;
     config.owns_process = true;
+    config.join.clone_from(&arguments.join);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let node = Node::start(config).await?;

@@ -12,8 +12,10 @@ use crate::admin::{Admin, AdminHost};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
-use crate::kv::Kv;
+use crate::kv::{Kv, KvConfig, Roster};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
+use crate::p2p::{Admission, Key, P2p};
+use crate::realm::{self, Identity, IdentityError, Realm};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
@@ -34,8 +36,10 @@ use crate::transport::router::Router;
 const KV_DIR: &str = "kv";
 /// The folder of the run logs, in the data folder.
 const RUNS_DIR: &str = "runs";
-/// A node alone in its realm is its first.
-const NODE_ID: &str = "node-1";
+/// The file of the node's key, in the data folder.
+const KEY_FILE: &str = "key";
+/// The file of the ports that were chosen for the network, in the data folder.
+const PORTS_FILE: &str = "ports.json";
 
 /// How much less of a processor a slow thread gets than others who want it: about a tenth of theirs. Where that cannot
 /// be had, there is still the processor that these threads leave alone.
@@ -49,6 +53,7 @@ pub struct Node {
     guest_threads: [Workers; 2],
     guest_tasks: Tasks,
     slow_tasks: Tasks,
+    realm_tasks: Tasks,
     base: Base,
     souls: Souls,
     matrices: Matrices,
@@ -65,7 +70,8 @@ impl Node {
         let slow = slow.context("cannot start the threads of slow guests")?;
         let (guest_tasks, slow_tasks) = (Tasks::on(quick.spawner()), Tasks::on(slow.spawner()));
         let guest_threads = [quick, slow];
-        let base = Base::open(&config, &slow_tasks).await?;
+        let realm_tasks = Tasks::new();
+        let base = Base::open(&config, &slow_tasks, &realm_tasks).await?;
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
@@ -83,6 +89,7 @@ impl Node {
             guest_threads,
             guest_tasks,
             slow_tasks,
+            realm_tasks,
             souls,
             matrices,
             door_tasks,
@@ -115,7 +122,11 @@ impl Node {
         // Whoever waited for these calls has ended: they end at the next epoch.
         let ended = self.slow_tasks.stop(self.shutdown).await && ended;
         drop(self.guest_threads);
+        // Others take up what this node ran, and the lead, without waiting for its silence to be noticed.
+        let ended = self.realm_tasks.stop(self.shutdown).await && ended;
+        self.base.kv.hand_over().await;
         self.base.kv.close().await;
+        self.base.realm.network().close().await;
         let telemetry = self.base.telemetry;
         tokio::task::spawn_blocking(move || telemetry.shutdown()).await??;
         let late = self.shutdown.as_millis();
@@ -154,6 +165,11 @@ impl Node {
         &self.base.bus
     }
 
+    /// The realm.
+    pub fn realm(&self) -> &Realm {
+        &self.base.realm
+    }
+
     /// The replicated KV.
     pub fn kv(&self) -> &Kv {
         &self.base.kv
@@ -172,23 +188,29 @@ struct Base {
     bus: Bus,
     router: Router,
     kv: Kv,
+    realm: Realm,
     catalog: Catalog,
 }
 
 impl Base {
-    async fn open(config: &Config, slow: &Tasks) -> anyhow::Result<Self> {
+    async fn open(config: &Config, slow: &Tasks, realm_tasks: &Tasks) -> anyhow::Result<Self> {
         make_private_folder(&config.data_dir)?;
-        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), NODE_ID)?);
+        let known = Identity::load(&config.data_dir)?;
+        let number = known.as_ref().map(|identity| identity.node).or(config.join.is_none().then_some(1));
+        // A node that joins has no number before the realm gives it one.
+        let name = number.map_or_else(|| "joining".to_owned(), node_id);
+        let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), &name)?);
         if config.owns_process {
             telemetry.install()?;
         }
+        let realm = open_realm(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
         let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
-        let kv = open_kv(config).await?;
+        let kv = realm.kv().clone();
         observe_kv(&kv, &telemetry);
         let ground = ground(config, &telemetry, slow);
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
-        Ok(Self { telemetry, bus, router, kv, catalog })
+        Ok(Self { telemetry, bus, router, kv, realm, catalog })
     }
 
     /// What Souls need of it.
@@ -225,7 +247,8 @@ impl Base {
     /// What the door needs of it.
     fn admin_host(&self, config: &Config, souls: &Souls, matrices: &Matrices) -> AdminHost {
         AdminHost {
-            node_id: NODE_ID.to_owned(),
+            node_id: node_id(self.realm.me()),
+            realm: self.realm.clone(),
             data_dir: config.data_dir.clone(),
             souls: souls.clone(),
             matrices: matrices.clone(),
@@ -251,11 +274,49 @@ fn random_number() -> anyhow::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-async fn open_kv(config: &Config) -> anyhow::Result<Kv> {
-    let mut settings = config.kv.clone();
-    settings.dir = config.data_dir.join(KV_DIR);
+/// What people and telemetry call a node.
+fn node_id(node: u64) -> String {
+    format!("node-{node}")
+}
+
+/// Joins the network, and takes this node's place in its realm: the one that its data folder remembers, the one that
+/// it is invited to, or a new one.
+async fn open_realm(config: &Config, known: Option<Identity>, tasks: &Tasks) -> anyhow::Result<Realm> {
+    let folder = &config.data_dir;
+    let key = Key::load_or_create(&folder.join(KEY_FILE))?;
+    let ports = Some(folder.join(PORTS_FILE));
+    let network = P2p::start(config.p2p.clone(), key, Admission::default(), ports).await?;
+    let mut identity = match (known, &config.join) {
+        (Some(known), Some(token)) if token.realm != known.realm => {
+            anyhow::bail!(IdentityError::Taken { realm: known.realm, node: known.node })
+        }
+        (Some(known), _) => known,
+        (None, Some(token)) => {
+            anyhow::ensure!(!folder.join(KV_DIR).exists(), "--join needs a data folder without `{KV_DIR}`");
+            realm::ask_to_join(&network, token, &config.realm).await.context("cannot join the realm")?
+        }
+        (None, None) => Identity::found()?,
+    };
+    if identity.took_part && !folder.join(KV_DIR).exists() {
+        anyhow::bail!(IdentityError::Wiped(identity.node));
+    }
+    identity.start(folder)?;
+    let roster = Roster::default();
+    realm::meet(&identity, &network, &roster).await;
+    realm::hello::report_in(&network, &identity, &config.realm).await?;
+    let kv_config = KvConfig { dir: folder.join(KV_DIR), node_id: identity.node, ..config.kv.clone() };
     // The KV's own tasks run on the runtime that it is opened from.
-    Kv::open(settings, &Tasks::new()).await.context("cannot open the KV")
+    let (founds, kv_tasks) = (identity.node == 1, Tasks::new());
+    let kv = Kv::open_in_realm(kv_config, &network, &roster, founds, &kv_tasks).await;
+    let kv = kv.context("cannot open the KV")?;
+    if !identity.took_part {
+        identity.took_part = true;
+        identity.save(folder)?;
+    }
+    let (folder, on_fatal) = (folder.clone(), config.kv.on_fatal.clone());
+    let ground =
+        realm::Ground { identity, folder, config: config.realm.clone(), kv, network, roster, on_fatal };
+    Ok(Realm::start(ground, tasks).await)
 }
 
 /// Lets the metrics look the KV up, as long as the node runs.

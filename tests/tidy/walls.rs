@@ -5,7 +5,7 @@ use crate::tree::File;
 
 /// The rooms of `host/src`, from the top down; rooms in one row are neighbours. A room may name what
 /// lies in rows below its own.
-const ROWS: [&[&str]; 12] = [
+const ROWS: [&[&str]; 13] = [
     &["main", "lib"],
     &["node"],
     &["config"],
@@ -13,6 +13,7 @@ const ROWS: [&[&str]; 12] = [
     &["matrices"],
     &["souls"],
     &["runtime", "capabilities"],
+    &["realm"],
     &["transport"],
     &["kv"],
     &["p2p"],

@@ -1,12 +1,17 @@
 //! `matrix.v1.Cluster`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
+use super::convert;
 use super::desk::Desk;
+use super::paging::page_size;
+use crate::clock;
+use crate::realm::{NodeState, NodeView, Nodes};
 use crate::souls::SoulView;
 use crate::souls::status::State;
 use crate::telemetry::process::resident_bytes;
@@ -14,17 +19,69 @@ use crate::telemetry::process::resident_bytes;
 /// Souls that are counted at a time: the registry is not held up for longer.
 const COUNT_STEP: usize = 1_000;
 
+/// For how long an invitation is good, where nothing is said.
+const INVITATION_SECONDS: u64 = 3_600;
+
 /// The service.
 #[derive(Debug)]
 pub(super) struct ClusterService(pub(super) Arc<Desk>);
 
 #[tonic::async_trait]
 impl Cluster for ClusterService {
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        let v1::ListNodesRequest { page, removed } = request.into_inner();
+        let v1::PageRequest { page_size: size, page_token } = page.unwrap_or_default();
+        let after = match page_token.as_str() {
+            "" => 0,
+            token => {
+                token.parse().map_err(|_| convert::bad_field("page.page_token", "is none of this list"))?
+            }
+        };
+        let (nodes, size) = (self.0.host.realm.nodes().borrow().clone(), page_size(size)?);
+        let mut found = nodes.nodes.range(after + 1..).map(|(_, view)| view);
+        let mut found = found.by_ref().filter(|view| removed || view.record.state != NodeState::Removed);
+        let listed: Vec<_> = found.by_ref().take(size).map(|view| self.show(view, &nodes)).collect();
+        let more = found.next().is_some();
+        let last = listed.last().filter(|_| more).map(|node| node.number.to_string());
+        Ok(Response::new(v1::ListNodesResponse { nodes: listed, next_page_token: last.unwrap_or_default() }))
+    }
+
+    async fn invite(
+        &self,
+        request: Request<v1::InviteRequest>,
+    ) -> Result<Response<v1::InviteResponse>, Status> {
+        let seconds = match request.into_inner().ttl_seconds {
+            0 => INVITATION_SECONDS,
+            seconds => seconds,
+        };
+        let expires_at_ms = clock::now_ms() + seconds.saturating_mul(1_000);
+        let token = self.0.host.realm.invite(Duration::from_secs(seconds)).await?;
+        Ok(Response::new(v1::InviteResponse { token: token.to_string(), expires_at_ms }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::Node>, Status> {
+        self.want(request.into_inner().node, NodeState::Draining).await
+    }
+
+    async fn resume(&self, request: Request<v1::ResumeRequest>) -> Result<Response<v1::Node>, Status> {
+        self.want(request.into_inner().node, NodeState::Member).await
+    }
+
+    async fn remove(&self, request: Request<v1::RemoveRequest>) -> Result<Response<v1::Node>, Status> {
+        self.want(request.into_inner().node, NodeState::Removed).await
+    }
+
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         let Desk { host, addresses, readiness, started, .. } = &*self.0;
         let readiness = readiness.borrow().clone();
         let stats = host.kv.stats();
-        let role = if stats.is_leader == 1 { "leader" } else { "follower" };
+        let nodes = host.realm.nodes().borrow().clone();
+        let role = nodes.members.role(host.realm.me());
+        let addresses_of_peers =
+            host.realm.network().addresses().borrow().iter().map(ToString::to_string).collect();
         let (souls, messages) = self.count_souls();
         Ok(Response::new(v1::StatusResponse {
             node_id: host.node_id.clone(),
@@ -48,11 +105,47 @@ impl Cluster for ClusterService {
             messages,
             guest_memory_bytes: host.catalog.memory().used(),
             guest_memory_bytes_max: host.catalog.memory().max(),
+            realm: host.realm.id().to_string(),
+            node: host.realm.me(),
+            nodes_alive: nodes.nodes.values().filter(|view| view.is_alive).count() as u64,
+            nodes: nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed).count() as u64,
+            peers_connected: host.realm.network().connected() as u64,
+            peer_addresses: addresses_of_peers,
         }))
     }
 }
 
 impl ClusterService {
+    async fn want(&self, node: u64, state: NodeState) -> Result<Response<v1::Node>, Status> {
+        let record = self.0.host.realm.want(node, state).await?;
+        let nodes = self.0.host.realm.nodes().borrow().clone();
+        let is_alive = nodes.nodes.get(&node).is_some_and(|view| view.is_alive);
+        Ok(Response::new(self.show(&NodeView { record, is_alive }, &nodes)))
+    }
+
+    fn show(&self, view: &NodeView, nodes: &Nodes) -> v1::Node {
+        let (record, realm) = (&view.record, &self.0.host.realm);
+        let (state, role) = match record.state {
+            NodeState::Member => ("member", nodes.members.role(record.node)),
+            NodeState::Draining => ("draining", nodes.members.role(record.node)),
+            NodeState::Removed => ("removed", "none"),
+        };
+        v1::Node {
+            number: record.node,
+            name: record.name.clone(),
+            peer: record.peer.to_string(),
+            addresses: record.addresses.clone(),
+            labels: record.labels.clone().into_iter().collect(),
+            state: state.to_owned(),
+            role: role.to_owned(),
+            alive: view.is_alive,
+            connected: record.node == realm.me() || realm.network().is_connected(record.peer),
+            lag: nodes.members.lag.get(&record.node).copied().flatten(),
+            version: record.version.clone(),
+            joined_at_ms: record.joined_at_ms,
+        }
+    }
+
     /// Souls by what they are doing, and the messages that reached them: those handled and those that
     /// wait.
     fn count_souls(&self) -> (v1::SoulCounts, u64) {

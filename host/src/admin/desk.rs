@@ -18,6 +18,7 @@ use super::replay::{Key, Replays};
 use crate::ids::ClientName;
 use crate::kv::Kv;
 use crate::matrices::Matrices;
+use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
 use crate::souls::Souls;
 use crate::tasks::Tasks;
@@ -41,6 +42,8 @@ pub struct AdminHost {
     pub catalog: Catalog,
     /// The replicated KV.
     pub kv: Kv,
+    /// The nodes that share it.
+    pub realm: Realm,
     /// Messages.
     pub router: Router,
     /// Events.

@@ -15,8 +15,13 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 36] = [
+const METHODS: [&str; 41] = [
     "Cluster/Status",
+    "Cluster/ListNodes",
+    "Cluster/Invite",
+    "Cluster/Drain",
+    "Cluster/Resume",
+    "Cluster/Remove",
     "Components/Upload",
     "Components/Get",
     "Components/List",

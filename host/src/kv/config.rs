@@ -21,7 +21,8 @@ const TXN_VALUES_MAX: usize = 4;
 pub struct KvConfig {
     /// Folder of the log and the snapshots; created with mode 0700 if missing. One node, one folder.
     pub dir: PathBuf,
-    /// This node's number within its realm; never changes for a folder.
+    /// This node's number within its realm; never changes for a folder. Given by the realm, not by the file.
+    #[serde(skip)]
     pub node_id: u64,
     /// Longest key, in bytes (1 to 4096).
     pub key_bytes_max: usize,
@@ -55,7 +56,8 @@ pub struct KvConfig {
     pub log_segment_bytes: u64,
     /// Milliseconds that a request waits for the realm before it fails as unavailable.
     pub request_timeout_ms: u64,
-    /// Milliseconds between the leader's heartbeats; elections start after four to eight of them.
+    /// Milliseconds between the leader's heartbeats. A follower waits for twelve to sixteen of them before it stands
+    /// for election: eight in which it trusts the leader, and then four to eight by chance.
     pub heartbeat_ms: u64,
     /// Called, once, when the store can no longer keep its promises: a failed fsync, a broken state machine. It must
     /// end the process; nothing is acknowledged afterwards.
@@ -83,7 +85,7 @@ impl Default for KvConfig {
             disk_reserve_bytes: 256 << 20,
             log_segment_bytes: 64 << 20,
             request_timeout_ms: 5_000,
-            heartbeat_ms: 250,
+            heartbeat_ms: 100,
             on_fatal: OnFatal::default(),
         }
     }

@@ -97,7 +97,7 @@ pub enum KvError {
     },
     /// The folder belongs to another node.
     #[error(
-        "the data folder belongs to node {stored}, not to node {configured}: set kv.node_id or kv.dir right"
+        "the data folder belongs to node {stored}, not to node {configured}: give each node a data folder of its own"
     )]
     WrongNode {
         /// The id in the folder.

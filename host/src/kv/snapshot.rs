@@ -60,19 +60,7 @@ pub(super) struct Image {
 
 /// A snapshot as Raft hands it around: a file open for reading, good even after its name is gone.
 pub(super) struct SnapshotFile {
-    file: File,
-}
-
-impl SnapshotFile {
-    /// A snapshot that came from another node.
-    pub(super) fn of(file: File) -> SnapshotFile {
-        SnapshotFile { file }
-    }
-
-    /// The file.
-    pub(super) fn into_file(self) -> File {
-        self.file
-    }
+    pub(super) file: File,
 }
 
 /// The folder of snapshots; it keeps one.

@@ -17,8 +17,8 @@ use super::admission::{Admission, Standing};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::config::P2pConfig;
 use super::door::{self, Door};
-use super::host::{Contact, P2pError};
-use super::keeping::{Keeper, accept, connect};
+use super::host::{ADDRESSES_MAX, Contact, P2pError};
+use super::keeping::{Keeper, Slots, accept, connect};
 use super::lane::{Lane, Protocol};
 use super::link::Link;
 use super::peer::Peer;
@@ -26,8 +26,6 @@ use super::ports::Ports;
 use super::table::Table;
 use crate::tasks::Tasks;
 
-/// The most addresses that are remembered of one peer; the oldest goes first.
-const ADDRESSES_MAX: usize = 16;
 /// Dials that wait for the loop.
 const DIALS_MAX: usize = 64;
 /// How long a stranger may stay.
@@ -55,12 +53,14 @@ pub(super) struct Loop {
     ports: Ports,
     /// Where peers may be reached, newest last.
     book: HashMap<Peer, Vec<Multiaddr>>,
+    /// Dials of each peer since it was last connected.
+    tries: HashMap<Peer, u32>,
     kept: HashMap<Peer, CancellationToken>,
     lanes: Vec<(Lane, Arc<dyn Protocol>)>,
     dials: (mpsc::Sender<Peer>, mpsc::Receiver<Peer>),
     strangers: HashMap<ConnectionId, (PeerId, tokio::time::Instant)>,
     /// Where streams of members go that they have opened.
-    slots: Arc<std::sync::Mutex<HashMap<(Peer, Lane), mpsc::Sender<Stream>>>>,
+    slots: Slots,
 }
 
 impl Loop {
@@ -93,6 +93,7 @@ impl Loop {
             tasks,
             ports,
             book: HashMap::new(),
+            tries: HashMap::new(),
             kept: HashMap::new(),
             lanes: Vec::new(),
             dials: mpsc::channel(DIALS_MAX),
@@ -196,14 +197,22 @@ impl Loop {
         self.tasks.spawn("p2p.lane", async move { stop.run_until_cancelled(keeper.run()).await });
     }
 
-    /// Dials a peer, if it is not connected or being dialed.
+    /// Dials a peer, if it is not connected or being dialed. TCP goes first: it carries twice as much as QUIC here, and
+    /// tells at once when a process ends. Each second try takes all addresses.
     fn dial(&mut self, peer: Peer) {
-        let addresses = self.book.get(&peer).cloned().unwrap_or_default();
+        let mut addresses = self.book.get(&peer).cloned().unwrap_or_default();
+        let tries = self.tries.entry(peer).or_default();
+        *tries += 1;
+        let is_tcp = |address: &Multiaddr| address.iter().any(|part| matches!(part, Part::Tcp(_)));
+        if !tries.is_multiple_of(2) && addresses.iter().any(is_tcp) {
+            addresses.retain(is_tcp);
+        }
+        let all = tries.is_multiple_of(2) || addresses.is_empty();
         let dial = DialOpts::peer_id(peer.0)
             .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .extend_addresses_through_behaviour();
-        if let Err(error) = self.swarm.dial(dial.build()) {
+            .addresses(addresses);
+        let dial = if all { dial.extend_addresses_through_behaviour().build() } else { dial.build() };
+        if let Err(error) = self.swarm.dial(dial) {
             tracing::debug!(%peer, %error, "a peer is not dialed");
         }
     }
@@ -238,6 +247,7 @@ impl Loop {
             | SwarmEvent::ExternalAddrExpired { .. } => self.show_addresses(),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, num_established, .. } => {
+                self.tries.remove(&Peer(peer_id));
                 self.table.connections(Peer(peer_id), num_established.get() as usize);
                 if matches!(self.admission.standing(Peer(peer_id)), Standing::Stranger | Standing::Refused(_))
                 {
@@ -259,11 +269,11 @@ impl Loop {
     fn take_of_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             // A peer that is silent for so long is not there, whatever its connection says.
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "a connection is dead");
-                    self.swarm.close_connection(connection);
-                }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
+                if !matches!(error, ping::Failure::Unsupported) =>
+            {
+                tracing::debug!(%peer, %error, "a connection is dead");
+                self.swarm.close_connection(connection);
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })
                 if self.admission.is_member(Peer(peer_id)) =>

@@ -24,6 +24,8 @@ use super::peer::Peer;
 use super::table::Table;
 use crate::tasks::Tasks;
 
+/// The most addresses that are taken of one peer.
+pub(super) const ADDRESSES_MAX: usize = 16;
 /// Commands that wait for the network's thread; whoever has one more waits.
 const COMMANDS_MAX: usize = 1_024;
 /// How long the network's tasks may take to end.
@@ -76,6 +78,12 @@ impl std::fmt::Debug for P2p {
 }
 
 impl Contact {
+    /// A peer with those of `addresses` that are multiaddresses; of many, the first few.
+    pub fn from_texts<'a>(peer: Peer, addresses: impl IntoIterator<Item = &'a str>) -> Contact {
+        let addresses = addresses.into_iter().take(ADDRESSES_MAX).filter_map(|address| address.parse().ok());
+        Contact { peer, addresses: addresses.collect() }
+    }
+
     /// Contacts of addresses that end in `/p2p/PEER`; the address itself where one does not.
     pub fn of(addresses: &[Multiaddr]) -> Result<Vec<Contact>, Multiaddr> {
         let mut contacts = BTreeMap::<Peer, Vec<Multiaddr>>::new();

@@ -81,6 +81,15 @@ pub(super) fn provider(
     Ok(Some(builder.with_resource(resource).build()))
 }
 
+/// Libraries tell more of themselves than an operator wants to know, unless the configuration asks for it.
+const LIBRARIES: &str = "openraft=warn,libp2p=warn,opentelemetry=warn";
+
+/// What the node keeps of its own lines, for whoever tails them.
+fn mirrored() -> Targets {
+    let quiet = ["openraft", "libp2p", "opentelemetry"].map(|library| (library, LevelFilter::WARN));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(quiet)
+}
+
 /// What receives the process's spans and events.
 pub(super) fn subscriber(
     config: &TelemetryConfig,
@@ -90,7 +99,7 @@ pub(super) fn subscriber(
     let level = |source| TelemetryError::Level { given: config.log_level.clone(), source };
     let shown = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .parse(&config.log_level)
+        .parse(format!("{LIBRARIES},{}", config.log_level))
         .map_err(level)?;
     let exported = provider.map(|provider| {
         let off = EXPORTERS_OWN.map(|library| (library, LevelFilter::OFF));
@@ -99,7 +108,7 @@ pub(super) fn subscriber(
     });
     Ok(Registry::default()
         .with(printer(config.log_format).with_filter(shown))
-        .with(MirrorLayer::new(logs).with_filter(LevelFilter::INFO))
+        .with(MirrorLayer::new(logs).with_filter(mirrored()))
         .with(exported))
 }
 

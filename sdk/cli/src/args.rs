@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{apply, ask, chat, completion, components, events, kv, logs, matrices, send, souls};
+use crate::commands::{
+    apply, ask, chat, cluster, completion, components, events, kv, logs, matrices, nodes, send, souls,
+};
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
 use crate::output::Format;
@@ -41,6 +43,12 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Shows how the node is
     Status,
+    /// Lists, drains and removes the nodes of the realm
+    #[command(subcommand, visible_alias = "node")]
+    Nodes(nodes::Command),
+    /// Invites nodes into the realm
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Makes the node hold what a manifest says
     Apply(apply::Args),
     /// Uploads, lists and removes components

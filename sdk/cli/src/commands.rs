@@ -4,12 +4,14 @@
 pub(crate) mod apply;
 pub(crate) mod ask;
 pub(crate) mod chat;
+pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod components;
 pub(crate) mod events;
 pub(crate) mod kv;
 pub(crate) mod logs;
 pub(crate) mod matrices;
+pub(crate) mod nodes;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
@@ -28,6 +30,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
     match command {
         Command::Status => status::run(session).await,
         Command::Apply(args) => apply::run(args, session).await,
+        Command::Nodes(command) => nodes::run(command, session).await,
+        Command::Cluster(command) => cluster::run(command, session).await,
         Command::Components(command) => components::run(command, session).await,
         Command::Souls(command) => souls::run(command, session).await,
         Command::Send(args) => send::run(args, session).await,

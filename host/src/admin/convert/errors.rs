@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 
 use super::Failure;
 use crate::kv::{KvError, WatchError};
+use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::compile::CompileError;
 use crate::runtime::components::AdmitError;
@@ -91,6 +92,30 @@ impl From<SendError> for Status {
                 failure(Code::ResourceExhausted, "HOPS_TOO_MANY").limit("hops_max")
             }
             SendError::Failed(_) => failure(Code::FailedPrecondition, "GUEST_FAILED"),
+        }
+        .status()
+    }
+}
+
+impl From<RealmError> for Status {
+    fn from(error: RealmError) -> Self {
+        let failure = |code, reason| Failure::new(code, reason, &error);
+        match &error {
+            RealmError::Unknown(node) => failure(Code::NotFound, "NODE_UNKNOWN").resource("node", node),
+            RealmError::Removed(node) => {
+                failure(Code::FailedPrecondition, "NODE_REMOVED").resource("node", node)
+            }
+            RealmError::Last(node) => failure(Code::FailedPrecondition, "NODE_LAST").resource("node", node),
+            RealmError::Busy { node, .. } => {
+                failure(Code::FailedPrecondition, "NODE_BUSY").resource("node", node)
+            }
+            RealmError::Ttl => failure(Code::InvalidArgument, "TTL_INVALID").field("ttl_seconds"),
+            RealmError::NoAddress => failure(Code::Unavailable, "NO_ADDRESS"),
+            RealmError::Conflict(_) => failure(Code::Aborted, "NODE_CHANGED"),
+            RealmError::Kv(error) => return error.clone().into(),
+            RealmError::NoChance => failure(Code::Internal, "NO_CHANCE"),
+            RealmError::Refused(_) => failure(Code::PermissionDenied, "NOT_LET_IN"),
+            RealmError::Unreachable(_) => failure(Code::Unavailable, "REALM_UNREACHABLE"),
         }
         .status()
     }

@@ -12,8 +12,9 @@ use tonic::{Request, Status};
 use super::*;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{self, Capabilities};
-use crate::kv::{Kv, KvConfig};
+use crate::kv::Kv;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
+use crate::realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::compile;
 use crate::runtime::components::{Components, ComponentsConfig};
@@ -108,8 +109,8 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     let metrics = telemetry.metrics().clone();
     let bus = Bus::new(BusConfig::default());
     let router = Router::new(&TransportConfig::default(), 1, metrics.transport.clone());
-    let kv_config = KvConfig { dir: data.join("kv"), disk_reserve_bytes: 0, ..KvConfig::default() };
-    let kv = Kv::open(kv_config, &Tasks::new()).await.expect("the KV opens");
+    let realm = realm::testing::alone(data, &Tasks::new()).await;
+    let kv = realm.kv().clone();
     let catalog = catalog(data, telemetry, &kv, &bus);
     let souls = Souls::start(Host {
         router: router.clone(),
@@ -142,6 +143,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         matrices: matrices.await.expect("no Matrices yet"),
         catalog,
         kv,
+        realm,
         router,
         bus,
         logs: telemetry.logs().clone(),

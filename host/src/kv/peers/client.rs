@@ -136,7 +136,7 @@ impl Client {
         let failed =
             |error: &dyn std::fmt::Display| StreamingError::Network(network(&AnyError::error(error)));
         let meta = Bytes::from(serde_json::to_vec(&snapshot.meta).map_err(|error| failed(&error))?);
-        let mut file = snapshot.snapshot.into_file();
+        let mut file = snapshot.snapshot.file;
         file.seek(SeekFrom::Start(0)).map_err(|error| failed(&error))?;
         let length = file.metadata().map_err(|error| failed(&error))?.len();
         let mut offset = 0;

@@ -65,7 +65,7 @@ impl Incoming {
             return Ok(None);
         }
         let meta = serde_json::from_slice(&begun.meta).map_err(io::Error::other)?;
-        Ok(self.begun.take().map(|begun| (meta, SnapshotFile::of(begun.file))))
+        Ok(self.begun.take().map(|begun| (meta, SnapshotFile { file: begun.file })))
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         assert!(incoming.take(vote(2), &part(3, "def", true)).is_err(), "of another leader");
         let (meta, file) = incoming.take(vote(1), &part(3, "def", true)).expect("it follows").expect("whole");
         assert_eq!(meta, Meta::default());
-        let (mut text, mut file) = (String::new(), file.into_file());
+        let (mut text, mut file) = (String::new(), file.file);
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).expect("our own file");
         assert_eq!(text, "abcdef");
         assert!(incoming.take(vote(1), &part(6, "", true)).is_err(), "none is begun");

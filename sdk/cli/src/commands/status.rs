@@ -47,6 +47,12 @@ fn json(status: &StatusResponse) -> Value {
         "messages": status.messages,
         "guest_memory_bytes": status.guest_memory_bytes,
         "guest_memory_bytes_max": status.guest_memory_bytes_max,
+        "realm": status.realm,
+        "node": status.node,
+        "nodes": status.nodes,
+        "nodes_alive": status.nodes_alive,
+        "peers_connected": status.peers_connected,
+        "peer_addresses": status.peer_addresses,
     })
 }
 
@@ -58,6 +64,7 @@ fn human(style: &Style, status: &StatusResponse) -> String {
         [
             ("node", status.node_id.clone()),
             ("state", format!("{ready}{reason}")),
+            ("realm", realm(status)),
             ("version", status.version.clone()),
             ("uptime", text::duration(status.uptime_ms)),
             ("souls", souls(&status.souls.unwrap_or_default())),
@@ -70,8 +77,23 @@ fn human(style: &Style, status: &StatusResponse) -> String {
             ("of guests", guests(status)),
             ("data", status.data_dir.clone()),
             ("listens", status.addresses.join(", ")),
+            ("peers", peers(status)),
         ],
     )
+}
+
+fn peers(status: &StatusResponse) -> String {
+    match status.peer_addresses.is_empty() {
+        true => String::new(),
+        false => format!("{} connected, on {}", status.peers_connected, status.peer_addresses.join(", ")),
+    }
+}
+
+fn realm(status: &StatusResponse) -> String {
+    match status.nodes {
+        0 => String::new(),
+        nodes => format!("{}, {} of {nodes} nodes alive", status.realm, status.nodes_alive),
+    }
 }
 
 fn guests(status: &StatusResponse) -> String {

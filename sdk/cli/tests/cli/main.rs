@@ -8,5 +8,6 @@ mod fake;
 mod kv;
 mod matrices;
 mod messages;
+mod realm;
 mod souls;
 mod streams;

@@ -39,6 +39,50 @@ impl Cluster for Services {
             ..StatusResponse::default()
         }))
     }
+
+    async fn list_nodes(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        drop(self.enter("ListNodes", request.get_ref())?);
+        let nodes = vec![listed(1, "leader", true), listed(2, "learner", false)];
+        Ok(Response::new(ListNodesResponse { nodes, next_page_token: String::new() }))
+    }
+
+    async fn invite(&self, request: Request<InviteRequest>) -> Result<Response<InviteResponse>, Status> {
+        drop(self.enter("Invite", request.get_ref())?);
+        Ok(Response::new(InviteResponse { token: "matrix1abc".to_owned(), expires_at_ms: 7 }))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<Node>, Status> {
+        drop(self.enter("Drain", request.get_ref())?);
+        let node = listed(request.get_ref().node, "follower", true);
+        Ok(Response::new(Node { state: "draining".to_owned(), ..node }))
+    }
+
+    async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<Node>, Status> {
+        drop(self.enter("Resume", request.get_ref())?);
+        Ok(Response::new(listed(request.get_ref().node, "follower", true)))
+    }
+
+    async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<Node>, Status> {
+        drop(self.enter("Remove", request.get_ref())?);
+        Err(Status::not_found(format!("there is no node {}", request.get_ref().node)))
+    }
+}
+
+fn listed(number: u64, role: &str, alive: bool) -> Node {
+    Node {
+        number,
+        state: "member".to_owned(),
+        role: role.to_owned(),
+        alive,
+        connected: alive,
+        lag: alive.then_some(3),
+        version: "0.1.0".to_owned(),
+        peer: "12D3KooW".to_owned(),
+        ..Node::default()
+    }
 }
 
 fn find(services: &Services, reference: &str) -> Result<(Component, Bytes), Status> {
