@@ -30,6 +30,7 @@ use crate::telemetry::instruments::KvFigures;
 use crate::telemetry::logs::LogRing;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
+use crate::transport::remote;
 use crate::transport::router::Router;
 
 /// The folder of the KV, in the data folder.
@@ -205,7 +206,9 @@ impl Base {
         }
         let realm = open_realm(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
-        let router = Router::new(&config.transport, random_number()?, telemetry.metrics().transport.clone());
+        let metrics = telemetry.metrics().transport.clone();
+        let router = Router::new(&config.transport, random_number()?, realm.roster().clone(), metrics);
+        realm.network().serve(remote::LANE, Arc::new(router.inbound())).await;
         let kv = realm.kv().clone();
         observe_kv(&kv, &telemetry);
         let ground = ground(config, &telemetry, slow);

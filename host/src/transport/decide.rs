@@ -29,6 +29,8 @@ pub struct Bounds {
 pub enum Place {
     /// On this node.
     Here,
+    /// On another node.
+    There,
     /// Not known to anybody.
     Nowhere,
 }
@@ -38,6 +40,8 @@ pub enum Place {
 pub enum Decision {
     /// Push it to the recipient's mailbox.
     Deliver,
+    /// Hand it to the link to the recipient's node.
+    Forward,
     /// Push a copy to every subscriber of the topic.
     FanOut,
     /// Tell the sender why not.
@@ -60,6 +64,7 @@ pub fn decide(head: Head<'_>, bounds: Bounds, place: Place) -> Decision {
     match (head.recipient, place) {
         (Address::Topic(_), _) => Decision::FanOut,
         (_, Place::Here) => Decision::Deliver,
+        (_, Place::There) => Decision::Forward,
         (recipient, Place::Nowhere) => Decision::Refuse(SendError::UnknownRecipient(recipient.clone())),
     }
 }
@@ -81,6 +86,7 @@ mod tests {
         let soul = "soul:neo".parse().expect("an address");
         let topic = "topic:news".parse().expect("an address");
         assert_eq!(decide(head(&soul), BOUNDS, Place::Here), Decision::Deliver);
+        assert_eq!(decide(head(&soul), BOUNDS, Place::There), Decision::Forward);
         assert_eq!(decide(head(&topic), BOUNDS, Place::Nowhere), Decision::FanOut);
         assert_eq!(
             decide(head(&soul), BOUNDS, Place::Nowhere),

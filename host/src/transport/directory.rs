@@ -1,4 +1,4 @@
-//! Who is where: addresses to mailboxes, topics to subscribers.
+//! Who is where: addresses to mailboxes or to other nodes, topics to subscribers.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::envelope::Address;
 use super::mailbox::Mailbox;
+use super::remote::Outpost;
 use crate::ids::{SoulName, TopicName};
 
 /// The most topics that one Soul may subscribe to: what a Soul costs the node must not depend on how
@@ -16,10 +17,19 @@ pub const TOPICS_PER_SOUL_MAX: usize = 64;
 /// Shared by all senders; read on every message, written when a Soul or a Matrix comes or goes.
 #[derive(Debug, Default)]
 pub struct Directory {
-    /// Counts the changes of `mailboxes`.
+    /// Counts the changes of `routes`.
     version: AtomicU64,
-    mailboxes: RwLock<HashMap<Address, Arc<Mailbox>>>,
+    routes: RwLock<HashMap<Address, Route>>,
     topics: RwLock<Topics>,
+}
+
+/// The way to an address.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// Its owner's mailbox.
+    Here(Arc<Mailbox>),
+    /// The node where its owner is.
+    There(Arc<Outpost>),
 }
 
 /// The same subscriptions from both sides; neither side has an empty set.
@@ -50,7 +60,15 @@ fn leave<K: Hash + Eq, V: Ord>(sets: &mut HashMap<K, BTreeSet<V>>, key: &K, memb
 impl Directory {
     /// The mailbox of an address, if its owner is here.
     pub fn find(&self, address: &Address) -> Option<Arc<Mailbox>> {
-        read(&self.mailboxes).get(address).cloned()
+        match read(&self.routes).get(address) {
+            Some(Route::Here(mailbox)) => Some(mailbox.clone()),
+            _ => None,
+        }
+    }
+
+    /// The way to an address, if anybody has it.
+    pub fn route(&self, address: &Address) -> Option<Route> {
+        read(&self.routes).get(address).cloned()
     }
 
     /// What was found at this version is still so while the version is the same.
@@ -60,13 +78,33 @@ impl Directory {
 
     /// Makes an address reachable. A mailbox that it had before is replaced.
     pub fn insert(&self, address: Address, mailbox: Arc<Mailbox>) {
-        write(&self.mailboxes).insert(address, mailbox);
+        write(&self.routes).insert(address, Route::Here(mailbox));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Makes an address known as one of another node. A mailbox that it has here stays.
+    pub(super) fn insert_remote(&self, address: Address, outpost: Arc<Outpost>) {
+        let mut routes = write(&self.routes);
+        if !matches!(routes.get(&address), Some(Route::Here(_))) {
+            routes.insert(address, Route::There(outpost));
+        }
+        drop(routes);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Makes an address of another node unknown. A mailbox that it has here stays.
+    pub fn remove_remote(&self, address: &Address) {
+        let mut routes = write(&self.routes);
+        if matches!(routes.get(address), Some(Route::There(_))) {
+            routes.remove(address);
+        }
+        drop(routes);
         self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Makes an address unknown, and ends its subscriptions.
     pub fn remove(&self, address: &Address) {
-        write(&self.mailboxes).remove(address);
+        write(&self.routes).remove(address);
         self.version.fetch_add(1, Ordering::Release);
         if let Address::Soul(soul) = address {
             let mut topics = write(&self.topics);
@@ -102,8 +140,12 @@ impl Directory {
     pub fn subscribers(&self, topic: &TopicName) -> Vec<Arc<Mailbox>> {
         let names: Vec<_> =
             read(&self.topics).subscribers.get(topic).into_iter().flatten().cloned().collect();
-        let mailboxes = read(&self.mailboxes);
-        names.into_iter().filter_map(|soul| mailboxes.get(&Address::Soul(soul)).cloned()).collect()
+        let routes = read(&self.routes);
+        let here = names.into_iter().filter_map(|soul| match routes.get(&Address::Soul(soul)) {
+            Some(Route::Here(mailbox)) => Some(mailbox.clone()),
+            _ => None,
+        });
+        here.collect()
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::media::MediaType;
+use super::remote::RemoteCaller;
 use crate::ids::{ClientName, IdError, MatrixName, MessageId, SoulName, TopicName};
 
 /// The most bytes in a media type: longer ones are refused.
@@ -87,6 +88,8 @@ pub enum ReplyTo {
     Sender,
     /// It goes to a waiting caller, who may have given up.
     Caller(oneshot::Sender<Reply>),
+    /// It goes to a caller on another node.
+    Remote(RemoteCaller),
 }
 
 /// One message.
@@ -122,7 +125,7 @@ impl Envelope {
 
     /// Whether anybody is to be told of this reply.
     pub fn wants(&self, reply: &Reply) -> bool {
-        matches!(self.reply_to, ReplyTo::Caller(_)) || matches!(reply, Ok(Some(_)))
+        !matches!(self.reply_to, ReplyTo::Sender) || matches!(reply, Ok(Some(_)))
     }
 }
 

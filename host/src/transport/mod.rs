@@ -2,7 +2,8 @@
 //!
 //! A [`Draft`](router::Draft) enters by [`Router`](router::Router), which gives it an id and asks the
 //! pure [`decide`](decide::decide) what becomes of it; a local recipient's
-//! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is. The
+//! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is, and that of another node is
+//! reached by its [`Outpost`](remote::Outpost). The
 //! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
 
 pub mod bus;
@@ -11,6 +12,7 @@ pub mod directory;
 pub mod envelope;
 pub mod mailbox;
 pub mod media;
+pub mod remote;
 pub mod router;
 pub mod wire;
 

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::decide::{Bounds, Decision, Head, Place, decide};
-use super::directory::Directory;
+use super::directory::{Directory, Route};
 use super::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
 use super::mailbox::{Mailbox, Refused};
+use super::remote::{Inbound, Remotes};
+use super::wire::WireLimits;
 use crate::clock;
 use crate::ids::{IdBlock, MessageId, MessageIds};
+use crate::kv::Roster;
 use crate::telemetry::instruments::TransportMetrics;
 
 /// What the operator may set.
@@ -75,20 +78,37 @@ struct Inner {
     directory: Directory,
     ids: MessageIds,
     bounds: Bounds,
+    remotes: Remotes,
     metrics: TransportMetrics,
 }
 
 impl Router {
     /// A router that knows nobody yet. `process` is a random number that tells this process's message
-    /// ids from all others.
-    pub fn new(config: &TransportConfig, process: u64, metrics: TransportMetrics) -> Self {
+    /// ids from all others; `roster` names the other nodes.
+    pub fn new(config: &TransportConfig, process: u64, roster: Roster, metrics: TransportMetrics) -> Self {
         let bounds = Bounds { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
+        let limits = WireLimits { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
         Self(Arc::new(Inner {
             directory: Directory::default(),
             ids: MessageIds::new(process),
             bounds,
+            remotes: Remotes::new(roster, limits),
             metrics,
         }))
+    }
+
+    /// What takes the messages of other nodes, on their lane.
+    pub fn inbound(&self) -> Inbound {
+        Inbound(self.clone())
+    }
+
+    /// Says that an address is one of another node.
+    pub fn place(&self, address: Address, node: u64) {
+        self.0.directory.insert_remote(address, self.0.remotes.outpost(node));
+    }
+
+    pub(super) fn remotes(&self) -> &Remotes {
+        &self.0.remotes
     }
 
     /// Who is where.
@@ -104,13 +124,13 @@ impl Router {
 
     /// [`Router::send`], for a sender that gives stamps of its own.
     pub fn send_stamped(&self, draft: Draft, stamp: Stamp) -> Result<MessageId, SendError> {
-        let mailbox = self.0.directory.find(&draft.recipient);
-        self.dispatch(draft, stamp, mailbox.as_deref(), ReplyTo::Sender, None)
+        let route = self.0.directory.route(&draft.recipient);
+        self.dispatch(draft, stamp, route.as_ref(), ReplyTo::Sender, None)
     }
 
-    /// [`Router::send_stamped`], to a mailbox that the sender has found in the directory before.
-    pub fn send_to(&self, draft: Draft, stamp: Stamp, mailbox: &Mailbox) -> Result<MessageId, SendError> {
-        self.dispatch(draft, stamp, Some(mailbox), ReplyTo::Sender, None)
+    /// [`Router::send_stamped`], by a way that the sender has found in the directory before.
+    pub fn send_by(&self, draft: Draft, stamp: Stamp, route: &Route) -> Result<MessageId, SendError> {
+        self.dispatch(draft, stamp, Some(route), ReplyTo::Sender, None)
     }
 
     /// A stamp for a message that is sent at `now_ms`, with an id of the sender's own block.
@@ -130,9 +150,10 @@ impl Router {
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
-        let (mailbox, deadline) = (self.0.directory.find(&recipient), Instant::now() + timeout);
+        let (route, deadline) = (self.0.directory.route(&recipient), Instant::now() + timeout);
         let (stamp, caller) = (self.stamp_now(), ReplyTo::Caller(caller));
-        let question = self.dispatch(draft, stamp, mailbox.as_deref(), caller, Some(deadline))?;
+        let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
+        let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
@@ -145,9 +166,10 @@ impl Router {
         match handled.reply_to {
             // A caller who gave up wants nothing any more.
             ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
+            ReplyTo::Remote(caller) => caller.answer(&self.bounded(reply)),
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
-                if self.0.directory.find(&handled.sender).is_none() {
+                if self.0.directory.route(&handled.sender).is_none() {
                     return;
                 }
                 // A sender without a mailbox, or with a full one, does without the reply: `send`
@@ -182,17 +204,47 @@ impl Router {
         self.0.ids.next(clock::now_ms())
     }
 
+    /// Takes a message that came from another node, or from a client (none).
+    pub(super) fn arrive(&self, envelope: Envelope, from: Option<u64>) {
+        let delivered = match self.0.directory.route(&envelope.recipient) {
+            Some(Route::Here(mailbox)) => push(&mailbox, envelope),
+            // It lives elsewhere by now. Not sent back: who sent it will hear of it too.
+            Some(Route::There(outpost)) if Some(outpost.node()) != from => {
+                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+            }
+            None if matches!(envelope.recipient, Address::Topic(_)) => {
+                self.fan_out(&envelope);
+                Ok(())
+            }
+            _ => {
+                let error = SendError::UnknownRecipient(envelope.recipient.clone());
+                Err((envelope.reply_to, error))
+            }
+        };
+        if let Err((reply_to, error)) = delivered {
+            self.undelivered(&error);
+            if let ReplyTo::Remote(caller) = reply_to {
+                caller.answer(&Err(error));
+            }
+        }
+    }
+
+    /// Counts a message that nobody got.
+    pub(super) fn undelivered(&self, error: &SendError) {
+        self.0.metrics.undelivered.add(error.kind(), 1);
+    }
+
     fn dispatch(
         &self,
         draft: Draft,
         stamp: Stamp,
-        mailbox: Option<&Mailbox>,
+        route: Option<&Route>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
-        let result = self.try_dispatch(draft, stamp, mailbox, reply_to, deadline);
+        let result = self.try_dispatch(draft, stamp, route, reply_to, deadline);
         if let Err(error) = &result {
-            self.0.metrics.undelivered.add(error.kind(), 1);
+            self.undelivered(error);
         }
         result
     }
@@ -201,7 +253,7 @@ impl Router {
         &self,
         draft: Draft,
         stamp: Stamp,
-        mailbox: Option<&Mailbox>,
+        route: Option<&Route>,
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
@@ -212,9 +264,12 @@ impl Router {
             body_bytes: draft.content.body.len(),
             content_type_bytes: draft.content.content_type.len(),
         };
-        let place = if mailbox.is_some() { Place::Here } else { Place::Nowhere };
-        let decision = decide(head, self.0.bounds, place);
-        if let Decision::Refuse(error) = decision {
+        let place = match route {
+            Some(Route::Here(_)) => Place::Here,
+            Some(Route::There(_)) => Place::There,
+            None => Place::Nowhere,
+        };
+        if let Decision::Refuse(error) = decide(head, self.0.bounds, place) {
             return Err(error);
         }
         let Stamp { id, sent_at_ms } = stamp;
@@ -230,11 +285,9 @@ impl Router {
             deadline,
             reply_to,
         };
-        match mailbox {
-            Some(mailbox) => mailbox.push(envelope).map_err(|(envelope, refused)| match refused {
-                Refused::Full => SendError::MailboxFull,
-                Refused::Closed => SendError::Failed(format!("{} is stopped", envelope.recipient)),
-            })?,
+        match route {
+            Some(Route::Here(mailbox)) => push(mailbox, envelope).map_err(|(_, error)| error)?,
+            Some(Route::There(outpost)) => self.0.remotes.send(outpost, envelope)?,
             None => self.fan_out(&envelope),
         }
         Ok(id)
@@ -255,6 +308,17 @@ impl Router {
             }
         }
     }
+}
+
+/// Puts a message into a mailbox; what is refused says who waits for an answer.
+fn push(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
+    mailbox.push(envelope).map_err(|(envelope, refused)| match refused {
+        Refused::Full => (envelope.reply_to, SendError::MailboxFull),
+        Refused::Closed => {
+            let error = SendError::Failed(format!("{} is stopped", envelope.recipient));
+            (envelope.reply_to, error)
+        }
+    })
 }
 
 /// What is kept of a message while its recipient works on it.
@@ -297,7 +361,7 @@ mod tests {
 
     fn router(config: TransportConfig) -> Router {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
-        Router::new(&config, 1, telemetry.metrics().transport.clone())
+        Router::new(&config, 1, Roster::default(), telemetry.metrics().transport.clone())
     }
 
     fn draft(recipient: &str) -> Draft {

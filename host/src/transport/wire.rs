@@ -110,10 +110,11 @@ pub enum WireError {
     },
 }
 
-/// Appends a message to `out`, or, after an error, nothing. `now` turns its deadline into the time that
+/// Appends a message to `out`, or, after an error, nothing. `wants_reply`: its sender waits for a reply frame. `now` turns its deadline into the time that
 /// is left.
 pub fn encode_message(
     envelope: &Envelope,
+    wants_reply: bool,
     now: Instant,
     limits: &WireLimits,
     out: &mut BytesMut,
@@ -128,7 +129,7 @@ pub fn encode_message(
         hops: envelope.hops.into(),
         trace: envelope.trace.map(trace_proto),
         deadline_ms: envelope.deadline.map(|deadline| left_ms(deadline, now)),
-        wants_reply: matches!(envelope.reply_to, ReplyTo::Caller(_)),
+        wants_reply,
     };
     append(KindProto::Message(message), limits, out)
 }

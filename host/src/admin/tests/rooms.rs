@@ -12,7 +12,7 @@ use tonic::{Request, Status};
 use super::*;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{self, Capabilities};
-use crate::kv::Kv;
+use crate::kv::{Kv, Roster};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm;
 use crate::runtime::catalog::Catalog;
@@ -108,7 +108,7 @@ pub(super) async fn channel(url: &str) -> Channel {
 async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) -> AdminHost {
     let metrics = telemetry.metrics().clone();
     let bus = Bus::new(BusConfig::default());
-    let router = Router::new(&TransportConfig::default(), 1, metrics.transport.clone());
+    let router = Router::new(&TransportConfig::default(), 1, Roster::default(), metrics.transport.clone());
     let realm = realm::testing::alone(data, &Tasks::new()).await;
     let kv = realm.kv().clone();
     let catalog = catalog(data, telemetry, &kv, &bus);

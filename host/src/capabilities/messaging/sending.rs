@@ -1,8 +1,6 @@
 //! `send`: names and media types are read where the guest has them, and of a message to somebody who was
 //! written to before only the body is copied.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
@@ -13,8 +11,8 @@ use crate::ids::{IdError, MessageId};
 use crate::runtime::bindings::matrix::node::messaging::SendError as WitError;
 use crate::runtime::bindings::matrix::node::types::MessageId as WitId;
 use crate::runtime::state::GuestState;
+use crate::transport::directory::Route;
 use crate::transport::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Content, SendError};
-use crate::transport::mailbox::Mailbox;
 
 /// Whom most Souls write to fits in here; whoever writes to more looks some of them up each time.
 const KNOWN_MAX: usize = 8;
@@ -47,7 +45,7 @@ struct Said {
 pub(super) struct Known {
     /// The version of the directory in which they were found.
     version: u64,
-    found: Vec<(Address, Arc<Mailbox>)>,
+    found: Vec<(Address, Route)>,
     /// The place of the one that gives way to the next.
     oldest: usize,
 }
@@ -100,7 +98,7 @@ fn send(
     let (moment, now_ms) = (store.data().moment, store.data_mut().now_ms());
     let ctx = ctx(store.data_mut())?;
     let stamp = ctx.router.stamp(&mut ctx.ids, now_ms);
-    let (address, mailbox) = match whom {
+    let (address, route) = match whom {
         Whom::Known(place) => &ctx.known.found[place],
         Whom::New(address) => match ctx.meet(&address) {
             Ok(Some(place)) => &ctx.known.found[place],
@@ -108,7 +106,7 @@ fn send(
             Err(error) => return Ok(Err(error)),
         },
     };
-    Ok(ctx.router.send_to(ctx.draft(moment, address.clone(), content), stamp, mailbox))
+    Ok(ctx.router.send_by(ctx.draft(moment, address.clone(), content), stamp, route))
 }
 
 fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {
@@ -135,23 +133,22 @@ fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Re
 }
 
 impl Ctx {
-    /// Looks somebody up who may be written to, and returns the place in [`Known`]; none: they have no mailbox
-    /// here.
+    /// Looks somebody up who may be written to, and returns the place in [`Known`]; none: nobody has this address.
     fn meet(&mut self, address: &Address) -> Result<Option<usize>, SendError> {
         self.grants.may_send(address).map_err(SendError::Denied)?;
         // Read before the look-up: what changes meanwhile makes what is found here old.
         let version = self.router.directory().version();
-        let Some(mailbox) = self.router.directory().find(address) else { return Ok(None) };
+        let Some(route) = self.router.directory().route(address) else { return Ok(None) };
         let known = &mut self.known;
         if known.version != version {
             *known = Known { version, ..Known::default() };
         }
         if known.found.len() < KNOWN_MAX {
-            known.found.push((address.clone(), mailbox));
+            known.found.push((address.clone(), route));
             return Ok(Some(known.found.len() - 1));
         }
         let place = known.oldest;
-        known.found[place] = (address.clone(), mailbox);
+        known.found[place] = (address.clone(), route);
         known.oldest = (place + 1) % KNOWN_MAX;
         Ok(Some(place))
     }

@@ -44,7 +44,12 @@ impl Bench {
             folder: tempfile::tempdir().expect("a folder"),
             world: Arc::new(world),
             players: [soul("neo"), soul("trinity")].into(),
-            router: Router::new(&TransportConfig::default(), 1, telemetry.metrics().transport.clone()),
+            router: Router::new(
+                &TransportConfig::default(),
+                1,
+                crate::kv::Roster::default(),
+                telemetry.metrics().transport.clone(),
+            ),
             telemetry,
             bus: Bus::new(BusConfig::default()),
             progress: Arc::new(watch::channel(progress).0),

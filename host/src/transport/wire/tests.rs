@@ -37,7 +37,14 @@ fn shown(envelope: &Envelope, wants_reply: bool) -> String {
 
 fn written(envelope: &Envelope, now: Instant) -> BytesMut {
     let mut out = BytesMut::new();
-    encode_message(envelope, now, &WireLimits::default(), &mut out).expect("within the limits");
+    encode_message(
+        envelope,
+        !matches!(envelope.reply_to, ReplyTo::Sender),
+        now,
+        &WireLimits::default(),
+        &mut out,
+    )
+    .expect("within the limits");
     out
 }
 
@@ -197,7 +204,7 @@ fn unknown_kinds_and_codes_are_refused() {
 fn nothing_is_written_that_could_not_be_read() {
     let limits = WireLimits { body_bytes_max: 10, hops_max: 8 };
     let mut out = BytesMut::new();
-    let error = encode_message(&plain(1, &[0; 4096]), Instant::now(), &limits, &mut out);
+    let error = encode_message(&plain(1, &[0; 4096]), false, Instant::now(), &limits, &mut out);
     assert!(matches!(error, Err(WireError::Frame(FrameError::TooLong { .. }))));
     let long_type = Ok(Some(content(&"t".repeat(129), b"")));
     let error = encode_reply(MessageId(1), &long_type, &limits, &mut out);

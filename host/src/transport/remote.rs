@@ -1,0 +1,278 @@
+//! The way to other nodes and back: messages and replies on the lane `/matrix/1.0.0`
+//! (`proto/matrix/wire/v1/message.proto`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use tokio::sync::oneshot;
+
+use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
+use super::router::Router;
+use super::wire::{self, Frame, WireLimits};
+use crate::ids::MessageId;
+use crate::kv::Roster;
+use crate::p2p::{Lane, Link, Protocol, PushError, Violation};
+
+/// The lane.
+pub const LANE: Lane = Lane::new("/matrix/1.0.0");
+
+/// Another node, as messages see it. It is up while a stream to it stands.
+#[derive(Debug)]
+pub struct Outpost {
+    node: u64,
+    link: RwLock<Option<Link>>,
+}
+
+impl Outpost {
+    /// The node's number.
+    pub fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// Whether messages can leave for it.
+    pub fn is_up(&self) -> bool {
+        self.link().is_some_and(|link| link.is_up())
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Who waits for the reply to a message that went to another node.
+enum Waiting {
+    /// A caller on this node.
+    Caller(oneshot::Sender<Reply>),
+    /// Another node, whose message was passed on.
+    Relayed(RemoteCaller),
+}
+
+/// A caller on another node, or a client. Dropped without an answer, it is told that there is none.
+#[derive(Debug)]
+pub struct RemoteCaller {
+    link: Link,
+    question: MessageId,
+    limits: WireLimits,
+    answered: bool,
+}
+
+impl RemoteCaller {
+    /// Carries the answer back.
+    pub fn answer(mut self, reply: &Reply) {
+        self.send(reply);
+    }
+
+    fn send(&mut self, reply: &Reply) {
+        self.answered = true;
+        let write = |out: &mut BytesMut| wire::encode_reply(self.question, reply, &self.limits, out);
+        let sent = self.link.push(write);
+        // Whoever asked learns it by the stream's end, or by its deadline.
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::debug!(peer = %self.link.peer(), ?sent, "a reply could not be sent");
+        }
+    }
+}
+
+impl Drop for RemoteCaller {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send(&Err(SendError::Failed("the recipient stopped before it answered".into())));
+        }
+    }
+}
+
+/// All other nodes.
+pub struct Remotes {
+    roster: Roster,
+    limits: WireLimits,
+    outposts: RwLock<HashMap<u64, Arc<Outpost>>>,
+    waiting: Mutex<HashMap<MessageId, (u64, Waiting)>>,
+}
+
+impl std::fmt::Debug for Remotes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Remotes")
+    }
+}
+
+/// A question under way; dropped, it is forgotten.
+pub(super) struct Asked<'a> {
+    remotes: &'a Remotes,
+    question: MessageId,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.remotes.waiting().remove(&self.question);
+    }
+}
+
+impl Remotes {
+    pub(super) fn new(roster: Roster, limits: WireLimits) -> Self {
+        Self { roster, limits, outposts: RwLock::default(), waiting: Mutex::default() }
+    }
+
+    /// Another node.
+    pub(super) fn outpost(&self, node: u64) -> Arc<Outpost> {
+        if let Some(known) = self.outposts.read().unwrap_or_else(PoisonError::into_inner).get(&node) {
+            return known.clone();
+        }
+        let mut outposts = self.outposts.write().unwrap_or_else(PoisonError::into_inner);
+        outposts.entry(node).or_insert_with(|| Arc::new(Outpost { node, link: RwLock::default() })).clone()
+    }
+
+    /// Hands a message to the link to its recipient's node. Whoever waits for the reply is kept.
+    pub(super) fn send(&self, outpost: &Outpost, mut envelope: Envelope) -> Result<(), SendError> {
+        let link = outpost.link().ok_or(SendError::Unreachable)?;
+        let waiting = match std::mem::replace(&mut envelope.reply_to, ReplyTo::Sender) {
+            ReplyTo::Sender => None,
+            ReplyTo::Caller(caller) => Some(Waiting::Caller(caller)),
+            ReplyTo::Remote(caller) => Some(Waiting::Relayed(caller)),
+        };
+        let (wants_reply, now) = (waiting.is_some(), Instant::now());
+        // Before the message leaves: its reply may come at once.
+        if let Some(waiting) = waiting {
+            self.waiting().insert(envelope.id, (outpost.node, waiting));
+        }
+        let write = |out: &mut BytesMut| wire::encode_message(&envelope, wants_reply, now, &self.limits, out);
+        let error = match link.push(write) {
+            // A link that went down and up again meanwhile has told all who waited.
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(_)) => SendError::TooLarge { limit: self.limits.body_bytes_max as u64 },
+            Err(PushError::Down) => SendError::Unreachable,
+            Err(PushError::Full) => SendError::MailboxFull,
+        };
+        if let Some((_, Waiting::Relayed(caller))) = self.waiting().remove(&envelope.id) {
+            caller.answer(&Err(error.clone()));
+        }
+        Err(error)
+    }
+
+    /// Remembers a question until this is dropped.
+    pub(super) fn asked(&self, question: MessageId) -> Asked<'_> {
+        Asked { remotes: self, question }
+    }
+
+    /// A reply came from a node.
+    fn answered(&self, node: u64, question: MessageId, reply: Reply) {
+        let mut waiting = self.waiting();
+        // Only whom it was asked may answer.
+        let is_asked = waiting.get(&question).is_some_and(|(asked, _)| *asked == node);
+        let found = is_asked.then(|| waiting.remove(&question)).flatten();
+        drop(waiting);
+        if let Some((_, caller)) = found {
+            caller.answer(reply);
+        }
+    }
+
+    /// Nothing more comes from a node.
+    fn lost(&self, node: u64) {
+        let lost: Vec<_> = self.waiting().extract_if(|_, (asked, _)| *asked == node).collect();
+        for (_, (_, caller)) in lost {
+            caller.answer(Err(SendError::Unreachable));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<MessageId, (u64, Waiting)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn answer(self, reply: Reply) {
+        match self {
+            // A caller who gave up wants nothing any more.
+            Self::Caller(caller) => drop(caller.send(reply)),
+            Self::Relayed(caller) => caller.answer(&reply),
+        }
+    }
+}
+
+/// The other nodes' end of the lane, and the clients'.
+pub struct Inbound(pub(super) Router);
+
+impl Inbound {
+    /// Takes a message. What cannot be delivered is answered where somebody waits; where nobody does, it is counted.
+    fn take(&self, link: &Link, node: Option<u64>, mut envelope: Envelope, wants_reply: bool) {
+        let router = &self.0;
+        let caller = RemoteCaller {
+            link: link.clone(),
+            question: envelope.id,
+            limits: router.remotes().limits.clone(),
+            answered: !wants_reply,
+        };
+        if let Err(error) = self.check(node, &envelope.sender) {
+            router.undelivered(&error);
+            return if wants_reply {
+                caller.answer(&Err(error))
+            };
+        }
+        if wants_reply {
+            envelope.reply_to = ReplyTo::Remote(caller);
+        }
+        router.arrive(envelope, node);
+    }
+
+    /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
+    fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
+        let denied = |why: &str| Err(SendError::Denied(format!("{sender} {why}")));
+        match (node, sender) {
+            (None, Address::Client(_)) => Ok(()),
+            (None, _) => denied("may not be said by a client, which speaks as client:NAME"),
+            (Some(_), sender) if self.0.directory().find(sender).is_some() => {
+                denied("lives here, and nobody else speaks for it")
+            }
+            (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+impl Protocol for Inbound {
+    fn up(&self, link: &Link) {
+        let remotes = self.0.remotes();
+        if let Some(node) = remotes.roster.node(link.peer()) {
+            let outpost = remotes.outpost(node);
+            *outpost.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+        }
+    }
+
+    fn received(&self, link: &Link, input: &mut BytesMut) -> Result<(), Violation> {
+        let remotes = self.0.remotes();
+        let (now, node) = (Instant::now(), remotes.roster.node(link.peer()));
+        loop {
+            let frame = wire::decode(input, &remotes.limits, now);
+            match frame.map_err(|error| Violation(error.to_string()))? {
+                None => return Ok(()),
+                Some(Frame::Message { envelope, wants_reply }) => {
+                    self.take(link, node, *envelope, wants_reply);
+                }
+                Some(Frame::Reply { to, reply }) => match node {
+                    Some(node) => remotes.answered(node, to, reply),
+                    None => return Err(Violation("a client answers what it was not asked".into())),
+                },
+                Some(Frame::Refused { id, wants_reply, error }) => {
+                    self.0.undelivered(&error);
+                    let limits = remotes.limits.clone();
+                    let mut caller =
+                        RemoteCaller { link: link.clone(), question: id, limits, answered: !wants_reply };
+                    if wants_reply {
+                        caller.send(&Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn down(&self, link: &Link) {
+        let remotes = self.0.remotes();
+        if let Some(node) = remotes.roster.node(link.peer()) {
+            remotes.lost(node);
+        }
+    }
+
+    fn takes_clients(&self) -> bool {
+        true
+    }
+}
