@@ -5,7 +5,11 @@ PROFILE ?= dev
 TARGET  := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DATA    ?= data
 
-.PHONY: help run test soak verify fix bench guests test-guests programs clean-data
+# The folder of the nodes of `make realm`, and how many there are.
+REALM   ?= realm
+NODES   ?= 3
+
+.PHONY: help run realm test soak verify fix bench guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -20,6 +24,9 @@ run: guests programs ## Starts a node, plays the tournament, shows the result; C
 	$$matrix status && \
 	echo "The node goes on running; try: $$matrix ask counter 'add 3'. Ctrl-C ends it." || kill -TERM $$node; \
 	wait $$node
+
+realm: guests programs ## Starts three nodes that share one realm, plays the tournament over them; Ctrl-C ends them.
+	@guests/worlds/realm.sh $(TARGET) $(REALM) $(NODES)
 
 test: guests test-guests ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked
@@ -62,5 +69,5 @@ test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm
 programs: ## Builds matrixd and matrix.
 	cargo build --workspace --bins --locked --profile $(PROFILE)
 
-clean-data: ## Deletes the data folder of `make run`.
-	rm -rf $(DATA)
+clean-data: ## Deletes the data folders of `make run` and `make realm`.
+	rm -rf $(DATA) $(REALM)

@@ -19,10 +19,11 @@ use crate::realm::{self, Identity, IdentityError, Realm};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
+use crate::runtime::exchange::Exchange;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
-use crate::souls::Souls;
-use crate::souls::host::Host;
+use crate::souls::host::{Gate, Host};
+use crate::souls::{Fleet, Souls};
 use crate::tasks::Tasks;
 use crate::tasks::workers::Workers;
 use crate::telemetry::Telemetry;
@@ -56,7 +57,7 @@ pub struct Node {
     slow_tasks: Tasks,
     realm_tasks: Tasks,
     base: Base,
-    souls: Souls,
+    souls: Fleet,
     matrices: Matrices,
     door_tasks: Tasks,
     admin: Admin,
@@ -75,6 +76,7 @@ impl Node {
         let base = Base::open(&config, &slow_tasks, &realm_tasks).await?;
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
+        let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
         let matrices = matrices.context("cannot bring back the Matrices")?;
         let door_tasks = Tasks::new();
@@ -136,8 +138,13 @@ impl Node {
         Ok(())
     }
 
-    /// The Souls.
+    /// The Souls of this node.
     pub fn souls(&self) -> &Souls {
+        self.souls.here()
+    }
+
+    /// The Souls of the realm.
+    pub fn fleet(&self) -> &Fleet {
         &self.souls
     }
 
@@ -213,12 +220,16 @@ impl Base {
         observe_kv(&kv, &telemetry);
         let ground = ground(config, &telemetry, slow);
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
+        let store = catalog.components().store().clone();
+        catalog.fetch_from(Exchange::open(&realm, store, realm_tasks).await);
         Ok(Self { telemetry, bus, router, kv, realm, catalog })
     }
 
     /// What Souls need of it.
     fn host(&self, config: &Config, tasks: &Tasks) -> Host {
         Host {
+            node: self.realm.me(),
+            gate: Gate::default(),
             router: self.router.clone(),
             bus: self.bus.clone(),
             logs: self.telemetry.logs().clone(),
@@ -232,7 +243,7 @@ impl Base {
     }
 
     /// What Matrices need of it.
-    fn matrix_host(&self, config: &Config, tasks: &Tasks, souls: &Souls) -> MatrixHost {
+    fn matrix_host(&self, config: &Config, tasks: &Tasks, souls: &Fleet) -> MatrixHost {
         MatrixHost {
             souls: souls.clone(),
             components: self.catalog.clone(),
@@ -243,12 +254,13 @@ impl Base {
             metrics: self.telemetry.metrics().clone(),
             limits: config.limits.clone(),
             tasks: tasks.clone(),
+            node: self.realm.me(),
             config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
         }
     }
 
     /// What the door needs of it.
-    fn admin_host(&self, config: &Config, souls: &Souls, matrices: &Matrices) -> AdminHost {
+    fn admin_host(&self, config: &Config, souls: &Fleet, matrices: &Matrices) -> AdminHost {
         AdminHost {
             node_id: node_id(self.realm.me()),
             realm: self.realm.clone(),

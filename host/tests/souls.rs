@@ -40,6 +40,7 @@ async fn upload(node: &Node, name: &str) -> Digest {
 fn manifest(name: &str, component: Digest) -> Manifest {
     let name: SoulName = name.parse().expect("a name");
     Manifest {
+        placement: Default::default(),
         component,
         persona: Default::default(),
         config: Default::default(),

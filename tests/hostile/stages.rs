@@ -19,6 +19,7 @@ const GROWTH_MAX: u64 = 64 << 20;
 fn request(tick: u64, seats: u32) -> ActRequest {
     let turn = |seat| Turn { seat, observation: Vec::new(), reward: 0.0, last: false };
     ActRequest {
+        deadline: None,
         run: Arc::from("run"),
         matrix: "market".parse().expect("a sound name"),
         tick,

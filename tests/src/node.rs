@@ -251,6 +251,7 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
         limits: LimitsConfig::ASK_NOTHING,
         durability: Durability::default(),
         seed: Manifest::seed_of(&name(soul)),
+        placement: Default::default(),
     };
     manifest.grants.send = all();
     manifest.grants.ask = all();

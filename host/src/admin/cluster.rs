@@ -152,7 +152,7 @@ impl ClusterService {
         let (mut counts, mut messages) = (v1::SoulCounts::default(), 0);
         let mut after = None;
         loop {
-            let souls = self.0.host.souls.list(after.as_ref(), "", COUNT_STEP);
+            let souls = self.0.host.souls.here().list(after.as_ref(), "", COUNT_STEP);
             for soul in &souls {
                 *place(&mut counts, soul) += 1;
                 messages += soul.handled + soul.mailbox_depth as u64;

@@ -20,7 +20,7 @@ use crate::kv::Kv;
 use crate::matrices::Matrices;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
-use crate::souls::Souls;
+use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::logs::LogRing;
@@ -35,7 +35,7 @@ pub struct AdminHost {
     /// The data folder: the token is there, and, unless configured otherwise, the socket.
     pub data_dir: PathBuf,
     /// Living Souls.
-    pub souls: Souls,
+    pub souls: Fleet,
     /// Running Matrices.
     pub matrices: Matrices,
     /// Components.

@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 41] = [
+const METHODS: [&str; 42] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -57,6 +57,7 @@ const METHODS: [&str; 41] = [
     "Souls/Ask",
     "Souls/Converse",
     "Souls/Checkpoint",
+    "Souls/Move",
 ];
 /// What stands for any other method.
 const OTHER: &str = "other";

@@ -44,7 +44,7 @@ impl Souls for SoulsService {
     }
 
     async fn get(&self, request: Request<v1::GetSoulRequest>) -> Result<Response<v1::Soul>, Status> {
-        let view = self.0.host.souls.get(&name(&request.into_inner().name)?)?;
+        let view = self.0.host.souls.get(&name(&request.into_inner().name)?).await?;
         Ok(Response::new(convert::soul(&view)))
     }
 
@@ -54,7 +54,7 @@ impl Souls for SoulsService {
     ) -> Result<Response<v1::ListSoulsResponse>, Status> {
         let v1::ListSoulsRequest { page, name_prefix } = request.into_inner();
         let page = Page::<SoulName>::parse(page)?;
-        let found = self.0.host.souls.list(page.after.as_ref(), &name_prefix, page.look_up());
+        let found = self.0.host.souls.list(page.after.as_ref(), &name_prefix, page.look_up()).await;
         let (souls, next_page_token) = page.cut(found, |view| view.manifest.name.clone(), convert::soul);
         Ok(Response::new(v1::ListSoulsResponse { souls, next_page_token }))
     }
@@ -75,7 +75,7 @@ impl Souls for SoulsService {
         let (key, soul) = (Key::new(&caller, "Souls/Delete", &request.request_id)?, name(&request.name)?);
         let souls = self.0.host.souls.clone();
         let deleted = async move {
-            souls.get(&soul)?;
+            souls.get(&soul).await?;
             souls.delete(&soul, None).await?;
             Ok(v1::DeleteSoulResponse {})
         };
@@ -87,7 +87,12 @@ impl Souls for SoulsService {
         let key = Key::new(&caller, "Souls/Send", &request_id)?;
         let draft = draft(&caller, recipient, content)?;
         let sent = async {
-            let id = self.0.host.router.send(draft)?;
+            let host = &self.0.host;
+            // Whom this node has not heard of may have come to life on another a moment ago.
+            if host.router.directory().route(&draft.recipient).is_none() {
+                host.souls.find(&draft.recipient).await;
+            }
+            let id = host.router.send(draft)?;
             Ok(v1::SendResponse { message_id: id.to_string() })
         };
         self.0.repeatable(key, sent).await.map(Response::new)
@@ -116,6 +121,14 @@ impl Souls for SoulsService {
         Ok(self.0.answers(place, answers))
     }
 
+    async fn r#move(&self, request: Request<v1::MoveSoulRequest>) -> Result<Response<v1::Soul>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Souls/Move", &request.request_id)?, name(&request.name)?);
+        let souls = self.0.host.souls.clone();
+        let moved = async move { Ok(convert::soul(&souls.move_to(&soul, request.node).await?)) };
+        self.0.mutate(key, moved).await.map(Response::new)
+    }
+
     async fn checkpoint(
         &self,
         request: Request<v1::CheckpointRequest>,
@@ -139,6 +152,9 @@ async fn ask(
 ) -> Result<v1::AskResponse, Status> {
     let timeout = timeout(question.timeout_ms)?;
     let draft = draft(caller, question.recipient, question.content)?;
+    if host.router.directory().route(&draft.recipient).is_none() {
+        host.souls.find(&draft.recipient).await;
+    }
     let answer = host.router.ask(draft, timeout).await?;
     let reply = answer.content.as_ref().map(convert::content_to);
     Ok(v1::AskResponse { message_id: answer.question.to_string(), reply })

@@ -204,8 +204,10 @@ impl<W: World> Table<W> {
     /// Asks many at once, until the deadline; who is not in the result did not answer in time.
     async fn gather(&self, requests: Vec<(usize, u32, ActRequest)>, deadline: Instant) -> Vec<Answered> {
         let mut answers = Vec::with_capacity(requests.len());
-        let questions: Vec<_> =
-            requests.into_iter().map(|(key, player, request)| self.question(key, player, request)).collect();
+        let questions = requests.into_iter().map(|(key, player, request)| {
+            self.question(key, player, ActRequest { deadline: Some(deadline), ..request })
+        });
+        let questions: Vec<_> = questions.collect();
         let mut open = pin!(stream::iter(questions).buffer_unordered(IN_FLIGHT_MAX));
         while let Ok(Some(answer)) = timeout_at(deadline, open.next()).await {
             answers.push(answer);
@@ -225,6 +227,7 @@ impl<W: World> Table<W> {
             previous,
             turns: turns.turns.clone(),
             now_ms,
+            deadline: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::ids::MatrixName;
 use crate::kv::Kv;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::LimitsConfig;
-use crate::souls::Souls;
+use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
@@ -68,7 +68,9 @@ impl Default for MatricesConfig {
 #[derive(Debug)]
 pub struct MatrixHost {
     /// Who plays.
-    pub souls: Souls,
+    pub souls: Fleet,
+    /// This node's number.
+    pub node: u64,
     /// Knows components.
     pub components: Catalog,
     /// Keeps what should run.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,7 @@ pub(crate) async fn set_up(
     limits: &Limits,
     run: &str,
 ) -> Result<Ready, MatrixError> {
-    let header = header(host, manifest, limits, run)?;
+    let header = header(host, manifest, limits, run).await?;
     let world = Stage::open(host.clone(), &header).await?;
     let mut rules = world.rules().await?;
     world.hear(&mut rules);
@@ -94,16 +94,19 @@ pub(crate) async fn set_up(
     Ok(Ready { world: Arc::new(world), rules, next, course, log, news, ended: false })
 }
 
-fn header(
+async fn header(
     host: &MatrixHost,
     manifest: &MatrixManifest,
     limits: &Limits,
     run: &str,
 ) -> Result<Header, MatrixError> {
-    let player = |name: &SoulName| {
-        let soul = host.souls.get(name).map_err(|_| MatrixError::MissingPlayer(name.clone()))?;
-        Ok(Player { name: name.clone(), component: soul.manifest.component })
+    let player = |name: SoulName| async {
+        match host.souls.component_of(&name).await {
+            Ok(component) => Ok(Player { name, component }),
+            Err(_) => Err(MatrixError::MissingPlayer(name)),
+        }
     };
+    let players = try_join_all(manifest.players.iter().cloned().map(player)).await?;
     Ok(Header {
         format: FORMAT,
         run: run.to_owned(),
@@ -111,7 +114,7 @@ fn header(
         rules: manifest.rules,
         config: manifest.config.clone(),
         seed: manifest.seed,
-        players: manifest.players.iter().map(player).collect::<Result<_, MatrixError>>()?,
+        players,
         memory_bytes: limits.memory_bytes,
         call_fuel: limits.call_fuel,
     })
@@ -235,7 +238,7 @@ async fn conclude(
     };
     let figures = progress.borrow().figures.clone();
     let ended = Progress { state, reason, figures };
-    if let Err(error) = records::save(&host.kv, manifest, run, Wanted::of(&ended), None).await {
+    if let Err(error) = records::save(&host.kv, manifest, run, host.node, Wanted::of(&ended), None).await {
         tracing::error!(%matrix, %error, "how a Matrix ended could not be saved");
     }
     if state == MatrixState::Failed {

@@ -20,6 +20,14 @@ pub(crate) struct Record {
     pub(crate) manifest: MatrixManifest,
     pub(crate) run: String,
     pub(crate) wanted: Wanted,
+    /// The node on which it runs.
+    #[serde(default = "first_node")]
+    pub(crate) node: u64,
+}
+
+/// Where a Matrix runs of which a node was kept that was alone.
+fn first_node() -> u64 {
+    1
 }
 
 /// What is wanted of a Matrix, or how it ended.
@@ -125,10 +133,11 @@ pub(crate) async fn save(
     kv: &Kv,
     manifest: &MatrixManifest,
     run: &str,
+    node: u64,
     wanted: Wanted,
     request: Option<RequestId>,
 ) -> Result<(), KvError> {
-    let record = Record { manifest: manifest.clone(), run: run.to_owned(), wanted };
+    let record = Record { manifest: manifest.clone(), run: run.to_owned(), wanted, node };
     kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
 }
 
@@ -149,8 +158,12 @@ mod tests {
     use super::*;
 
     fn round_trip(progress: &Progress) -> Progress {
-        let record =
-            Record { manifest: manifest(&["neo"]), run: "1".to_owned(), wanted: Wanted::of(progress) };
+        let record = Record {
+            manifest: manifest(&["neo"]),
+            run: "1".to_owned(),
+            wanted: Wanted::of(progress),
+            node: 1,
+        };
         let json = serde_json::to_vec(&record).expect("JSON");
         let again: Record = serde_json::from_slice(&json).expect("the same");
         assert_eq!(again, record);

@@ -66,7 +66,7 @@ impl Matrices {
         let records = records::load_all(&matrices.0.host.kv).await?;
         sweep(&matrices.0.host.config.runs_dir, records.iter().map(|record| record.run.clone()).collect())
             .await?;
-        for record in records {
+        for record in records.into_iter().filter(|record| record.node == matrices.0.host.node) {
             let progress = record.wanted.progress();
             let goes_on = !progress.state.is_over();
             let handle = Handle {
@@ -121,7 +121,7 @@ impl Matrices {
         let ready = set_up(host, &manifest, &limits, &run).await?;
         let state = if start { MatrixState::Running } else { MatrixState::Paused };
         let progress = Progress { state, reason: String::new(), figures: ready.figures().clone() };
-        let saved = records::save(&host.kv, &manifest, &run, Wanted::of(&progress), request).await;
+        let saved = records::save(&host.kv, &manifest, &run, host.node, Wanted::of(&progress), request).await;
         if let Err(error) = saved {
             checkpoint::remove(host.run_log(&run)).await?;
             return Err(error.into());
@@ -378,7 +378,8 @@ impl Matrices {
         wanted: Wanted,
         request: Option<RequestId>,
     ) -> Result<(), MatrixError> {
-        Ok(records::save(&self.0.host.kv, &handle.manifest, &handle.run, wanted, request).await?)
+        Ok(records::save(&self.0.host.kv, &handle.manifest, &handle.run, self.0.host.node, wanted, request)
+            .await?)
     }
 
     fn handle(&self, matrix: &MatrixName) -> Result<Handle, MatrixError> {

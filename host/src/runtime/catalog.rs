@@ -1,7 +1,7 @@
 //! Every component of the node under its names: found, checked, joined to the host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use wasmtime::component::Linker;
 
 use super::component::{Component, LinkError};
 use super::components::{AdmitError, Admitted, Components};
+use super::exchange::{Exchange, FetchError};
 use super::guest::Crash;
 use super::inspect::{ComponentInfo, Kind};
 use super::limits::Limits;
@@ -47,6 +48,9 @@ pub enum ComponentError {
     /// It is not admitted.
     #[error(transparent)]
     Admit(#[from] AdmitError),
+    /// It is not here, and could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// It does not fit the host.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -83,6 +87,8 @@ struct Inner {
     check: Check,
     refused: Total,
     linked: Mutex<HashMap<Digest, Arc<Component>>>,
+    /// Where components come from that are not here; none: a realm of one node.
+    exchange: OnceLock<Exchange>,
 }
 
 /// How an uploaded component is tried out: instantiated once, with no way to anything.
@@ -106,7 +112,8 @@ impl Catalog {
         let linker = capabilities::linker(engine);
         let linker = linker.map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let check = Check { limits, capabilities: Box::new(capabilities) };
-        let inner = Inner { components, linker, kv, ground, check, refused, linked: Mutex::default() };
+        let (linked, exchange) = (Mutex::default(), OnceLock::new());
+        let inner = Inner { components, linker, kv, ground, check, refused, linked, exchange };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -161,8 +168,19 @@ impl Catalog {
         if let Some(component) = self.linked().get(&digest) {
             return Ok(component.clone());
         }
+        if self.0.components.store().bytes(&digest).is_none()
+            && let Some(exchange) = self.0.exchange.get()
+        {
+            exchange.fetch(digest).await?;
+        }
         let admitted = self.0.components.admit(digest).await?;
         self.link(&admitted)
+    }
+
+    /// Lets components be fetched from other nodes.
+    pub fn fetch_from(&self, exchange: Exchange) {
+        // The first one stays.
+        let _ = self.0.exchange.set(exchange);
     }
 
     /// The digest behind a digest or a name.

@@ -13,6 +13,7 @@ pub mod compile;
 pub mod component;
 pub mod components;
 pub mod engine;
+pub mod exchange;
 pub mod guest;
 pub mod inspect;
 pub mod limits;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
-use super::life::{Life, SaveError, StartError};
+use super::life::{Life, StartError};
 use super::manifest::Manifest;
+use super::placed::Placed;
 use super::restart::{Next, Restarts};
+use super::saving::{Saving, written};
 use super::status::{State, Status};
 use crate::runtime::batch::Batch;
 use crate::runtime::component::Component;
@@ -35,12 +37,15 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Actor {
     pub(crate) host: Arc<Host>,
     pub(crate) manifest: Arc<Manifest>,
+    pub(crate) placed: Placed,
     pub(crate) limits: Limits,
     pub(crate) component: Option<Arc<Component>>,
     pub(crate) inbox: Inbox,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) status: Arc<Status>,
     pub(crate) life: Life,
+    /// A state on its way to the KV.
+    pub(crate) saving: Option<Box<Saving>>,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
     /// How many messages enter at once, by how long the last ones took.
@@ -67,6 +72,7 @@ impl Actor {
                         let _ = done.send(saved);
                         return;
                     }
+                    Some(Job::Leave(saves, left)) => return Box::pin(self.leave(saves, left)).await,
                     Some(job) => Box::pin(self.work(job)).await,
                     None => return Box::pin(self.fall_asleep()).await,
                 },
@@ -76,6 +82,7 @@ impl Actor {
                     let state = if self.life.is_awake() { State::Running } else { State::Passive };
                     self.status.set(state, "");
                 }
+                written = written(&mut self.saving), if self.saving.is_some() => self.was_written(written),
                 () = self.inbox.ready(), if paused.is_none() => self.turn().await,
             }
             if self.restarts.gave_up() {
@@ -101,8 +108,15 @@ impl Actor {
                 let _ = reply.send(saved);
             }
             Job::Tend => self.tend().await,
-            Job::Stop(_) => {}
+            Job::Stop(_) | Job::Leave(..) => {}
         }
+    }
+
+    /// Leaves this node: what waits in the mailbox goes with the Soul.
+    async fn leave(mut self, saves: bool, left: oneshot::Sender<(Inbox, Result<(), String>)>) {
+        let saved = if saves { self.end(State::Passive).await } else { Ok(()) };
+        // Nobody who asked for it is gone before it has its answer; a mailbox that is dropped is closed.
+        let _ = left.send((self.inbox, saved));
     }
 
     /// Handles what has been accepted, and leaves memory until the node runs again.
@@ -125,6 +139,7 @@ impl Actor {
 
     /// Takes a batch out of the mailbox and lets the guest handle it.
     async fn turn(&mut self) {
+        self.host.gate.passed().await;
         if !self.life.is_awake()
             && let Err(error) = Box::pin(self.wake()).await
         {
@@ -229,6 +244,7 @@ impl Actor {
         if self.life.is_awake() {
             return Ok(());
         }
+        self.settle().await;
         self.status.set(State::Starting, "");
         let component = match &self.component {
             Some(component) => component.clone(),
@@ -260,7 +276,7 @@ impl Actor {
         self.observe();
         // Tried again only after as many turns more: a snapshot each turn would be worse than a late one.
         if self.life.turns_unsaved().is_multiple_of(self.host.every_turns(&self.manifest)) {
-            Box::pin(self.save_or_warn()).await;
+            Box::pin(self.save_behind()).await;
         }
     }
 
@@ -270,7 +286,7 @@ impl Actor {
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
     }
 
-    fn crashed(&mut self, crash: &Crash) {
+    pub(crate) fn crashed(&mut self, crash: &Crash) {
         self.life.crashed();
         self.observe();
         self.status.crashes.fetch_add(1, Ordering::Relaxed);
@@ -297,7 +313,7 @@ impl Actor {
             return;
         }
         if self.life.unsaved_for() >= self.host.every_seconds(&self.manifest) {
-            self.save_or_warn().await;
+            self.save_behind().await;
         }
         // What cannot be saved stays in memory: leaving it would lose what came after the last checkpoint.
         let idle = self.active.elapsed() >= self.host.config.idle_after();
@@ -318,27 +334,6 @@ impl Actor {
         self.save().await
     }
 
-    async fn save(&mut self) -> Result<super::Saved, String> {
-        let saved = self.life.save(&self.host, &self.manifest.name).await;
-        match saved {
-            Ok(saved) => {
-                self.host.metrics.souls.checkpoints.add("saved", 1);
-                self.status.checkpoint_at_ms.store(saved.at_ms, Ordering::Relaxed);
-                if let Ok(mut schema) = self.status.schema.lock() {
-                    saved.schema.clone_into(&mut schema);
-                }
-                Ok(saved)
-            }
-            Err(error) => {
-                self.host.metrics.souls.checkpoints.add("failed", 1);
-                if let SaveError::Crashed(crash) = &error {
-                    self.crashed(crash);
-                }
-                Err(error.to_string())
-            }
-        }
-    }
-
     /// True: it was saved.
     async fn save_or_warn(&mut self) -> bool {
         let saved = self.save().await;
@@ -350,6 +345,7 @@ impl Actor {
 
     /// Saves what is unsaved, and leaves memory. The error says why what came after the last checkpoint is lost.
     async fn end(&mut self, state: State) -> Result<(), String> {
+        self.settle().await;
         let unsaved = self.life.is_awake() && self.life.turns_unsaved() > 0;
         let saved = if unsaved { self.save().await.map(drop) } else { Ok(()) };
         self.life.sleep();

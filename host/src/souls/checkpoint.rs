@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::placed::Placed;
 use crate::capabilities::random;
 use crate::ids::{Digest, SoulName, TopicName};
-use crate::kv::{Consistency, Kv, KvError};
+use crate::kv::{Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
 
 /// The bucket of the KV that holds one checkpoint a Soul.
 pub const BUCKET: &str = "sys/checkpoints";
@@ -95,6 +96,9 @@ pub enum CheckpointError {
     /// The state is too long.
     #[error("the state has {0} bytes, and {STATE_BYTES_MAX} are allowed: keep large data in wasi:keyvalue")]
     TooLarge(usize),
+    /// The Soul lives on another node by now, which alone may save its state.
+    #[error("{0} lives on another node by now")]
+    Elsewhere(SoulName),
     /// What is stored is not a checkpoint.
     #[error("the checkpoint of {0} is damaged: {1}")]
     Damaged(SoulName, String),
@@ -131,10 +135,20 @@ impl Checkpoint {
     }
 }
 
-/// Saves a Soul's checkpoint; durable when it returns.
-pub async fn save(kv: &Kv, soul: &SoulName, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-    kv.put(BUCKET, soul.as_str().as_bytes(), checkpoint.encode()?, None, None).await?;
-    Ok(())
+/// Saves the checkpoint of a Soul that lives at `placed`; durable when it returns.
+pub async fn save(
+    kv: &Kv,
+    soul: &SoulName,
+    placed: Placed,
+    checkpoint: &Checkpoint,
+) -> Result<(), CheckpointError> {
+    let path = kv.path(BUCKET, soul.as_str().as_bytes())?;
+    let require = vec![placed.condition(kv, soul)?];
+    let then = vec![Mutation::Put { path, value: checkpoint.encode()?, lease: None }];
+    match kv.batch(Txn { require, then }, None).await?.value {
+        TxnOutcome::Committed => Ok(()),
+        TxnOutcome::Refused { .. } => Err(CheckpointError::Elsewhere(soul.clone())),
+    }
 }
 
 /// The last checkpoint of a Soul.

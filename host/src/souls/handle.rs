@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::jobs::Job;
 use super::life::StartError;
 use super::manifest::Manifest;
+use super::placed::Placed;
 use super::status::{State, Status, read};
-use crate::transport::mailbox::Mailbox;
+use crate::transport::mailbox::{Inbox, Mailbox};
 
 /// A Soul, as it stands.
 #[derive(Debug, Clone)]
@@ -34,12 +35,15 @@ pub struct SoulView {
     pub checkpoint_at_ms: u64,
     /// Layout of that checkpoint's state.
     pub schema: String,
+    /// Where it lives.
+    pub placed: Placed,
 }
 
 /// An actor, as others reach it; or what is left of one.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
     pub(super) manifest: Arc<Manifest>,
+    pub(super) placed: Placed,
     pub(super) status: Arc<Status>,
     pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) jobs: Option<mpsc::Sender<Job>>,
@@ -47,9 +51,10 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    pub(super) fn ended(manifest: Arc<Manifest>, state: State, reason: String) -> Self {
+    pub(super) fn ended(manifest: Arc<Manifest>, placed: Placed, state: State, reason: String) -> Self {
         Self {
             manifest,
+            placed,
             status: Arc::new(Status::new(state, reason)),
             mailbox: None,
             jobs: None,
@@ -61,6 +66,7 @@ impl Handle {
         let (state, reason) = self.status.get();
         SoulView {
             manifest: self.manifest.clone(),
+            placed: self.placed,
             state,
             reason,
             mailbox_depth: self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()),
@@ -79,6 +85,16 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         jobs.send(Job::Wake(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Ends the actor without draining its mailbox, which is given back; `saves` its state first. None: it has ended
+    /// already.
+    pub(super) async fn leave(&self, saves: bool) -> Option<(Inbox, Result<(), String>)> {
+        let jobs = self.jobs.as_ref()?;
+        self.stopping.cancel();
+        let (left, answer) = oneshot::channel();
+        jobs.send(Job::Leave(saves, left)).await.ok()?;
+        answer.await.ok()
     }
 
     /// Ends the actor, its state saved. One that has ended already is no error; an error says why what came

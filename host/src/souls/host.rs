@@ -1,10 +1,12 @@
 //! What every Soul of this node shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::next_step;
@@ -59,9 +61,44 @@ impl SoulsConfig {
     }
 }
 
+/// Whether Souls may work: not while this node does not hold its lease, because others may have taken them up.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<GateState>);
+
+#[derive(Debug, Default)]
+struct GateState {
+    closed: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    /// Lets no turn begin, or lets all.
+    pub fn set_open(&self, open: bool) {
+        self.0.closed.store(!open, Ordering::Release);
+        if open {
+            self.0.opened.notify_waiters();
+        }
+    }
+
+    /// Returns once turns may begin.
+    pub(crate) async fn passed(&self) {
+        while self.0.closed.load(Ordering::Acquire) {
+            let opened = self.0.opened.notified();
+            // It may have opened between the look and the wait.
+            if self.0.closed.load(Ordering::Acquire) {
+                opened.await;
+            }
+        }
+    }
+}
+
 /// The rooms below that a Soul needs.
 #[derive(Debug)]
 pub struct Host {
+    /// This node's number.
+    pub node: u64,
+    /// Whether Souls may work.
+    pub gate: Gate,
     /// Sends messages.
     pub router: Router,
     /// Tells what happens.

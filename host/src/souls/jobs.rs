@@ -9,6 +9,7 @@ use super::life::StartError;
 use crate::ids::MatrixName;
 use crate::runtime::guest::Crash;
 use crate::runtime::soul::Turn;
+use crate::transport::mailbox::Inbox;
 
 /// One tick's turns for one Soul.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ActRequest {
     pub turns: Arc<Vec<Turn>>,
     /// The time that the Soul sees, in milliseconds since the Unix epoch.
     pub now_ms: u64,
+    /// When its answer is of no use any more; none: it is waited for.
+    pub deadline: Option<tokio::time::Instant>,
 }
 
 /// Why a Soul did not act.
@@ -36,6 +39,15 @@ pub enum ActError {
     /// It crashed over it.
     #[error(transparent)]
     Crashed(#[from] Crash),
+    /// It crashed over it, on another node.
+    #[error("{0}")]
+    CrashedAway(String),
+    /// Its node does not answer.
+    #[error("the Soul's node does not answer")]
+    Away,
+    /// It did not answer in time.
+    #[error("the Soul did not answer in time")]
+    Late,
     /// It cannot be started.
     #[error("the Soul cannot be started: {0}")]
     NotStarted(String),
@@ -63,6 +75,8 @@ pub(crate) enum Job {
     Save(oneshot::Sender<Result<Saved, String>>),
     /// Save the state if it is due; leave memory if idle for long.
     Tend,
+    /// End, the state saved if this says so, and give the mailbox back with all that waits in it.
+    Leave(bool, oneshot::Sender<(Inbox, Result<(), String>)>),
     /// Save the state and end; the error says why what came after the last checkpoint is lost.
     Stop(oneshot::Sender<Result<(), String>>),
 }

@@ -11,6 +11,7 @@ use super::Saved;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::host::Host;
 use super::manifest::Manifest;
+use super::saving::Begun;
 use crate::capabilities::random;
 use crate::clock;
 use crate::ids::{Digest, SoulName};
@@ -170,8 +171,12 @@ impl Life {
         }
     }
 
-    /// Saves the state; durable when it returns. What is as it was is not written again.
-    pub(crate) async fn save(&mut self, host: &Host, soul: &SoulName) -> Result<Saved, SaveError> {
+    /// Takes the state, to be saved. `None`: it is as it was, and need not be written again.
+    pub(crate) async fn begin_save(
+        &mut self,
+        host: &Host,
+        soul: &SoulName,
+    ) -> Result<(Begun, Option<Checkpoint>), SaveError> {
         let (Some(instance), Some(header)) = (self.instance.as_deref_mut(), &self.header) else {
             return Err(SaveError::Refused("the Soul is asleep".into()));
         };
@@ -195,16 +200,29 @@ impl Life {
         let unchanged = self.saved.as_ref().is_some_and(|saved| {
             Header { parent: saved.parent, at_ms: saved.at_ms, ..next.clone() } == *saved
         });
-        if !unchanged {
+        let checkpoint = (!unchanged).then(|| {
             next.at_ms = now_ms;
-            let checkpoint = Checkpoint { header: next.clone(), state: Bytes::from(snapshot.bytes) };
-            checkpoint::save(&host.kv, soul, &checkpoint).await?;
-            self.saved = Some(next.clone());
+            Checkpoint { header: next.clone(), state: Bytes::from(snapshot.bytes) }
+        });
+        let saved = Saved { schema: next.schema.clone(), size, digest: next.state, at_ms: next.at_ms };
+        // What comes from now on is unsaved, and nothing else, if this one comes there.
+        let (turns, since) = (std::mem::take(&mut self.turns_unsaved), self.unsaved_since.take());
+        Ok((Begun { saved, header: next, turns, since }, checkpoint))
+    }
+
+    /// A state is durable that was taken. One that has left memory meanwhile keeps nothing in mind.
+    pub(crate) fn save_done(&mut self, header: Header) {
+        if self.is_awake() {
+            self.saved = Some(header);
         }
-        let saved = Saved { schema: next.schema, size, digest: next.state, at_ms: next.at_ms };
-        self.turns_unsaved = 0;
-        self.unsaved_since = None;
-        Ok(saved)
+    }
+
+    /// A state was taken, and did not come to be durable.
+    pub(crate) fn save_failed(&mut self, begun: &Begun) {
+        if self.is_awake() {
+            self.turns_unsaved += begun.turns;
+            self.unsaved_since = begun.since.or(self.unsaved_since);
+        }
     }
 
     /// Drops an instance that must not be entered again. What came after the last checkpoint is lost.

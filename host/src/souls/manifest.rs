@@ -16,6 +16,10 @@ pub const TRAITS_MAX: usize = 64;
 pub const SETTINGS_MAX: usize = 256;
 /// The most bytes in all settings of a Soul together.
 pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+/// The most labels that a Soul's node must have.
+pub const LABELS_MAX: usize = 32;
+/// The most bytes in the name of a label, in its value, and in the name of a group.
+pub const LABEL_BYTES_MAX: usize = 128;
 /// Seeds are below this, so that every guest language holds them exactly.
 pub const SEED_MAX: u64 = 1 << 53;
 
@@ -41,6 +45,16 @@ pub struct Durability {
     pub every_seconds: u32,
 }
 
+/// Where a Soul may live.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Placement {
+    /// Labels that its node must have.
+    pub labels: BTreeMap<String, String>,
+    /// A group whose Souls share no node, as long as there are nodes enough; empty: none.
+    pub apart: String,
+}
+
 /// What a Soul is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +75,9 @@ pub struct Manifest {
     pub durability: Durability,
     /// Its source of chance, below 2^53.
     pub seed: u64,
+    /// Where it may live.
+    #[serde(default)]
+    pub placement: Placement,
 }
 
 /// What is wrong with a manifest.
@@ -101,6 +118,15 @@ impl Manifest {
         if self.grants.buckets.iter().any(|grant| grant.bucket.starts_with("sys/")) {
             return Err(field("grants.buckets", "names a bucket under `sys/`, which is the node's own"));
         }
+        let labels = &self.placement.labels;
+        at_most("placement.labels", labels.len(), LABELS_MAX, "labels")?;
+        let texts = labels.iter().flat_map(|(name, value)| [name, value]).chain([&self.placement.apart]);
+        at_most(
+            "placement",
+            texts.map(String::len).max().unwrap_or(0),
+            LABEL_BYTES_MAX,
+            "bytes in one text",
+        )?;
         if self.seed >= SEED_MAX {
             return Err(field("seed", "must be below 2^53"));
         }
@@ -140,6 +166,7 @@ pub(crate) mod tests {
             limits: LimitsConfig::ASK_NOTHING,
             durability: Durability::default(),
             seed: Manifest::seed_of(&name),
+            placement: Placement::default(),
             name,
         }
     }

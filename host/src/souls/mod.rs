@@ -5,20 +5,28 @@
 //! saves its state ([`checkpoint`]) and restarts it when it crashes ([`restart`]).
 
 pub mod actor;
+mod batching;
 mod census;
 pub mod checkpoint;
 mod erase;
+mod fleet;
+mod follow;
 mod handle;
 pub mod host;
 pub mod jobs;
 pub mod life;
 pub mod manifest;
+pub mod placed;
+mod placing;
 pub mod records;
 mod registry;
 pub mod restart;
+mod saving;
 pub mod status;
+mod wire;
 
 pub use census::Census;
+pub use fleet::Fleet;
 pub use handle::SoulView;
 pub use registry::{SoulError, Souls};
 

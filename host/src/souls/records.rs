@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
+use super::placed::{self, Placed};
 use crate::ids::SoulName;
-use crate::kv::{Kv, KvError, RequestId};
+use crate::kv::{Kv, KvError, Mutation, RequestId, Txn, TxnOutcome};
 
 /// The bucket of the KV that holds one record a Soul.
 pub const BUCKET: &str = "sys/souls";
@@ -44,6 +45,31 @@ pub async fn save(
 ) -> Result<(), KvError> {
     let record = Record { manifest: manifest.clone(), wanted: wanted.clone() };
     kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
+}
+
+/// Saves that a Soul runs, and where, both or neither; durable when it returns. False: it lives elsewhere than
+/// `before` by now.
+pub(crate) async fn save_placed(
+    kv: &Kv,
+    manifest: &Manifest,
+    before: Option<Placed>,
+    placed: Placed,
+    request: Option<RequestId>,
+) -> Result<bool, KvError> {
+    let (soul, wanted) = (&manifest.name, Wanted::Running);
+    let record = Record { manifest: manifest.clone(), wanted };
+    let value = serde_json::to_vec(&record);
+    let value = value.map_err(|error| KvError::Unavailable(error.to_string()))?;
+    let path = kv.path(BUCKET, soul.as_str().as_bytes())?;
+    let put = Mutation::Put { path, value: value.into(), lease: None };
+    let require = vec![placed::unchanged(kv, soul, before)?];
+    let then = vec![put, placed.mutation(kv, soul)?];
+    Ok(kv.batch(Txn { require, then }, request).await?.value == TxnOutcome::Committed)
+}
+
+/// What is wanted of a Soul.
+pub async fn load(kv: &Kv, soul: &SoulName) -> Result<Option<Record>, KvError> {
+    kv.record(BUCKET, soul.as_str()).await
 }
 
 /// Forgets a Soul.

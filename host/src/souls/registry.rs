@@ -16,16 +16,17 @@ use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::{Manifest, ManifestError};
-use super::records::{self, Wanted};
+use super::placed::{self, Placed};
+use super::records::{self, Record, Wanted};
 use super::restart::Restarts;
 use super::status::{State, Status};
 use super::{Saved, checkpoint};
 use crate::ids::{Digest, SoulName};
-use crate::kv::{KvError, RequestId};
+use crate::kv::{Expect, KvError, RequestId, Swap};
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::inspect::Kind;
 use crate::transport::envelope::Address;
-use crate::transport::mailbox::Mailbox;
+use crate::transport::mailbox::{Inbox, Mailbox};
 
 /// Jobs that wait for one actor: turns of a few Matrices, a save, a stop.
 const JOBS_MAX: usize = 64;
@@ -62,9 +63,21 @@ pub enum SoulError {
         /// Why.
         reason: StartError,
     },
+    /// Its node does not answer.
+    #[error("node {0} does not answer: {1}")]
+    Away(u64, String),
+    /// Its node refused, for a reason of this kind.
+    #[error("{2}")]
+    Elsewhere(u64, String, String),
+    /// No node may have it.
+    #[error("{0}")]
+    NoNode(String),
     /// The node has as many Souls as it takes.
     #[error("this node takes {0} Souls at most: delete some, or raise `souls.souls_max`")]
     TooMany(usize),
+    /// It came to another node at the same time.
+    #[error("{0} came to another node at the same time: try again")]
+    Moved(SoulName),
     /// It is stopped or has failed.
     #[error("{0} is stopped: spawn it again first")]
     Stopped(SoulName),
@@ -77,6 +90,28 @@ pub enum SoulError {
     /// A checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl SoulError {
+    /// A word for the kind of reason, as other nodes are told it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Unknown(_) => "unknown",
+            Self::Manifest(_) => "manifest",
+            Self::Component(_) => "component",
+            Self::WrongWorld { .. } => "wrong-world",
+            Self::Start { .. } => "start",
+            Self::Away(..) => "away",
+            Self::Elsewhere(_, kind, _) => kind,
+            Self::NoNode(_) => "no-node",
+            Self::TooMany(_) => "too-many",
+            Self::Moved(_) => "moved",
+            Self::Stopped(_) => "stopped",
+            Self::Save(..) => "save",
+            Self::Kv(_) => "kv",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
 }
 
 /// The registry. Clones are the same registry.
@@ -92,31 +127,158 @@ pub(super) struct Inner {
 }
 
 impl Souls {
-    /// Brings back every Soul that the KV knows: asleep, until the first message comes.
+    /// Brings back every Soul of this node that the KV knows, and those that live nowhere: asleep, until the first
+    /// message comes.
     pub async fn start(host: Host) -> Result<Self, SoulError> {
         let souls =
             Self(Arc::new(Inner { host: Arc::new(host), table: RwLock::default(), locks: Mutex::default() }));
-        for record in records::load_all(&souls.0.host.kv).await? {
-            let manifest = Arc::new(record.manifest);
-            let handle = match record.wanted {
-                // One manifest that no longer fits must not keep the others from running.
-                Wanted::Running => match souls.launch(&manifest) {
-                    Ok(handle) => souls.subscribe_again(&manifest.name, handle).await?,
-                    Err(error) => Handle::ended(manifest.clone(), State::Failed, error.to_string()),
-                },
-                Wanted::Stopped => Handle::ended(manifest.clone(), State::Stopped, String::new()),
-                Wanted::Failed { reason } => Handle::ended(manifest.clone(), State::Failed, reason),
-                Wanted::Deleted => {
-                    erase(&souls.0.host.kv, &manifest.name, None).await?;
-                    continue;
+        let (kv, node) = (&souls.0.host.kv, souls.0.host.node);
+        for record in records::load_all(kv).await? {
+            let name = record.manifest.name.clone();
+            let placed = match placed::load(kv, &name).await? {
+                Some(placed) => placed,
+                None => {
+                    let first = Placed::after(None, node);
+                    // Another node may be as fast: then it lives there.
+                    let expect = Expect::Absent;
+                    let key = name.as_str().as_bytes();
+                    let claimed =
+                        kv.compare_and_swap(placed::BUCKET, key, expect, Some(first.value()), None).await?;
+                    if claimed.value == Swap::Swapped { first } else { continue }
                 }
             };
-            souls.insert(manifest.name.clone(), handle);
+            if placed.node == node {
+                souls.bring_back(record, placed).await?;
+            }
         }
         souls.observe();
         let tending = souls.clone();
         souls.0.host.tasks.spawn("souls.tend", async move { tending.tend().await });
         Ok(souls)
+    }
+
+    /// Brings a Soul of this node back as its record wants it.
+    async fn bring_back(&self, record: Record, placed: Placed) -> Result<(), SoulError> {
+        let manifest = Arc::new(record.manifest);
+        let ended = |state, reason| Handle::ended(manifest.clone(), placed, state, reason);
+        let handle = match record.wanted {
+            // One manifest that no longer fits must not keep the others from running.
+            Wanted::Running => match self.launch(&manifest, placed) {
+                Ok(handle) => self.subscribe_again(&manifest.name, handle).await?,
+                Err(error) => ended(State::Failed, error.to_string()),
+            },
+            Wanted::Stopped => ended(State::Stopped, String::new()),
+            Wanted::Failed { reason } => ended(State::Failed, reason),
+            Wanted::Deleted => return Ok(erase(&self.0.host.kv, &manifest.name, None).await?),
+        };
+        self.insert(manifest.name.clone(), handle);
+        Ok(())
+    }
+
+    /// Takes up a Soul that lives here from now on, from its last checkpoint.
+    pub(super) async fn adopt(&self, soul: &SoulName, placed: Placed) -> Result<(), SoulError> {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        if self.handle(soul).is_some_and(|handle| handle.placed.generation >= placed.generation) {
+            return Ok(());
+        }
+        let Some(record) = records::load(&self.0.host.kv, soul).await? else { return Ok(()) };
+        self.bring_back(record, placed).await?;
+        self.0.host.report(
+            "soul.came",
+            soul,
+            &json!({ "node": placed.node, "generation": placed.generation }),
+        );
+        Ok(())
+    }
+
+    /// Takes up a Soul that lives here although this node has not heard of it yet: whoever asks for it has.
+    pub(super) async fn expect(&self, soul: &SoulName) -> Result<(), SoulError> {
+        if self.handle(soul).is_some() {
+            return Ok(());
+        }
+        match placed::load(&self.0.host.kv, soul).await? {
+            Some(placed) if placed.node == self.0.host.node => self.adopt(soul, placed).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a Soul go that lives elsewhere by now: what it did since its last checkpoint is not its any more. What
+    /// waits in its mailbox is handed on.
+    pub(super) async fn evict(&self, soul: &SoulName, placed: Placed) {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        let old = self.handle(soul).filter(|handle| handle.placed.generation < placed.generation);
+        if let Some(handle) = old {
+            let left = handle.leave(false).await;
+            self.depart(soul, placed, left.map(|(inbox, _)| inbox));
+        }
+    }
+
+    /// Moves a Soul of this node to another, which has been told to expect it.
+    ///
+    /// # Errors
+    /// `Unknown`, `Save`, `Kv`, `Moved`: it stays where it is.
+    pub(super) async fn hand_over(&self, soul: &SoulName, to: u64) -> Result<Placed, SoulError> {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
+        let next = Placed::after(Some(handle.placed), to);
+        if next == handle.placed {
+            return Ok(next);
+        }
+        let left = handle.leave(true).await;
+        let (inbox, saved) = left.map_or((None, Ok(())), |(inbox, saved)| (Some(inbox), saved));
+        let moved = match saved {
+            Ok(()) => {
+                let (key, kv) = (soul.as_str().as_bytes(), &self.0.host.kv);
+                let expect = Expect::Value(handle.placed.value());
+                let swap = kv.compare_and_swap(placed::BUCKET, key, expect, Some(next.value()), None).await;
+                swap.map_err(SoulError::from).and_then(|swap| match swap.value {
+                    Swap::Swapped => Ok(()),
+                    Swap::Conflict { .. } => Err(SoulError::Moved(soul.clone())),
+                })
+            }
+            Err(reason) => Err(SoulError::Save(soul.clone(), reason)),
+        };
+        if let Err(error) = moved {
+            self.stay(&handle, inbox)?;
+            return Err(error);
+        }
+        self.depart(soul, next, inbox);
+        Ok(next)
+    }
+
+    /// Goes on with a Soul whose move failed.
+    fn stay(&self, handle: &Handle, inbox: Option<Inbox>) -> Result<(), SoulError> {
+        let Some(inbox) = inbox else { return Ok(()) };
+        let again = self.launch(&handle.manifest, handle.placed)?;
+        if let Some(mailbox) = again.mailbox.clone() {
+            // A mailbox of the same size takes what waited in the old one.
+            inbox.redirect(|envelope| drop(mailbox.push(envelope)), || {});
+        }
+        self.insert(handle.manifest.name.clone(), again);
+        Ok(())
+    }
+
+    /// Forgets a Soul that lives elsewhere, and hands on what waits for it.
+    fn depart(&self, soul: &SoulName, placed: Placed, inbox: Option<Inbox>) {
+        let (router, address) = (&self.0.host.router, Address::Soul(soul.clone()));
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
+        let outpost = router.outpost(placed.node);
+        let leave = || {
+            router.directory().remove(&address);
+            router.place(address.clone(), placed.node);
+        };
+        match inbox {
+            Some(inbox) => inbox.redirect(|envelope| router.hand_on(&outpost, envelope), leave),
+            None => leave(),
+        }
+        self.0.host.report(
+            "soul.left",
+            soul,
+            &json!({ "node": placed.node, "generation": placed.generation }),
+        );
     }
 
     /// Makes a Soul run as its manifest says, and answers when it has come to life. The same manifest
@@ -135,9 +297,9 @@ impl Souls {
         let _only = lock.lock().await;
         let before = self.handle(&name);
         let ran = before.as_ref().filter(|h| !matches!(h.status.get().0, State::Stopped | State::Failed));
-        let ran = ran.map(|handle| handle.manifest.clone());
+        let ran = ran.map(|handle| (handle.manifest.clone(), handle.placed));
         if let Some(handle) = &before {
-            if ran.as_ref() == Some(&manifest) {
+            if ran.as_ref().is_some_and(|(ran, _)| *ran == manifest) {
                 return Ok(handle.view());
             }
         } else if self.count() >= host.config.souls_max {
@@ -149,9 +311,15 @@ impl Souls {
             self.take_back(&name, ran)?;
             return Err(SoulError::Save(name, reason));
         }
-        let handle = self.launch(&manifest)?;
+        let known = placed::load(&host.kv, &name).await?;
+        let placed = Placed::after(known, host.node);
+        let handle = self.launch(&manifest, placed)?;
         let started = match handle.wake().await {
-            Ok(()) => records::save(&host.kv, &manifest, &Wanted::Running, request).await.map_err(Into::into),
+            Ok(()) => match records::save_placed(&host.kv, &manifest, known, placed, request).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(SoulError::Moved(name.clone())),
+                Err(error) => Err(error.into()),
+            },
             Err(reason) => Err(SoulError::Start { soul: name.clone(), reason }),
         };
         if let Err(error) = started {
@@ -236,6 +404,11 @@ impl Souls {
         }
     }
 
+    /// What the Souls of this node share.
+    pub(super) fn host(&self) -> &Host {
+        &self.0.host
+    }
+
     /// How many Souls are known.
     pub fn count(&self) -> usize {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner).len()
@@ -263,37 +436,46 @@ impl Souls {
         Ok(handle)
     }
 
-    fn launch(&self, manifest: &Arc<Manifest>) -> Result<Handle, SoulError> {
+    fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
         let host = &self.0.host;
         let limits = manifest.check(&host.limits)?;
         let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
         let stopping = host.tasks.stopping().child_token();
         let status = Arc::new(Status::new(State::Passive, String::new()));
-        host.router.directory().insert(Address::Soul(manifest.name.clone()), mailbox.clone());
+        host.router.settle(Address::Soul(manifest.name.clone()), mailbox.clone());
         let actor = Actor {
             host: host.clone(),
             manifest: manifest.clone(),
+            placed,
             limits,
             component: None,
             inbox,
             jobs: jobs_inbox,
             status: status.clone(),
             life: Life::new(stopping.clone()),
+            saving: None,
             restarts: Restarts::new(host.config.restart),
             active: Instant::now(),
             batch_max: 1,
             stopwatch: host.metrics.runtime.call_seconds.stopwatch(),
         };
         host.tasks.spawn("soul", actor.run());
-        Ok(Handle { manifest: manifest.clone(), status, mailbox: Some(mailbox), jobs: Some(jobs), stopping })
+        Ok(Handle {
+            manifest: manifest.clone(),
+            placed,
+            status,
+            mailbox: Some(mailbox),
+            jobs: Some(jobs),
+            stopping,
+        })
     }
 
     /// After a spawn that failed: what ran before it runs again.
-    fn take_back(&self, name: &SoulName, ran: Option<Arc<Manifest>>) -> Result<(), SoulError> {
+    fn take_back(&self, name: &SoulName, ran: Option<(Arc<Manifest>, Placed)>) -> Result<(), SoulError> {
         match ran {
-            Some(manifest) => {
-                let again = self.launch(&manifest)?;
+            Some((manifest, placed)) => {
+                let again = self.launch(&manifest, placed)?;
                 self.insert(name.clone(), again);
             }
             None => self.0.host.router.directory().remove(&Address::Soul(name.clone())),

@@ -138,6 +138,16 @@ impl Inbox {
         self.0.is_empty()
     }
 
+    /// Hands on what waits, in order, by `forward`, and refuses messages from then on. `then` runs before anybody can
+    /// learn that they are refused: whoever does finds the new way, behind all that was handed on.
+    pub fn redirect(self, mut forward: impl FnMut(Envelope), then: impl FnOnce()) {
+        let mut queue = self.0.lock();
+        queue.messages.drain(..).for_each(&mut forward);
+        queue.bytes = 0;
+        then();
+        queue.closed = true;
+    }
+
     /// Refuses messages from now on; those that wait can still be drained.
     pub fn close(&mut self) {
         self.0.lock().closed = true;

@@ -10,6 +10,7 @@ pub mod bus;
 pub mod decide;
 pub mod directory;
 pub mod envelope;
+mod limbo;
 pub mod mailbox;
 pub mod media;
 pub mod remote;

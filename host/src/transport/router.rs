@@ -11,8 +11,9 @@ use super::directory::{Directory, Route};
 use super::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
+use super::limbo::{Limbo, Waits};
 use super::mailbox::{Mailbox, Refused};
-use super::remote::{Inbound, Remotes};
+use super::remote::{Inbound, Outpost, Remotes};
 use super::wire::WireLimits;
 use crate::clock;
 use crate::ids::{IdBlock, MessageId, MessageIds};
@@ -79,6 +80,7 @@ struct Inner {
     ids: MessageIds,
     bounds: Bounds,
     remotes: Remotes,
+    limbo: Limbo,
     metrics: TransportMetrics,
 }
 
@@ -93,8 +95,33 @@ impl Router {
             ids: MessageIds::new(process),
             bounds,
             remotes: Remotes::new(roster, limits),
+            limbo: Limbo::default(),
             metrics,
         }))
+    }
+
+    /// Makes an address reachable here. What came for it before it did, because its last node was told earlier than
+    /// this one, goes first.
+    pub fn settle(&self, address: Address, mailbox: Arc<Mailbox>) {
+        let (directory, early) = (&self.0.directory, mailbox.clone());
+        let push = |envelope| {
+            if let Err(refused) = push(&early, envelope) {
+                self.refuse(refused);
+            }
+        };
+        self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
+    }
+
+    /// Hands a message on that was accepted here for somebody who lives elsewhere now.
+    pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
+        if let Err(error) = self.0.remotes.send(outpost, envelope) {
+            self.undelivered(&error);
+        }
+    }
+
+    /// Another node, as messages see it.
+    pub fn outpost(&self, node: u64) -> Arc<Outpost> {
+        self.0.remotes.outpost(node)
     }
 
     /// What takes the messages of other nodes, on their lane.
@@ -206,26 +233,51 @@ impl Router {
 
     /// Takes a message that came from another node, or from a client (none).
     pub(super) fn arrive(&self, envelope: Envelope, from: Option<u64>) {
+        if matches!(envelope.recipient, Address::Topic(_)) {
+            return self.fan_out(&envelope);
+        }
         let delivered = match self.0.directory.route(&envelope.recipient) {
             Some(Route::Here(mailbox)) => push(&mailbox, envelope),
-            // It lives elsewhere by now. Not sent back: who sent it will hear of it too.
+            // It lives elsewhere by now. Not sent back: who sent it knows better.
             Some(Route::There(outpost)) if Some(outpost.node()) != from => {
                 self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
             }
-            None if matches!(envelope.recipient, Address::Topic(_)) => {
-                self.fan_out(&envelope);
+            _ => self.arrive_early(envelope, from),
+        };
+        if let Err(refused) = delivered {
+            self.refuse(refused);
+        }
+    }
+
+    /// A node may know before this one that somebody lives here: the message waits for a moment.
+    fn arrive_early(&self, envelope: Envelope, from: Option<u64>) -> Result<(), (ReplyTo, SendError)> {
+        let unknown = |envelope: Envelope| {
+            let error = SendError::UnknownRecipient(envelope.recipient.clone());
+            Err((envelope.reply_to, error))
+        };
+        if from.is_none() {
+            return unknown(envelope);
+        }
+        let is_here = |address: &Address| self.0.directory.find(address);
+        match self.0.limbo.wait(envelope, is_here) {
+            Waits::Waits(late) => {
+                for envelope in late {
+                    if let Err(refused) = unknown(envelope) {
+                        self.refuse(refused);
+                    }
+                }
                 Ok(())
             }
-            _ => {
-                let error = SendError::UnknownRecipient(envelope.recipient.clone());
-                Err((envelope.reply_to, error))
-            }
-        };
-        if let Err((reply_to, error)) = delivered {
-            self.undelivered(&error);
-            if let ReplyTo::Remote(caller) = reply_to {
-                caller.answer(&Err(error));
-            }
+            Waits::Settled(envelope, mailbox) => push(&mailbox, *envelope),
+            Waits::TooMany(envelope) => unknown(*envelope),
+        }
+    }
+
+    /// Tells whoever waits that a message was refused.
+    fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
+        self.undelivered(&error);
+        if let ReplyTo::Remote(caller) = reply_to {
+            caller.answer(&Err(error));
         }
     }
 
@@ -286,11 +338,27 @@ impl Router {
             reply_to,
         };
         match route {
-            Some(Route::Here(mailbox)) => push(mailbox, envelope).map_err(|(_, error)| error)?,
+            Some(Route::Here(mailbox)) => match mailbox.push(envelope) {
+                Ok(()) => {}
+                // It has moved since the sender looked.
+                Err((envelope, Refused::Closed)) if self.moved(&envelope.recipient).is_some() => {
+                    let outpost = self.moved(&envelope.recipient).ok_or(SendError::Unreachable)?;
+                    self.0.remotes.send(&outpost, envelope)?;
+                }
+                Err(refused) => return Err(refusal(refused).1),
+            },
             Some(Route::There(outpost)) => self.0.remotes.send(outpost, envelope)?,
             None => self.fan_out(&envelope),
         }
         Ok(id)
+    }
+
+    /// The node that an address has moved to.
+    fn moved(&self, address: &Address) -> Option<Arc<Outpost>> {
+        match self.0.directory.route(address) {
+            Some(Route::There(outpost)) => Some(outpost),
+            _ => None,
+        }
     }
 
     fn fan_out(&self, envelope: &Envelope) {
@@ -312,13 +380,15 @@ impl Router {
 
 /// Puts a message into a mailbox; what is refused says who waits for an answer.
 fn push(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
-    mailbox.push(envelope).map_err(|(envelope, refused)| match refused {
-        Refused::Full => (envelope.reply_to, SendError::MailboxFull),
-        Refused::Closed => {
-            let error = SendError::Failed(format!("{} is stopped", envelope.recipient));
-            (envelope.reply_to, error)
-        }
-    })
+    mailbox.push(envelope).map_err(refusal)
+}
+
+fn refusal((envelope, refused): (Envelope, Refused)) -> (ReplyTo, SendError) {
+    let error = match refused {
+        Refused::Full => SendError::MailboxFull,
+        Refused::Closed => SendError::Failed(format!("{} is stopped", envelope.recipient)),
+    };
+    (envelope.reply_to, error)
 }
 
 /// What is kept of a message while its recipient works on it.

@@ -49,7 +49,13 @@ handle_call(Body, _From, none) -> {reply, Body, none}.
 handle_cast(_, none) -> {noreply, none}.
 
 ask() ->
+    spawn_link(fun watch/0),
     ask({0.0}).
+
+%% A message to a node that is not there is lost without a word: nobody may wait for its answer.
+watch() ->
+    monitor_node(?ANSWERER, true),
+    receive {nodedown, Node} -> io:format(standard_error, "no connection with ~s~n", [Node]), halt(1) end.
 
 %% What the last questions took, the quickest first, is handed on.
 ask(Last) ->
@@ -124,7 +130,7 @@ seconds(Began) ->
 certify([File]) ->
     [halt(1) || code:which(ssl) =:= non_existing],
     Key = [{key, {namedCurve, secp256r1}}],
-    Name = {'Extension', {2, 5, 29, 17}, false, [{iPAddress, <<127, 0, 0, 1>>}]},
+    Name = {'Extension', {2, 5, 29, 17}, false, [{dNSName, "127.0.0.1"}]},
     Chain = #{root => Key, intermediates => [], peer => [{extensions, [Name]} | Key]},
     #{server_config := Server, client_config := Client} =
         public_key:pkix_test_data(#{server_chain => Chain, client_chain => Chain}),

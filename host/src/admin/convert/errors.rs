@@ -8,6 +8,7 @@ use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::compile::CompileError;
 use crate::runtime::components::AdmitError;
+use crate::runtime::exchange::FetchError;
 use crate::runtime::store::StoreError;
 use crate::souls::SoulError;
 use crate::souls::checkpoint::CheckpointError;
@@ -31,6 +32,13 @@ impl From<SoulError> for Status {
             SoulError::TooMany(_) => {
                 failure(Code::ResourceExhausted, "SOULS_TOO_MANY").limit("souls.souls_max")
             }
+            SoulError::Away(..) => failure(Code::Unavailable, "NODE_UNREACHABLE"),
+            SoulError::NoNode(_) => failure(Code::FailedPrecondition, "NO_NODE").field("manifest.placement"),
+            SoulError::Elsewhere(_, kind, _) => {
+                let (code, reason) = elsewhere(kind);
+                failure(code, reason)
+            }
+            SoulError::Moved(soul) => failure(Code::Aborted, "SOUL_MOVED").resource("soul", soul),
             SoulError::Stopped(soul) => {
                 failure(Code::FailedPrecondition, "SOUL_STOPPED").resource("soul", soul)
             }
@@ -40,6 +48,7 @@ impl From<SoulError> for Status {
             SoulError::Checkpoint(CheckpointError::TooLarge(_)) => {
                 failure(Code::ResourceExhausted, "STATE_TOO_LARGE").limit("state_bytes_max")
             }
+            SoulError::Checkpoint(CheckpointError::Elsewhere(_)) => failure(Code::Aborted, "SOUL_MOVED"),
             SoulError::Checkpoint(CheckpointError::Damaged(..)) => {
                 failure(Code::DataLoss, "CHECKPOINT_DAMAGED")
             }
@@ -48,6 +57,23 @@ impl From<SoulError> for Status {
             }
         }
         .status()
+    }
+}
+
+/// What a reason means that another node gave.
+fn elsewhere(kind: &str) -> (Code, &'static str) {
+    match kind {
+        "unknown" => (Code::NotFound, "SOUL_UNKNOWN"),
+        "manifest" => (Code::InvalidArgument, "MANIFEST_INVALID"),
+        "wrong-world" => (Code::InvalidArgument, "COMPONENT_WRONG_WORLD"),
+        "component" => (Code::FailedPrecondition, "COMPONENT_UNUSABLE"),
+        "start" => (Code::FailedPrecondition, "SOUL_NOT_STARTED"),
+        "too-many" => (Code::ResourceExhausted, "SOULS_TOO_MANY"),
+        "stopped" => (Code::FailedPrecondition, "SOUL_STOPPED"),
+        "moved" => (Code::Aborted, "SOUL_MOVED"),
+        "save" | "checkpoint" => (Code::FailedPrecondition, "CHECKPOINT_FAILED"),
+        "kv" | "away" => (Code::Unavailable, "STORE_UNAVAILABLE"),
+        _ => (Code::Internal, "NODE_FAILED"),
     }
 }
 
@@ -206,6 +232,8 @@ impl From<ComponentError> for Status {
             ComponentError::Reference(_) => {
                 failure(Code::InvalidArgument, "REFERENCE_INVALID").field("reference").status()
             }
+            ComponentError::Fetch(FetchError::Store(error)) => error.into(),
+            ComponentError::Fetch(_) => failure(Code::Unavailable, "COMPONENT_UNREACHABLE").status(),
             ComponentError::Link(_) | ComponentError::Start(_) => {
                 failure(Code::InvalidArgument, "COMPONENT_REFUSED").status()
             }

@@ -9,7 +9,7 @@ use super::{Failure, bad_id, missing};
 use crate::capabilities::grants::{GrantError, Grants};
 use crate::ids::{Digest, SoulName};
 use crate::runtime::limits::Limits;
-use crate::souls::manifest::{Durability, Manifest, Persona};
+use crate::souls::manifest::{Durability, Manifest, Persona, Placement};
 use crate::souls::status::State;
 use crate::souls::{Saved, SoulView};
 
@@ -39,6 +39,10 @@ pub(in crate::admin) fn soul_manifest(
             every_seconds: durability.every_seconds,
         },
         seed,
+        placement: given.placement.map_or_else(Placement::default, |placement| Placement {
+            labels: placement.labels.into_iter().collect(),
+            apart: placement.apart,
+        }),
     })
 }
 
@@ -96,6 +100,8 @@ pub(in crate::admin) fn soul(view: &SoulView) -> v1::Soul {
         fuel_used: view.fuel_used,
         checkpoint_at_ms: view.checkpoint_at_ms,
         schema: view.schema.clone(),
+        node: view.placed.node,
+        generation: view.placed.generation,
     }
 }
 
@@ -120,7 +126,7 @@ const fn state(state: State) -> v1::SoulState {
 }
 
 fn shown(manifest: &Manifest) -> v1::SoulManifest {
-    let Manifest { name, component, persona, config, grants, limits, durability, seed } = manifest;
+    let Manifest { name, component, persona, config, grants, limits, durability, seed, placement } = manifest;
     let value = |(name, weight): &(String, f32)| v1::Value { name: name.clone(), weight: *weight };
     v1::SoulManifest {
         name: name.to_string(),
@@ -154,5 +160,9 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             every_seconds: durability.every_seconds,
         }),
         seed: *seed,
+        placement: Some(v1::Placement {
+            labels: placement.labels.clone().into_iter().collect(),
+            apart: placement.apart.clone(),
+        }),
     }
 }

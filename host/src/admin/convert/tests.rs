@@ -14,6 +14,7 @@ use crate::runtime::components::AdmitError;
 use crate::runtime::inspect::Refusal;
 use crate::runtime::limits::LimitsConfig;
 use crate::souls::manifest::{Manifest, ManifestError};
+use crate::souls::placed::Placed;
 use crate::souls::status::State;
 use crate::souls::{SoulError, SoulView};
 use crate::transport::envelope::SendError;
@@ -78,6 +79,10 @@ fn what_a_guest_says_fits_the_headers_and_forges_no_line() {
 
 fn sound() -> v1::SoulManifest {
     v1::SoulManifest {
+        placement: Some(v1::Placement {
+            labels: [("zone".to_owned(), "a".to_owned())].into(),
+            apart: "band".to_owned(),
+        }),
         name: "neo".to_owned(),
         component: "counter".to_owned(),
         persona: Some(v1::Persona {
@@ -105,6 +110,7 @@ fn a_souls_manifest_comes_back_as_it_was_given() {
     let manifest = soul_manifest(sound(), digest).expect("sound");
     manifest.check(&LimitsConfig::default()).expect("within the bounds");
     let view = SoulView {
+        placed: Placed { node: 2, generation: 3 },
         manifest: manifest.into(),
         state: State::BackingOff,
         reason: "trapped".to_owned(),

@@ -22,8 +22,8 @@ use crate::runtime::engine;
 use crate::runtime::limits::LimitsConfig;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
-use crate::souls::Souls;
-use crate::souls::host::{Host, SoulsConfig};
+use crate::souls::host::{Gate, Host, SoulsConfig};
+use crate::souls::{Fleet, Souls};
 use crate::telemetry::TelemetryConfig;
 use crate::transport::bus::{Bus, BusConfig, Source};
 use crate::transport::router::{Router, TransportConfig};
@@ -113,6 +113,8 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     let kv = realm.kv().clone();
     let catalog = catalog(data, telemetry, &kv, &bus);
     let souls = Souls::start(Host {
+        node: 1,
+        gate: Gate::default(),
         router: router.clone(),
         bus: bus.clone(),
         logs: telemetry.logs().clone(),
@@ -124,6 +126,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         tasks: guests.clone(),
     });
     let souls = souls.await.expect("no Souls yet");
+    let souls = Fleet::start(souls, realm.clone(), &Tasks::new()).await;
     let matrices = Matrices::start(MatrixHost {
         souls: souls.clone(),
         components: catalog.clone(),
@@ -134,6 +137,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         metrics: metrics.clone(),
         limits: LimitsConfig::default(),
         tasks: guests.clone(),
+        node: 1,
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
     AdminHost {

@@ -3,8 +3,8 @@
 mod spawn;
 
 use matrix_proto::v1::{
-    CheckpointRequest, CheckpointResponse, DeleteSoulRequest, GetSoulRequest, ListSoulsRequest, Soul,
-    SoulState, SpawnRequest, StopSoulRequest,
+    CheckpointRequest, CheckpointResponse, DeleteSoulRequest, GetSoulRequest, ListSoulsRequest,
+    MoveSoulRequest, Soul, SoulState, SpawnRequest, StopSoulRequest,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +46,14 @@ pub(crate) enum Command {
         #[arg(value_parser = parse_name)]
         name: String,
     },
+    /// Moves a Soul to another node
+    Move {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+        /// The node's number
+        to: u64,
+    },
     /// Saves the state of a Soul now
     Checkpoint {
         /// Its name
@@ -72,6 +80,11 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let delete = async |request| node.souls().delete(request).await;
             node.call(format!("soul {name}"), message, delete).await?;
             show_deleted(session, "soul", &name)
+        }
+        Command::Move { name, to } => {
+            let message = MoveSoulRequest { name: name.clone(), node: to, request_id: request::id()? };
+            let move_to = async |request| node.souls().r#move(request).await;
+            show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
         Command::Checkpoint { name } => {
             let message = CheckpointRequest { name: name.clone(), request_id: request::id()? };
@@ -102,11 +115,21 @@ async fn list(node: &Node, name_prefix: String, session: &Session<'_>) -> Result
     })
     .await?;
     session.output.show(&json!({ "souls": souls.iter().map(json).collect::<Vec<_>>() }), |style| {
-        let mut table =
-            Table::new(["NAME", "STATE", "HANDLED", "WAITING", "CRASHES", "MEMORY", "COMPONENT", "REASON"]);
+        let mut table = Table::new([
+            "NAME",
+            "NODE",
+            "STATE",
+            "HANDLED",
+            "WAITING",
+            "CRASHES",
+            "MEMORY",
+            "COMPONENT",
+            "REASON",
+        ]);
         for soul in &souls {
             table.row([
                 name(soul).to_owned(),
+                soul.node.to_string(),
                 state_name(soul.state()).to_owned(),
                 soul.handled.to_string(),
                 soul.mailbox_depth.to_string(),
@@ -135,7 +158,7 @@ fn name(soul: &Soul) -> &str {
 fn json(soul: &Soul) -> Value {
     let manifest = soul.manifest.clone().unwrap_or_default();
     let persona = manifest.persona.unwrap_or_default();
-    let grants = manifest.grants.unwrap_or_default();
+    let (grants, placement) = (manifest.grants.unwrap_or_default(), manifest.placement.unwrap_or_default());
     let values: Vec<_> =
         persona.values.iter().map(|value| json!({ "name": value.name, "weight": value.weight })).collect();
     json!({
@@ -151,6 +174,9 @@ fn json(soul: &Soul) -> Value {
             "events": grants.events,
         },
         "seed": manifest.seed,
+        "placement": { "labels": placement.labels, "apart": placement.apart },
+        "node": soul.node,
+        "generation": soul.generation,
         "state": state_name(soul.state()),
         "reason": soul.reason,
         "digest": soul.digest,
@@ -176,6 +202,7 @@ fn human(style: &Style, soul: &Soul) -> String {
         style,
         [
             ("name", manifest.name),
+            ("node", soul.node.to_string()),
             ("state", state_name(soul.state()).to_owned()),
             ("reason", soul.reason.clone()),
             ("component", soul.digest.clone()),

@@ -35,7 +35,15 @@ pub(super) struct Soul {
     grants: Option<Grants>,
     limits: Option<Limits>,
     durability: Option<Durability>,
+    placement: Option<Placement>,
     pub(super) seed: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Placement {
+    labels: BTreeMap<String, String>,
+    apart: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -180,6 +188,9 @@ impl From<Soul> for SoulManifest {
                 .durability
                 .map(|d| v1::Durability { every_turns: d.every_turns, every_seconds: d.every_seconds }),
             seed: soul.seed.map_or(0, Spanned::into_inner),
+            placement: soul
+                .placement
+                .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
         }
     }
 }

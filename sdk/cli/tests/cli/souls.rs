@@ -57,7 +57,7 @@ fn souls_are_listed_shown_stopped_saved_and_removed() {
         fake.matrix(&["souls", "spawn", name, "--component", "hacker"]).ends(0);
     }
     let list = fake.matrix(&["souls", "ls"]).ends(0).stdout;
-    assert!(list.lines().nth(1).is_some_and(|line| line.starts_with("neo      running ")), "{list}");
+    assert!(list.lines().nth(1).is_some_and(|line| line.starts_with("neo         0  running ")), "{list}");
     let list = fake.json(&["souls", "list", "tri"]).ends(0).json();
     assert_eq!(list[0]["souls"][0]["name"], "trinity");
     assert_eq!(fake.json(&["souls", "stop", "soul:neo"]).ends(0).json()[0]["state"], "stopped");

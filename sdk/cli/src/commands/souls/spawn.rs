@@ -1,6 +1,6 @@
 //! The arguments of `matrix souls spawn`.
 
-use matrix_proto::v1::{Durability, Grants, Limits, Persona, SoulManifest, SpawnRequest, Value};
+use matrix_proto::v1::{Durability, Grants, Limits, Persona, Placement, SoulManifest, SpawnRequest, Value};
 
 use crate::errors::Error;
 use crate::request;
@@ -65,6 +65,12 @@ pub(crate) struct Args {
     /// Save its state after so many seconds [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Durability")]
     every_seconds: Option<u32>,
+    /// A label that its node must have; can be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair, help_heading = "Placement")]
+    on: Vec<(String, String)>,
+    /// A group whose Souls share no node, as long as there are nodes enough
+    #[arg(long, value_name = "GROUP", help_heading = "Placement")]
+    apart: Option<String>,
 }
 
 impl TryFrom<Args> for SpawnRequest {
@@ -98,6 +104,10 @@ impl TryFrom<Args> for SpawnRequest {
                 every_seconds: args.every_seconds.unwrap_or(0),
             }),
             seed: args.seed,
+            placement: Some(Placement {
+                labels: args.on.into_iter().collect(),
+                apart: args.apart.unwrap_or_default(),
+            }),
         };
         Ok(Self { manifest: Some(manifest), request_id: request::id()? })
     }

@@ -112,6 +112,12 @@ impl Souls for Services {
         Ok(Response::new(Box::pin(answers)))
     }
 
+    async fn r#move(&self, request: Request<MoveSoulRequest>) -> Result<Response<Soul>, Status> {
+        drop(self.enter("Move", request.get_ref())?);
+        let manifest = SoulManifest { name: request.get_ref().name.clone(), ..SoulManifest::default() };
+        Ok(Response::new(Soul { manifest: Some(manifest), node: request.get_ref().node, ..Soul::default() }))
+    }
+
     async fn checkpoint(
         &self,
         request: Request<CheckpointRequest>,
