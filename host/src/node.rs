@@ -1,5 +1,8 @@
 //! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
 
+mod place;
+
+use std::future::Future;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +15,9 @@ use crate::admin::{Admin, AdminHost};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
-use crate::kv::{Kv, KvConfig, Roster};
+use crate::kv::Kv;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
-use crate::p2p::{Admission, Key, P2p};
-use crate::realm::{self, Identity, IdentityError, Realm};
+use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
@@ -38,10 +40,6 @@ use crate::transport::router::Router;
 const KV_DIR: &str = "kv";
 /// The folder of the run logs, in the data folder.
 const RUNS_DIR: &str = "runs";
-/// The file of the node's key, in the data folder.
-const KEY_FILE: &str = "key";
-/// The file of the ports that were chosen for the network, in the data folder.
-const PORTS_FILE: &str = "ports.json";
 
 /// How much less of a processor a slow thread gets than others who want it: about a tenth of theirs. Where that cannot
 /// be had, there is still the processor that these threads leave alone.
@@ -84,6 +82,7 @@ impl Node {
         let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
         admin.set_ready(true, "").await;
+        realm_tasks.spawn("node.ready", tell_ready(admin.clone(), &base.realm, &realm_tasks));
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
         Ok(Self {
@@ -206,12 +205,12 @@ impl Base {
         let known = Identity::load(&config.data_dir)?;
         let number = known.as_ref().map(|identity| identity.node).or(config.join.is_none().then_some(1));
         // A node that joins has no number before the realm gives it one.
-        let name = number.map_or_else(|| "joining".to_owned(), node_id);
+        let name = number.map_or_else(|| "joining".to_owned(), place::node_id);
         let telemetry = Arc::new(Telemetry::new(config.telemetry.clone(), &name)?);
         if config.owns_process {
             telemetry.install()?;
         }
-        let realm = open_realm(config, known, realm_tasks).await?;
+        let realm = place::open(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
         let metrics = telemetry.metrics().transport.clone();
         let router = Router::new(&config.transport, random_number()?, realm.roster().clone(), metrics);
@@ -262,7 +261,7 @@ impl Base {
     /// What the door needs of it.
     fn admin_host(&self, config: &Config, souls: &Fleet, matrices: &Matrices) -> AdminHost {
         AdminHost {
-            node_id: node_id(self.realm.me()),
+            node_id: place::node_id(self.realm.me()),
             realm: self.realm.clone(),
             data_dir: config.data_dir.clone(),
             souls: souls.clone(),
@@ -289,49 +288,15 @@ fn random_number() -> anyhow::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// What people and telemetry call a node.
-fn node_id(node: u64) -> String {
-    format!("node-{node}")
-}
-
-/// Joins the network, and takes this node's place in its realm: the one that its data folder remembers, the one that
-/// it is invited to, or a new one.
-async fn open_realm(config: &Config, known: Option<Identity>, tasks: &Tasks) -> anyhow::Result<Realm> {
-    let folder = &config.data_dir;
-    let key = Key::load_or_create(&folder.join(KEY_FILE))?;
-    let ports = Some(folder.join(PORTS_FILE));
-    let network = P2p::start(config.p2p.clone(), key, Admission::default(), ports).await?;
-    let mut identity = match (known, &config.join) {
-        (Some(known), Some(token)) if token.realm != known.realm => {
-            anyhow::bail!(IdentityError::Taken { realm: known.realm, node: known.node })
+/// A node that does not hold its lease is not ready: its Souls wait, and its reads may be refused.
+fn tell_ready(admin: Admin, realm: &Realm, tasks: &Tasks) -> impl Future<Output = ()> + use<> {
+    let (mut holds, stopping) = (realm.holds_lease(), tasks.stopping());
+    async move {
+        while let Some(Ok(())) = stopping.run_until_cancelled(holds.changed()).await {
+            let held = *holds.borrow_and_update();
+            admin.set_ready(held, "no quorum of the realm confirms this node's lease").await;
         }
-        (Some(known), _) => known,
-        (None, Some(token)) => {
-            anyhow::ensure!(!folder.join(KV_DIR).exists(), "--join needs a data folder without `{KV_DIR}`");
-            realm::ask_to_join(&network, token, &config.realm).await.context("cannot join the realm")?
-        }
-        (None, None) => Identity::found()?,
-    };
-    if identity.took_part && !folder.join(KV_DIR).exists() {
-        anyhow::bail!(IdentityError::Wiped(identity.node));
     }
-    identity.start(folder)?;
-    let roster = Roster::default();
-    realm::meet(&identity, &network, &roster).await;
-    realm::hello::report_in(&network, &identity, &config.realm).await?;
-    let kv_config = KvConfig { dir: folder.join(KV_DIR), node_id: identity.node, ..config.kv.clone() };
-    // The KV's own tasks run on the runtime that it is opened from.
-    let (founds, kv_tasks) = (identity.node == 1, Tasks::new());
-    let kv = Kv::open_in_realm(kv_config, &network, &roster, founds, &kv_tasks).await;
-    let kv = kv.context("cannot open the KV")?;
-    if !identity.took_part {
-        identity.took_part = true;
-        identity.save(folder)?;
-    }
-    let (folder, on_fatal) = (folder.clone(), config.kv.on_fatal.clone());
-    let ground =
-        realm::Ground { identity, folder, config: config.realm.clone(), kv, network, roster, on_fatal };
-    Ok(Realm::start(ground, tasks).await)
 }
 
 /// Lets the metrics look the KV up, as long as the node runs.

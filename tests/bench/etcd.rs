@@ -55,7 +55,7 @@ pub(crate) async fn get(channel: Channel, key: Bytes) -> Result<Option<Bytes>, S
     Ok(found.entries.into_iter().next().map(|entry| entry.value))
 }
 
-async fn call<Q, A>(channel: Channel, path: PathAndQuery, request: Q) -> Result<A, Status>
+pub(crate) async fn call<Q, A>(channel: Channel, path: PathAndQuery, request: Q) -> Result<A, Status>
 where
     Q: prost::Message + Send + Sync + 'static,
     A: prost::Message + Default + Send + Sync + 'static,

@@ -28,12 +28,13 @@ const SYNCS: usize = 200;
 
 /// What is asked, by how many clients, how often by each.
 #[derive(Clone, Copy)]
-struct Case {
-    what: &'static str,
-    writes: bool,
-    clients: usize,
-    each: usize,
-    times: f64,
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) writes: bool,
+    pub(crate) clients: usize,
+    pub(crate) each: usize,
+    /// How many times better than the other it has to be.
+    pub(crate) times: f64,
 }
 
 const CASES: [Case; 3] = [
@@ -102,7 +103,7 @@ fn bare_sync(folder: &Path) -> f64 {
 }
 
 /// Seconds until every client has had all its answers.
-async fn play(server: &Server, case: Case) -> f64 {
+pub(crate) async fn play(server: &Server, case: Case) -> f64 {
     let mut channels = Vec::new();
     for _ in 0..case.clients.div_ceil(CLIENTS_PER_CONNECTION) {
         channels.push(server.connect().await.expect("the server listens"));
@@ -158,23 +159,23 @@ impl Way {
     }
 }
 
-fn bearing<T>(message: T, token: &MetadataValue<Ascii>) -> Request<T> {
+pub(crate) fn bearing<T>(message: T, token: &MetadataValue<Ascii>) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", token.clone());
     request
 }
 
 /// A server as a process of its own.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     grpc: u16,
     http: u16,
     /// The node's; etcd asks for none.
-    token: Option<MetadataValue<Ascii>>,
+    pub(crate) token: Option<MetadataValue<Ascii>>,
 }
 
 impl Server {
-    async fn node(folder: &Path) -> Option<Self> {
+    pub(crate) async fn node(folder: &Path) -> Option<Self> {
         let [grpc, http] = [free_port(), free_port()];
         let (data, settings) = (folder.join("node"), folder.join("matrixd.toml"));
         let text = format!("[admin]\nlisten = \"127.0.0.1:{grpc}\"\nhttp = \"127.0.0.1:{http}\"\n");
@@ -209,7 +210,7 @@ impl Server {
         Some(server)
     }
 
-    async fn connect(&self) -> Option<Channel> {
+    pub(crate) async fn connect(&self) -> Option<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.grpc)).ok()?;
         endpoint.tcp_nodelay(true).connect().await.ok()
     }
@@ -247,7 +248,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }

@@ -5,14 +5,19 @@
 //! down slows both; what is told is the median of the rounds' ratios. Nothing here is a test: a figure that is
 //! missed is said to be missed, and that is all.
 
+mod between;
 mod bystander;
+mod distribution;
 mod etcd;
+mod etcd_cluster;
 mod kv;
 mod messages;
+mod nats;
 mod neighbour;
 mod schelling;
 mod souls;
 mod table;
+mod three;
 mod tournament;
 
 use std::path::PathBuf;
@@ -23,7 +28,8 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 6] = ["tournament", "schelling", "messages", "souls", "neighbour", "kv"];
+const GROUPS: [&str; 8] =
+    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three"];
 
 /// What the command line says.
 struct Arguments {
@@ -65,6 +71,8 @@ async fn main() -> Result<(), String> {
             "messages" => messages::measure(rounds).await,
             "souls" => souls::measure(rounds).await,
             "neighbour" => neighbour::measure(rounds).await,
+            "between" => between::measure(rounds).await,
+            "three" => three::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });
     }

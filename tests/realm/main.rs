@@ -1,5 +1,6 @@
 //! Realms of real processes: Souls and Matrices on several nodes behave as on one, also while nodes go.
 
+mod foreign;
 mod processes;
 
 use std::time::{Duration, Instant};
@@ -106,7 +107,7 @@ fn a_soul_moves_under_load_and_loses_nothing() {
         }
         asking.into_iter().map(|client| client.join().expect("a client ends well")).sum()
     });
-    assert_eq!(told, (clients * each) as u64);
+    assert_eq!(told, clients * each);
     assert_eq!(realm.ask(2, "tally", "get"), Ok(told.to_string()), "each addition was done once");
 }
 

@@ -15,6 +15,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long between two looks at what tells nobody when it changes.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Waits before the next look.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process tells nobody when it changes; nothing else runs here"
+)]
+fn look_again() {
+    std::thread::sleep(LOOK);
+}
+
 /// The project's folder.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -98,7 +107,7 @@ impl Realm {
         while !self.matrix(node, &["status"]).success {
             let ended = self.nodes.get_mut(&node).and_then(|child| child.try_wait().expect("our own child"));
             assert!(ended.is_none() && began.elapsed() < PATIENCE, "node {node}: {}", self.log(node));
-            std::thread::sleep(LOOK);
+            look_again();
         }
     }
 
@@ -119,7 +128,7 @@ impl Realm {
         let began = Instant::now();
         while child.try_wait().expect("our own child").is_none() {
             assert!(began.elapsed() < PATIENCE, "node {node} does not end: {}", self.log(node));
-            std::thread::sleep(LOOK);
+            look_again();
         }
         self.log(node)
     }
@@ -192,7 +201,7 @@ impl Realm {
             }
             let seen = format!("{arguments:?}: {}{}", run.stdout, run.stderr);
             assert!(began.elapsed() < PATIENCE, "{seen}\n{}", self.log(node));
-            std::thread::sleep(LOOK);
+            look_again();
         }
     }
 

@@ -56,7 +56,7 @@ const SOCKET_FILE: &str = "matrixd.sock";
 
 /// The door, open until the tasks that it was started with are stopped: then it takes no new calls, and
 /// those under way have `admin.shutdown_seconds` to end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Admin {
     desk: Arc<Desk>,
     health: Health,

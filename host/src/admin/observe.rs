@@ -56,8 +56,8 @@ const METHODS: [&str; 42] = [
     "Souls/Send",
     "Souls/Ask",
     "Souls/Converse",
-    "Souls/Checkpoint",
     "Souls/Move",
+    "Souls/Checkpoint",
 ];
 /// What stands for any other method.
 const OTHER: &str = "other";

@@ -59,7 +59,7 @@ const HEALTHY: [&str; 8] = [
 ];
 
 /// Tells `grpc.health.v1.Health` how the node is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Health(HealthReporter);
 
 impl Health {

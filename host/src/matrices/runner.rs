@@ -29,8 +29,9 @@ use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
 use crate::transport::bus::Bus;
 use crate::transport::envelope::{Content, Envelope, SendError};
+use crate::transport::handled::Handled;
 use crate::transport::mailbox::Inbox;
-use crate::transport::router::{Handled, Router};
+use crate::transport::router::Router;
 
 /// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
 const MESSAGES_MAX: usize = 16;

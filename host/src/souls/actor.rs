@@ -23,8 +23,8 @@ use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
 use crate::telemetry::metrics::Stopwatch;
 use crate::transport::envelope::{Envelope, SendError};
+use crate::transport::handled::Handled;
 use crate::transport::mailbox::Inbox;
-use crate::transport::router::Handled;
 
 /// The most messages that enter a guest at once.
 const BATCH_MAX: usize = 64;

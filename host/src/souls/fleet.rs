@@ -11,12 +11,13 @@ use futures::future::join_all;
 use tokio::sync::OnceCell;
 
 use super::batching::Batches;
+use super::error::SoulError;
 use super::jobs::{ActError, ActRequest};
 use super::manifest::{Manifest, ManifestError};
 use super::placed::{self, Placed};
 use super::placing::{self, Candidate};
 use super::records;
-use super::registry::{SoulError, Souls};
+use super::registry::Souls;
 use super::wire;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
@@ -183,7 +184,11 @@ impl Fleet {
         loop {
             let placed = self.heard_of(soul);
             let acted = match placed.filter(|placed| placed.node != me) {
-                None => return self.0.souls.act(soul, request).await,
+                None => {
+                    // It may live here since a moment ago.
+                    self.0.souls.expect(soul).await?;
+                    return self.0.souls.act(soul, request).await;
+                }
                 Some(Placed { node, .. }) => self.0.batches.act(self, node, soul, request.clone()).await,
             };
             let waits =

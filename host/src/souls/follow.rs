@@ -1,24 +1,21 @@
 //! Following where Souls live: what came here is taken up, what left is let go, and messages find the rest. The leader
 //! gives the Souls of dead and draining nodes to others.
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
 
+use super::error::SoulError;
 use super::fleet::Fleet;
 use super::placed::{self, Placed};
 use super::records;
-use super::registry::SoulError;
 use crate::ids::SoulName;
-use crate::kv::{ChangeKind, Consistency, Expect, KvError, Swap, Watch};
+use crate::kv::{ChangeKind, Expect, KvError, Swap, Watch};
 use crate::realm::{NodeState, Nodes};
 use crate::tasks::Tasks;
 use crate::transport::envelope::Address;
 
-/// Keys that are read at once.
-const PAGE: usize = 1_000;
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 /// How often the leader looks for Souls that should live elsewhere, while nothing tells it to.
@@ -28,13 +25,7 @@ const MOVES_AT_ONCE: usize = 16;
 
 /// Starts following; returns once all that is known has been seen.
 pub(super) async fn start(fleet: &Fleet, tasks: &Tasks) {
-    let watch = loop {
-        match catch_up(fleet).await {
-            Ok(watch) => break watch,
-            Err(error) => tracing::info!(%error, "where Souls live is not known yet"),
-        }
-        tokio::time::sleep(RETRY).await;
-    };
+    let watch = until_caught_up(fleet).await;
     let (following, placing) = (fleet.clone(), fleet.clone());
     let stop = tasks.stopping();
     tasks.spawn("souls.follow", async move { stop.run_until_cancelled(follow(following, watch)).await });
@@ -45,21 +36,7 @@ pub(super) async fn start(fleet: &Fleet, tasks: &Tasks) {
 /// Reads where all Souls live, and watches from there on.
 async fn catch_up(fleet: &Fleet) -> Result<Watch, KvError> {
     let kv = fleet.0.realm.kv();
-    let (mut all, mut start, mut revision) = (BTreeMap::new(), Vec::new(), None);
-    loop {
-        let page = kv.range(placed::BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
-        // Watched from the first page on: what changes while the others are read is seen again.
-        revision.get_or_insert(page.revision);
-        for (key, entry) in &page.entries {
-            if let (Some(soul), Ok(placed)) = (name(key), serde_json::from_slice::<Placed>(&entry.value)) {
-                all.insert(soul, placed);
-            }
-        }
-        match page.next {
-            Some(next) => start = next.to_vec(),
-            None => break,
-        }
-    }
+    let (all, revision) = placed::load_all(kv).await?;
     let known: Vec<SoulName> = {
         let placed = fleet.0.placed.read().unwrap_or_else(PoisonError::into_inner);
         placed.keys().filter(|soul| !all.contains_key(*soul)).cloned().collect()
@@ -70,7 +47,7 @@ async fn catch_up(fleet: &Fleet) -> Result<Watch, KvError> {
     for (soul, placed) in all {
         fleet.note(&soul, Some(placed)).await;
     }
-    let watch = kv.watch(placed::BUCKET, b"", revision.map(|revision| revision + 1));
+    let watch = kv.watch(placed::BUCKET, b"", Some(revision + 1));
     watch.map_err(|error| KvError::Unavailable(error.to_string()))
 }
 
@@ -113,20 +90,22 @@ async fn follow(fleet: Fleet, mut watch: Watch) {
                 held && !open
             }
         };
-        while again {
-            match catch_up(&fleet).await {
-                Ok(anew) => {
-                    watch = anew;
-                    if *holds.borrow() {
-                        gate.set_open(true);
-                        open = true;
-                    }
-                    break;
-                }
-                Err(error) => tracing::debug!(%error, "where Souls live is not known at the moment"),
-            }
-            tokio::time::sleep(RETRY).await;
+        if again {
+            watch = until_caught_up(&fleet).await;
+            open = *holds.borrow();
+            gate.set_open(open);
         }
+    }
+}
+
+/// Reads anew where all Souls live, as soon as that can be known.
+async fn until_caught_up(fleet: &Fleet) -> Watch {
+    loop {
+        match catch_up(fleet).await {
+            Ok(watch) => return watch,
+            Err(error) => tracing::info!(%error, "where Souls live is not known at the moment"),
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }
 

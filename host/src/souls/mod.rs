@@ -9,6 +9,7 @@ mod batching;
 mod census;
 pub mod checkpoint;
 mod erase;
+mod error;
 mod fleet;
 mod follow;
 mod handle;
@@ -16,6 +17,7 @@ pub mod host;
 pub mod jobs;
 pub mod life;
 pub mod manifest;
+mod moving;
 pub mod placed;
 mod placing;
 pub mod records;
@@ -26,9 +28,10 @@ pub mod status;
 mod wire;
 
 pub use census::Census;
+pub use error::SoulError;
 pub use fleet::Fleet;
 pub use handle::SoulView;
-pub use registry::{SoulError, Souls};
+pub use registry::Souls;
 
 use crate::ids::Digest;
 

@@ -1,14 +1,19 @@
 //! Where a Soul lives: one key in the KV. Its value is what a node shows to prove that it may still speak for the
 //! Soul: once another node has it, whatever the old one writes is refused.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::SoulName;
-use crate::kv::{Condition, Expect, Kv, KvError, Mutation, Path};
+use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Path};
 
 /// The bucket of the KV that holds one key a Soul.
 pub const BUCKET: &str = "sys/placed";
+
+/// Keys that are read at once.
+const PAGE: usize = 1_000;
 
 /// Where a Soul lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +61,26 @@ pub(crate) fn unchanged(kv: &Kv, soul: &SoulName, before: Option<Placed>) -> Res
 /// Where a Soul lives, read linearizably.
 pub async fn load(kv: &Kv, soul: &SoulName) -> Result<Option<Placed>, KvError> {
     kv.record(BUCKET, soul.as_str()).await
+}
+
+/// Where all Souls live, and a revision from which on a watch misses nothing; read linearizably.
+pub(crate) async fn load_all(kv: &Kv) -> Result<(BTreeMap<SoulName, Placed>, u64), KvError> {
+    let (mut all, mut start, mut revision) = (BTreeMap::new(), Bytes::new(), None);
+    loop {
+        let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
+        // Of the first page: what changes while the others are read is seen again.
+        let first = *revision.get_or_insert(page.revision);
+        for (key, entry) in &page.entries {
+            let soul = std::str::from_utf8(key).ok().and_then(|key| key.parse().ok());
+            if let (Some(soul), Ok(placed)) = (soul, serde_json::from_slice::<Placed>(&entry.value)) {
+                all.insert(soul, placed);
+            }
+        }
+        match page.next {
+            Some(next) => start = next,
+            None => return Ok((all, first)),
+        }
+    }
 }
 
 fn path(kv: &Kv, soul: &SoulName) -> Result<Path, KvError> {

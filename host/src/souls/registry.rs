@@ -11,22 +11,22 @@ use tokio::sync::{mpsc, oneshot};
 use super::actor::Actor;
 use super::checkpoint::CheckpointError;
 use super::erase::erase;
+use super::error::SoulError;
 use super::handle::{Handle, SoulView};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
-use super::life::{Life, StartError};
-use super::manifest::{Manifest, ManifestError};
+use super::life::Life;
+use super::manifest::Manifest;
 use super::placed::{self, Placed};
 use super::records::{self, Record, Wanted};
 use super::restart::Restarts;
 use super::status::{State, Status};
 use super::{Saved, checkpoint};
 use crate::ids::{Digest, SoulName};
-use crate::kv::{Expect, KvError, RequestId, Swap};
-use crate::runtime::catalog::ComponentError;
+use crate::kv::{Expect, RequestId, Swap};
 use crate::runtime::inspect::Kind;
 use crate::transport::envelope::Address;
-use crate::transport::mailbox::{Inbox, Mailbox};
+use crate::transport::mailbox::Mailbox;
 
 /// Jobs that wait for one actor: turns of a few Matrices, a save, a stop.
 const JOBS_MAX: usize = 64;
@@ -34,85 +34,6 @@ const JOBS_MAX: usize = 64;
 const LOCKS_KEPT: usize = 1_024;
 /// How often idle Souls and unsaved states are looked for.
 const TEND_EVERY: Duration = Duration::from_secs(1);
-
-/// Why something could not be done with a Soul.
-#[derive(Debug, thiserror::Error)]
-pub enum SoulError {
-    /// There is no such Soul.
-    #[error("there is no Soul called {0}")]
-    Unknown(SoulName),
-    /// Its manifest is wrong.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// Its component is wrong.
-    #[error(transparent)]
-    Component(#[from] ComponentError),
-    /// Its component is of another world.
-    #[error("component {digest} is no Soul: it is {found}")]
-    WrongWorld {
-        /// The component.
-        digest: Digest,
-        /// What it is.
-        found: &'static str,
-    },
-    /// It did not come to life.
-    #[error("{soul} did not start: {reason}")]
-    Start {
-        /// Which Soul.
-        soul: SoulName,
-        /// Why.
-        reason: StartError,
-    },
-    /// Its node does not answer.
-    #[error("node {0} does not answer: {1}")]
-    Away(u64, String),
-    /// Its node refused, for a reason of this kind.
-    #[error("{2}")]
-    Elsewhere(u64, String, String),
-    /// No node may have it.
-    #[error("{0}")]
-    NoNode(String),
-    /// The node has as many Souls as it takes.
-    #[error("this node takes {0} Souls at most: delete some, or raise `souls.souls_max`")]
-    TooMany(usize),
-    /// It came to another node at the same time.
-    #[error("{0} came to another node at the same time: try again")]
-    Moved(SoulName),
-    /// It is stopped or has failed.
-    #[error("{0} is stopped: spawn it again first")]
-    Stopped(SoulName),
-    /// Its state could not be saved.
-    #[error("the state of {0} was not saved: {1}")]
-    Save(SoulName, String),
-    /// The KV failed.
-    #[error(transparent)]
-    Kv(#[from] KvError),
-    /// A checkpoint failed.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-}
-
-impl SoulError {
-    /// A word for the kind of reason, as other nodes are told it.
-    pub fn kind(&self) -> &str {
-        match self {
-            Self::Unknown(_) => "unknown",
-            Self::Manifest(_) => "manifest",
-            Self::Component(_) => "component",
-            Self::WrongWorld { .. } => "wrong-world",
-            Self::Start { .. } => "start",
-            Self::Away(..) => "away",
-            Self::Elsewhere(_, kind, _) => kind,
-            Self::NoNode(_) => "no-node",
-            Self::TooMany(_) => "too-many",
-            Self::Moved(_) => "moved",
-            Self::Stopped(_) => "stopped",
-            Self::Save(..) => "save",
-            Self::Kv(_) => "kv",
-            Self::Checkpoint(_) => "checkpoint",
-        }
-    }
-}
 
 /// The registry. Clones are the same registry.
 #[derive(Debug, Clone)]
@@ -133,10 +54,11 @@ impl Souls {
         let souls =
             Self(Arc::new(Inner { host: Arc::new(host), table: RwLock::default(), locks: Mutex::default() }));
         let (kv, node) = (&souls.0.host.kv, souls.0.host.node);
+        let (all, _) = placed::load_all(kv).await?;
         for record in records::load_all(kv).await? {
             let name = record.manifest.name.clone();
-            let placed = match placed::load(kv, &name).await? {
-                Some(placed) => placed,
+            let placed = match all.get(&name) {
+                Some(placed) => *placed,
                 None => {
                     let first = Placed::after(None, node);
                     // Another node may be as fast: then it lives there.
@@ -158,7 +80,7 @@ impl Souls {
     }
 
     /// Brings a Soul of this node back as its record wants it.
-    async fn bring_back(&self, record: Record, placed: Placed) -> Result<(), SoulError> {
+    pub(super) async fn bring_back(&self, record: Record, placed: Placed) -> Result<(), SoulError> {
         let manifest = Arc::new(record.manifest);
         let ended = |state, reason| Handle::ended(manifest.clone(), placed, state, reason);
         let handle = match record.wanted {
@@ -173,112 +95,6 @@ impl Souls {
         };
         self.insert(manifest.name.clone(), handle);
         Ok(())
-    }
-
-    /// Takes up a Soul that lives here from now on, from its last checkpoint.
-    pub(super) async fn adopt(&self, soul: &SoulName, placed: Placed) -> Result<(), SoulError> {
-        let lock = self.lock(soul);
-        let _only = lock.lock().await;
-        if self.handle(soul).is_some_and(|handle| handle.placed.generation >= placed.generation) {
-            return Ok(());
-        }
-        let Some(record) = records::load(&self.0.host.kv, soul).await? else { return Ok(()) };
-        self.bring_back(record, placed).await?;
-        self.0.host.report(
-            "soul.came",
-            soul,
-            &json!({ "node": placed.node, "generation": placed.generation }),
-        );
-        Ok(())
-    }
-
-    /// Takes up a Soul that lives here although this node has not heard of it yet: whoever asks for it has.
-    pub(super) async fn expect(&self, soul: &SoulName) -> Result<(), SoulError> {
-        if self.handle(soul).is_some() {
-            return Ok(());
-        }
-        match placed::load(&self.0.host.kv, soul).await? {
-            Some(placed) if placed.node == self.0.host.node => self.adopt(soul, placed).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Lets a Soul go that lives elsewhere by now: what it did since its last checkpoint is not its any more. What
-    /// waits in its mailbox is handed on.
-    pub(super) async fn evict(&self, soul: &SoulName, placed: Placed) {
-        let lock = self.lock(soul);
-        let _only = lock.lock().await;
-        let old = self.handle(soul).filter(|handle| handle.placed.generation < placed.generation);
-        if let Some(handle) = old {
-            let left = handle.leave(false).await;
-            self.depart(soul, placed, left.map(|(inbox, _)| inbox));
-        }
-    }
-
-    /// Moves a Soul of this node to another, which has been told to expect it.
-    ///
-    /// # Errors
-    /// `Unknown`, `Save`, `Kv`, `Moved`: it stays where it is.
-    pub(super) async fn hand_over(&self, soul: &SoulName, to: u64) -> Result<Placed, SoulError> {
-        let lock = self.lock(soul);
-        let _only = lock.lock().await;
-        let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
-        let next = Placed::after(Some(handle.placed), to);
-        if next == handle.placed {
-            return Ok(next);
-        }
-        let left = handle.leave(true).await;
-        let (inbox, saved) = left.map_or((None, Ok(())), |(inbox, saved)| (Some(inbox), saved));
-        let moved = match saved {
-            Ok(()) => {
-                let (key, kv) = (soul.as_str().as_bytes(), &self.0.host.kv);
-                let expect = Expect::Value(handle.placed.value());
-                let swap = kv.compare_and_swap(placed::BUCKET, key, expect, Some(next.value()), None).await;
-                swap.map_err(SoulError::from).and_then(|swap| match swap.value {
-                    Swap::Swapped => Ok(()),
-                    Swap::Conflict { .. } => Err(SoulError::Moved(soul.clone())),
-                })
-            }
-            Err(reason) => Err(SoulError::Save(soul.clone(), reason)),
-        };
-        if let Err(error) = moved {
-            self.stay(&handle, inbox)?;
-            return Err(error);
-        }
-        self.depart(soul, next, inbox);
-        Ok(next)
-    }
-
-    /// Goes on with a Soul whose move failed.
-    fn stay(&self, handle: &Handle, inbox: Option<Inbox>) -> Result<(), SoulError> {
-        let Some(inbox) = inbox else { return Ok(()) };
-        let again = self.launch(&handle.manifest, handle.placed)?;
-        if let Some(mailbox) = again.mailbox.clone() {
-            // A mailbox of the same size takes what waited in the old one.
-            inbox.redirect(|envelope| drop(mailbox.push(envelope)), || {});
-        }
-        self.insert(handle.manifest.name.clone(), again);
-        Ok(())
-    }
-
-    /// Forgets a Soul that lives elsewhere, and hands on what waits for it.
-    fn depart(&self, soul: &SoulName, placed: Placed, inbox: Option<Inbox>) {
-        let (router, address) = (&self.0.host.router, Address::Soul(soul.clone()));
-        self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
-        let outpost = router.outpost(placed.node);
-        let leave = || {
-            router.directory().remove(&address);
-            router.place(address.clone(), placed.node);
-        };
-        match inbox {
-            Some(inbox) => inbox.redirect(|envelope| router.hand_on(&outpost, envelope), leave),
-            None => leave(),
-        }
-        self.0.host.report(
-            "soul.left",
-            soul,
-            &json!({ "node": placed.node, "generation": placed.generation }),
-        );
     }
 
     /// Makes a Soul run as its manifest says, and answers when it has come to life. The same manifest
@@ -436,7 +252,7 @@ impl Souls {
         Ok(handle)
     }
 
-    fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
+    pub(super) fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
         let host = &self.0.host;
         let limits = manifest.check(&host.limits)?;
         let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
@@ -497,15 +313,15 @@ impl Souls {
         }
     }
 
-    fn handle(&self, soul: &SoulName) -> Option<Handle> {
+    pub(super) fn handle(&self, soul: &SoulName) -> Option<Handle> {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner).get(soul).cloned()
     }
 
-    fn insert(&self, soul: SoulName, handle: Handle) {
+    pub(super) fn insert(&self, soul: SoulName, handle: Handle) {
         self.0.table.write().unwrap_or_else(PoisonError::into_inner).insert(soul, handle);
     }
 
-    fn lock(&self, soul: &SoulName) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn lock(&self, soul: &SoulName) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         if locks.len() >= LOCKS_KEPT {
             // Whoever holds or awaits one has a clone of it, made under this mutex.

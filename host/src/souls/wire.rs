@@ -10,10 +10,11 @@ use matrix_proto::wire::souls_answer::Kind as AnswerKind;
 use matrix_proto::wire::souls_question::Kind as Question;
 use prost::Message as _;
 
+use super::error::SoulError;
 use super::jobs::{ActError, ActRequest};
 use super::manifest::Manifest;
 use super::placed::Placed;
-use super::registry::{SoulError, Souls};
+use super::registry::Souls;
 use super::status::State;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};

@@ -17,19 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The messages.
 #[derive(Debug, Default)]
-pub(super) struct Limbo(Mutex<Early>);
+pub(super) struct Limbo(Mutex<Queue>);
 
 #[derive(Debug, Default)]
-struct Early {
+struct Queue {
     messages: HashMap<Address, Vec<(Instant, Envelope)>>,
     count: usize,
     bytes: usize,
 }
 
 /// What became of a message that came early.
-pub(super) enum Waits {
+pub(super) enum Early {
     /// It waits. Those in here have waited in vain.
-    Waits(Vec<Envelope>),
+    Waiting(Vec<Envelope>),
     /// Its recipient has come meanwhile.
     Settled(Box<Envelope>, Arc<Mailbox>),
     /// Too many wait.
@@ -42,22 +42,22 @@ impl Limbo {
         &self,
         envelope: Envelope,
         is_here: impl FnOnce(&Address) -> Option<Arc<Mailbox>>,
-    ) -> Waits {
+    ) -> Early {
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at under the lock: whoever settles does so under it too.
         if let Some(mailbox) = is_here(&envelope.recipient) {
-            return Waits::Settled(Box::new(envelope), mailbox);
+            return Early::Settled(Box::new(envelope), mailbox);
         }
         let now = Instant::now();
         let late = early.late(now);
         let bytes = envelope.content.body.len();
         if early.count >= MESSAGES_MAX || early.bytes + bytes > BYTES_MAX {
-            return Waits::TooMany(Box::new(envelope));
+            return Early::TooMany(Box::new(envelope));
         }
         early.count += 1;
         early.bytes += bytes;
         early.messages.entry(envelope.recipient.clone()).or_default().push((now, envelope));
-        Waits::Waits(late)
+        Early::Waiting(late)
     }
 
     /// Gives `push` what waits for an address, and then lets `insert` make it known.
@@ -68,7 +68,7 @@ impl Limbo {
     }
 }
 
-impl Early {
+impl Queue {
     fn take(&mut self, address: &Address) -> Vec<Envelope> {
         let taken = self.messages.remove(address).unwrap_or_default();
         self.count -= taken.len();
@@ -96,14 +96,14 @@ mod tests {
     fn what_came_early_goes_first_and_in_order() {
         let limbo = Limbo::default();
         for text in ["a", "b"] {
-            assert!(matches!(limbo.wait(envelope(text), |_| None), Waits::Waits(late) if late.is_empty()));
+            assert!(matches!(limbo.wait(envelope(text), |_| None), Early::Waiting(late) if late.is_empty()));
         }
         let neo: Address = "soul:neo".parse().expect("an address");
         let (mut pushed, mut inserted) = (Vec::new(), false);
         limbo.settle(&neo, |envelope| pushed.push(envelope.content.body), || inserted = true);
         assert_eq!((pushed, inserted), (vec!["a".into(), "b".into()], true));
         let (mailbox, _inbox) = Mailbox::new(1);
-        assert!(matches!(limbo.wait(envelope("c"), |_| Some(mailbox)), Waits::Settled(..)));
+        assert!(matches!(limbo.wait(envelope("c"), |_| Some(mailbox)), Early::Settled(..)));
         limbo.settle(&neo, |_| panic!("nothing waits any more"), || {});
     }
 
@@ -111,8 +111,8 @@ mod tests {
     fn it_is_bounded() {
         let limbo = Limbo::default();
         for _ in 0..MESSAGES_MAX {
-            assert!(matches!(limbo.wait(envelope("a"), |_| None), Waits::Waits(_)));
+            assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::Waiting(_)));
         }
-        assert!(matches!(limbo.wait(envelope("a"), |_| None), Waits::TooMany(_)));
+        assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::TooMany(_)));
     }
 }

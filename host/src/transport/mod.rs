@@ -6,10 +6,12 @@
 //! reached by its [`Outpost`](remote::Outpost). The
 //! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
 
+mod arriving;
 pub mod bus;
 pub mod decide;
 pub mod directory;
 pub mod envelope;
+pub mod handled;
 mod limbo;
 pub mod mailbox;
 pub mod media;

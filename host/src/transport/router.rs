@@ -11,7 +11,8 @@ use super::directory::{Directory, Route};
 use super::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
-use super::limbo::{Limbo, Waits};
+use super::handled::Handled;
+use super::limbo::Limbo;
 use super::mailbox::{Mailbox, Refused};
 use super::remote::{Inbound, Outpost, Remotes};
 use super::wire::WireLimits;
@@ -72,15 +73,15 @@ pub struct Answer {
 
 /// Sends messages. Clones are the same router.
 #[derive(Debug, Clone)]
-pub struct Router(Arc<Inner>);
+pub struct Router(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    directory: Directory,
+pub(super) struct Inner {
+    pub(super) directory: Directory,
     ids: MessageIds,
     bounds: Bounds,
-    remotes: Remotes,
-    limbo: Limbo,
+    pub(super) remotes: Remotes,
+    pub(super) limbo: Limbo,
     metrics: TransportMetrics,
 }
 
@@ -98,25 +99,6 @@ impl Router {
             limbo: Limbo::default(),
             metrics,
         }))
-    }
-
-    /// Makes an address reachable here. What came for it before it did, because its last node was told earlier than
-    /// this one, goes first.
-    pub fn settle(&self, address: Address, mailbox: Arc<Mailbox>) {
-        let (directory, early) = (&self.0.directory, mailbox.clone());
-        let push = |envelope| {
-            if let Err(refused) = push(&early, envelope) {
-                self.refuse(refused);
-            }
-        };
-        self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
-    }
-
-    /// Hands a message on that was accepted here for somebody who lives elsewhere now.
-    pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
-        if let Err(error) = self.0.remotes.send(outpost, envelope) {
-            self.undelivered(&error);
-        }
     }
 
     /// Another node, as messages see it.
@@ -231,56 +213,6 @@ impl Router {
         self.0.ids.next(clock::now_ms())
     }
 
-    /// Takes a message that came from another node, or from a client (none).
-    pub(super) fn arrive(&self, envelope: Envelope, from: Option<u64>) {
-        if matches!(envelope.recipient, Address::Topic(_)) {
-            return self.fan_out(&envelope);
-        }
-        let delivered = match self.0.directory.route(&envelope.recipient) {
-            Some(Route::Here(mailbox)) => push(&mailbox, envelope),
-            // It lives elsewhere by now. Not sent back: who sent it knows better.
-            Some(Route::There(outpost)) if Some(outpost.node()) != from => {
-                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
-            }
-            _ => self.arrive_early(envelope, from),
-        };
-        if let Err(refused) = delivered {
-            self.refuse(refused);
-        }
-    }
-
-    /// A node may know before this one that somebody lives here: the message waits for a moment.
-    fn arrive_early(&self, envelope: Envelope, from: Option<u64>) -> Result<(), (ReplyTo, SendError)> {
-        let unknown = |envelope: Envelope| {
-            let error = SendError::UnknownRecipient(envelope.recipient.clone());
-            Err((envelope.reply_to, error))
-        };
-        if from.is_none() {
-            return unknown(envelope);
-        }
-        let is_here = |address: &Address| self.0.directory.find(address);
-        match self.0.limbo.wait(envelope, is_here) {
-            Waits::Waits(late) => {
-                for envelope in late {
-                    if let Err(refused) = unknown(envelope) {
-                        self.refuse(refused);
-                    }
-                }
-                Ok(())
-            }
-            Waits::Settled(envelope, mailbox) => push(&mailbox, *envelope),
-            Waits::TooMany(envelope) => unknown(*envelope),
-        }
-    }
-
-    /// Tells whoever waits that a message was refused.
-    fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
-        self.undelivered(&error);
-        if let ReplyTo::Remote(caller) = reply_to {
-            caller.answer(&Err(error));
-        }
-    }
-
     /// Counts a message that nobody got.
     pub(super) fn undelivered(&self, error: &SendError) {
         self.0.metrics.undelivered.add(error.kind(), 1);
@@ -361,7 +293,7 @@ impl Router {
         }
     }
 
-    fn fan_out(&self, envelope: &Envelope) {
+    pub(super) fn fan_out(&self, envelope: &Envelope) {
         let Address::Topic(topic) = &envelope.recipient else { return };
         for mailbox in self.0.directory.subscribers(topic) {
             let copy = Envelope {
@@ -379,7 +311,7 @@ impl Router {
 }
 
 /// Puts a message into a mailbox; what is refused says who waits for an answer.
-fn push(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
+pub(super) fn push(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
     mailbox.push(envelope).map_err(refusal)
 }
 
@@ -389,38 +321,6 @@ fn refusal((envelope, refused): (Envelope, Refused)) -> (ReplyTo, SendError) {
         Refused::Closed => SendError::Failed(format!("{} is stopped", envelope.recipient)),
     };
     (envelope.reply_to, error)
-}
-
-/// What is kept of a message while its recipient works on it.
-#[derive(Debug)]
-pub struct Handled {
-    /// The message.
-    pub id: MessageId,
-    /// Who sent it.
-    pub sender: Address,
-    /// Who works on it; for a message to a topic, the topic.
-    pub recipient: Address,
-    /// How many messages led here.
-    pub hops: u16,
-    /// The trace that it belongs to.
-    pub trace: Option<TraceContext>,
-    /// Who wants the reply.
-    pub reply_to: ReplyTo,
-}
-
-impl Handled {
-    /// What is kept of a message, and what it says.
-    pub fn of(envelope: Envelope) -> (Self, Content) {
-        let handled = Self {
-            id: envelope.id,
-            sender: envelope.sender,
-            recipient: envelope.recipient,
-            hops: envelope.hops,
-            trace: envelope.trace,
-            reply_to: envelope.reply_to,
-        };
-        (handled, envelope.content)
-    }
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ async fn a_node_that_comes_late_gets_a_snapshot_whole() {
     for key in 0..100 {
         assert_eq!(two.get(&key.to_string()).await, Some(value.clone()));
     }
-    assert_eq!(two.kv.stats().snapshots, 1, "it came by a snapshot");
+    assert!(two.kv.stats().snapshots >= 1, "it came by a snapshot: the log alone begins too late");
     for node in [one, two] {
         node.close().await;
     }

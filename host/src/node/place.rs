@@ -1,0 +1,60 @@
+//! This node's place in its realm: found, remembered, or asked for.
+
+use anyhow::Context as _;
+
+use super::KV_DIR;
+use crate::config::Config;
+use crate::kv::{Kv, KvConfig, Roster};
+use crate::p2p::{Admission, Key, P2p};
+use crate::realm::{self, Identity, IdentityError, Realm};
+use crate::tasks::Tasks;
+
+/// The file of the node's key, in the data folder.
+const KEY_FILE: &str = "key";
+/// The file of the ports that were chosen for the network, in the data folder.
+const PORTS_FILE: &str = "ports.json";
+
+/// What people and telemetry call a node.
+pub(super) fn node_id(node: u64) -> String {
+    format!("node-{node}")
+}
+
+/// Joins the network, and takes this node's place in its realm: the one that its data folder remembers, the one that
+/// it is invited to, or a new one.
+pub(super) async fn open(config: &Config, known: Option<Identity>, tasks: &Tasks) -> anyhow::Result<Realm> {
+    let folder = &config.data_dir;
+    let key = Key::load_or_create(&folder.join(KEY_FILE))?;
+    let ports = Some(folder.join(PORTS_FILE));
+    let network = P2p::start(config.p2p.clone(), key, Admission::default(), ports).await?;
+    let mut identity = match (known, &config.join) {
+        (Some(known), Some(token)) if token.realm != known.realm => {
+            anyhow::bail!(IdentityError::Taken { realm: known.realm, node: known.node })
+        }
+        (Some(known), _) => known,
+        (None, Some(token)) => {
+            anyhow::ensure!(!folder.join(KV_DIR).exists(), "--join needs a data folder without `{KV_DIR}`");
+            realm::ask_to_join(&network, token, &config.realm).await.context("cannot join the realm")?
+        }
+        (None, None) => Identity::found()?,
+    };
+    if identity.took_part && !folder.join(KV_DIR).exists() {
+        anyhow::bail!(IdentityError::Wiped(identity.node));
+    }
+    identity.start(folder)?;
+    let roster = Roster::default();
+    realm::meet(&identity, &network, &roster).await;
+    realm::hello::report_in(&network, &identity, &config.realm).await?;
+    let kv_config = KvConfig { dir: folder.join(KV_DIR), node_id: identity.node, ..config.kv.clone() };
+    // The KV's own tasks run on the runtime that it is opened from.
+    let (founds, kv_tasks) = (identity.node == 1, Tasks::new());
+    let kv = Kv::open_in_realm(kv_config, &network, &roster, founds, &kv_tasks).await;
+    let kv = kv.context("cannot open the KV")?;
+    if !identity.took_part {
+        identity.took_part = true;
+        identity.save(folder)?;
+    }
+    let (folder, on_fatal) = (folder.clone(), config.kv.on_fatal.clone());
+    let ground =
+        realm::Ground { identity, folder, config: config.realm.clone(), kv, network, roster, on_fatal };
+    Ok(Realm::start(ground, tasks).await)
+}

@@ -1,0 +1,81 @@
+//! Messages that come from other nodes, and those that go on after a recipient that has moved.
+
+use std::sync::Arc;
+
+use super::directory::Route;
+use super::envelope::{Address, Envelope, ReplyTo, SendError};
+use super::limbo::Early;
+use super::mailbox::Mailbox;
+use super::remote::Outpost;
+use super::router::{Router, push};
+
+impl Router {
+    /// Makes an address reachable here. What came for it before it did, because its last node was told earlier than
+    /// this one, goes first.
+    pub fn settle(&self, address: Address, mailbox: Arc<Mailbox>) {
+        let (directory, early) = (&self.0.directory, mailbox.clone());
+        let push = |envelope| {
+            if let Err(refused) = push(&early, envelope) {
+                self.refuse(refused);
+            }
+        };
+        self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
+    }
+
+    /// Hands a message on that was accepted here for somebody who lives elsewhere now.
+    pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
+        if let Err(error) = self.0.remotes.send(outpost, envelope) {
+            self.undelivered(&error);
+        }
+    }
+
+    /// Takes a message that came from another node, or from a client (none).
+    pub(super) fn arrive(&self, envelope: Envelope, from: Option<u64>) {
+        if matches!(envelope.recipient, Address::Topic(_)) {
+            return self.fan_out(&envelope);
+        }
+        let delivered = match self.0.directory.route(&envelope.recipient) {
+            Some(Route::Here(mailbox)) => push(&mailbox, envelope),
+            // It lives elsewhere by now. Not sent back: who sent it knows better.
+            Some(Route::There(outpost)) if Some(outpost.node()) != from => {
+                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+            }
+            _ => self.arrive_early(envelope, from),
+        };
+        if let Err(refused) = delivered {
+            self.refuse(refused);
+        }
+    }
+
+    /// A node may know before this one that somebody lives here: the message waits for a moment.
+    fn arrive_early(&self, envelope: Envelope, from: Option<u64>) -> Result<(), (ReplyTo, SendError)> {
+        let unknown = |envelope: Envelope| {
+            let error = SendError::UnknownRecipient(envelope.recipient.clone());
+            Err((envelope.reply_to, error))
+        };
+        if from.is_none() {
+            return unknown(envelope);
+        }
+        let is_here = |address: &Address| self.0.directory.find(address);
+        match self.0.limbo.wait(envelope, is_here) {
+            Early::Waiting(late) => {
+                for envelope in late {
+                    if let Err(refused) = unknown(envelope) {
+                        self.refuse(refused);
+                    }
+                }
+                Ok(())
+            }
+            Early::Settled(envelope, mailbox) => push(&mailbox, *envelope),
+            Early::TooMany(envelope) => unknown(*envelope),
+        }
+    }
+
+    /// Tells whoever waits that a message was refused.
+    fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
+        self.undelivered(&error);
+        if let ReplyTo::Remote(caller) = reply_to {
+            caller.answer(&Err(error));
+        }
+    }
+}
