@@ -133,7 +133,7 @@ fn a_drained_node_is_left_by_its_souls_and_can_go() {
     assert_ne!(realm.home(1, "late"), 2, "a node that is drained gets nothing new");
     realm.matrix(1, &["nodes", "remove", "2"]).ok();
     let said = realm.ends(2);
-    assert!(said.contains("removed from realm"), "{said}");
+    assert!(said.contains("was removed"), "{said}");
     assert!(realm.start_again(2).contains("was removed"), "it does not come back");
 }
 

@@ -21,6 +21,8 @@ use crate::tasks::Tasks;
 /// The first pause after a failure; it doubles up to the last.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// The longest pause while the peer is connected: a node that starts opens one room after another.
+const OPENING_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// What has stood for so long has not failed when it ends.
 const STOOD: Duration = Duration::from_secs(1);
 /// The most streams of clients of one lane at a time.
@@ -72,7 +74,7 @@ impl Keeper {
                     Err(why) => {
                         tracing::debug!(peer = %self.link.peer(), lane = self.lane.protocol(), why, "no stream");
                         tokio::time::sleep(jittered(pause)).await;
-                        pause = longer(pause);
+                        pause = longer(pause).min(OPENING_PAUSE_MAX);
                         continue;
                     }
                 },
@@ -95,7 +97,7 @@ impl Keeper {
                 pause = PAUSE;
             } else if self.opens {
                 tokio::time::sleep(jittered(pause)).await;
-                pause = longer(pause);
+                pause = longer(pause).min(OPENING_PAUSE_MAX);
             }
         }
     }
