@@ -11,4 +11,5 @@ pub mod left;
 pub mod neighbour;
 pub mod net;
 pub mod node;
+pub mod realm;
 pub mod watch;
