@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use matrix_tests::net::Link;
-use matrix_tests::realm::TestRealm;
 use matrix_tests::realm::load::{Clients, Load};
+use matrix_tests::realm::{Plan, TestRealm};
 
 use crate::{HEALED, network};
 
@@ -17,12 +17,15 @@ const POOR: Link = Link {
     duplicate: 0.05,
     reorder: 0.05,
 };
+/// A leader that is to be heard over such links speaks less often than an answer takes.
+const HEARTBEAT_MS: u64 = 500;
 /// How many times every client is answered meanwhile.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poor_links_make_it_slow_and_not_wrong() {
-    let realm = TestRealm::start().await;
+    let settings = format!("[kv]\nheartbeat_ms = {HEARTBEAT_MS}");
+    let realm = TestRealm::start_with(Plan { settings, ..Plan::default() }).await;
     let Some(net) = network(&realm, "delay, loss, reordering and duplication between nodes") else { return };
     let plan = Clients {
         patience: Duration::from_secs(5),

@@ -1,8 +1,7 @@
 //! What a realm of three nodes promises under faults: real processes, each on a host of its own, and clients whose
 //! histories are checked.
 //!
-//! What is not here: the wall clock, which no process can be given of its own without a tool that is not part of the
-//! system.
+//! Not here: a wall clock that jumps. No process can be given one of its own without a library that is loaded into it.
 
 mod folders;
 mod kills;
