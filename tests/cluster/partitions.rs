@@ -87,7 +87,7 @@ async fn cut_to_one(realm: &TestRealm, net: &Net, what: &str, cut: impl Fn(&Net,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_cut_one_way_or_both_stops_nobody_else() {
+async fn a_link_that_is_cut_from_the_leader_only_stops_nobody_else() {
     let realm = TestRealm::start().await;
     let Some(net) = network(&realm, "one-way and partial partitions") else { return };
     cut_to_one(&realm, net, "from the leader", |net, leader, lost| net.cut_one_way(leader, lost)).await;

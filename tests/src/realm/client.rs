@@ -100,7 +100,7 @@ impl Client {
                     Some(held) if number.is_multiple_of(2) => Expect::Value(held.value),
                     Some(held) => Expect::Revision(held.revision),
                 };
-                Kind::Cas { expect, new: (number % 5 != 0).then_some(value) }
+                Kind::Cas { expect, new: (!number.is_multiple_of(5)).then_some(value) }
             }
             _ => Kind::Delete,
         }
