@@ -32,8 +32,10 @@ test: guests test-guests ## Passes every fast test: the test command of the READ
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
 
-soak: ## Cuts the power of the KV's disk 10,000 times; takes minutes.
+soak: ## Cuts the power of the KV's disk 10,000 times, and a realm's links and nodes at random; takes minutes.
 	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
+	cargo build --workspace --bins --locked
+	cargo test --workspace --locked --test cluster -- --ignored --nocapture
 
 verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
 	cargo fmt --all --check

@@ -1,7 +1,8 @@
 //! Shared by the tests of the whole: a node in this process ([`node`]), what it tells ([`watch`]), how long
 //! its neighbour takes to answer ([`neighbour`]), what is left in it at the end ([`left`]), and components
 //! written by hand ([`by_hand`]), for what no compiler would ever make; and for realms, a network that does to
-//! packets what it is told ([`net`]), and checkers of what clients of the KV have seen ([`history`]).
+//! packets what it is told ([`net`]), checkers of what clients of the KV have seen ([`history`]), and nodes as
+//! processes with such clients ([`realm`]).
 //!
 //! The programs that the tests load are built by `tests/programs/build.sh`.
 
@@ -11,4 +12,5 @@ pub mod left;
 pub mod neighbour;
 pub mod net;
 pub mod node;
+pub mod realm;
 pub mod watch;

@@ -79,7 +79,9 @@ impl Cluster for ClusterService {
         let readiness = readiness.borrow().clone();
         let stats = host.kv.stats();
         let nodes = host.realm.nodes().borrow().clone();
-        let role = nodes.members.role(host.realm.me());
+        // Role and term of one moment: the nodes tell of an earlier one.
+        let members = host.kv.members();
+        let role = members.role(host.realm.me());
         let addresses_of_peers =
             host.realm.network().addresses().borrow().iter().map(ToString::to_string).collect();
         let (souls, messages) = self.count_souls();
@@ -94,7 +96,7 @@ impl Cluster for ClusterService {
             components: host.catalog.components().store().list().len() as u64,
             raft: Some(v1::RaftStatus {
                 role: role.to_owned(),
-                term: stats.term,
+                term: members.term,
                 applied: stats.applied_index,
                 revision: stats.revision,
             }),

@@ -65,12 +65,17 @@ impl Kv for KvService {
         let kv = &self.0.host.kv;
         let done = kv.compare_and_swap(&bucket, &key, expect, new_value, id).await?;
         let (swapped, current) = match done.value {
-            // What the swap made of the key, its version and lease among it; or what came right after.
-            Swap::Swapped => (true, kv.get(&bucket, &key, Consistency::Local).await?),
+            // What the swap made of the key, its version and lease among it; or what came right after. Where another
+            // node leads, this one may not have applied it yet.
+            Swap::Swapped => {
+                kv.wait_for(done.log_index).await?;
+                (true, kv.get(&bucket, &key, Consistency::Local).await?)
+            }
             Swap::Conflict { current } => (false, current),
         };
         let current = current.map(|entry| convert::entry(key, &entry));
-        Ok(Response::new(v1::CompareAndSwapResponse { swapped, current, log_index: done.log_index }))
+        let (revision, log_index) = (done.revision, done.log_index);
+        Ok(Response::new(v1::CompareAndSwapResponse { swapped, current, log_index, revision }))
     }
 
     async fn range(

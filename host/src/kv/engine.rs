@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver;
 use openraft::impls::BasicNode;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -264,8 +263,10 @@ async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: Cancellatio
         if parts.disk_low.swap(low, Ordering::Relaxed) != low {
             tracing::warn!(low, ?no_room, "the disk's free space crossed what the store needs");
         }
-        let failure = parts.raft.metrics().borrow_watched().running_state.clone().err();
-        if let Some(failure) = failure.filter(|_| !stop.is_cancelled()) {
+        // Asked, and not read from what it told last: a Raft that panicked tells nothing any more. One that is busy
+        // is asked again.
+        let health = tokio::time::timeout(UPKEEP, parts.raft.is_initialized()).await;
+        if let Some(failure) = health.ok().and_then(Result::err).filter(|_| !stop.is_cancelled()) {
             return (config.on_fatal.0)(format!("Raft stopped: {failure}"));
         }
     }

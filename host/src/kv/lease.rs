@@ -16,6 +16,9 @@ use super::types::LeaseId;
 
 /// How often deadlines are looked at: leases are for liveness, a tenth of a second more is nothing to them.
 const TICK: Duration = Duration::from_millis(100);
+/// How long one end may take before it is left for the next tick: others must not wait for an answer that may never
+/// come.
+const END: Duration = Duration::from_secs(1);
 
 /// Deadlines of all leases, while this node leads.
 pub(super) struct Leases {
@@ -98,9 +101,10 @@ impl Leases {
     /// Proposes one step of a lease's end. A step that fails, and what one step leaves, is for the next tick.
     async fn end(&self, lease: LeaseId) {
         let command = Command { request: None, last_index: None, op: Op::EndLease { lease } };
-        match self.raft.client_write(command.encode()).await {
-            Ok(_) => self.shared.counters.leases_expired.add(u64::from(!self.known(lease))),
-            Err(error) => tracing::debug!(%lease, %error, "the end of a lease is proposed again later"),
+        match tokio::time::timeout(END, self.raft.client_write(command.encode())).await {
+            Ok(Ok(_)) => self.shared.counters.leases_expired.add(u64::from(!self.known(lease))),
+            Ok(Err(error)) => tracing::debug!(%lease, %error, "the end of a lease is proposed again later"),
+            Err(_) => tracing::warn!(%lease, "the end of a lease was not answered; it is proposed again"),
         }
     }
 

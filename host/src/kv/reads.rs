@@ -129,6 +129,17 @@ impl Kv {
         Ok(page)
     }
 
+    /// Returns once this node has applied the log up to `index`.
+    ///
+    /// # Errors
+    /// `Unavailable` where that takes longer than a request may.
+    pub async fn wait_for(&self, index: u64) -> Result<(), KvError> {
+        let (config, parts) = self.parts();
+        let waiting = parts.raft.wait(Some(config.request_timeout()));
+        let applied = waiting.applied_index_at_least(Some(index), "what was written").await;
+        applied.map(drop).map_err(|_| KvError::Unavailable("the state machine lags behind the log".into()))
+    }
+
     /// This node's state, as fresh as `consistency` asks, for `reads` reads.
     async fn settled(
         &self,

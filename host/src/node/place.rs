@@ -40,10 +40,11 @@ pub(super) async fn open(config: &Config, known: Option<Identity>, tasks: &Tasks
     if identity.took_part && !folder.join(KV_DIR).exists() {
         anyhow::bail!(IdentityError::Wiped(identity.node));
     }
-    identity.start(folder)?;
+    identity.begin()?;
     let roster = Roster::default();
     realm::meet(&identity, &network, &roster).await;
     realm::hello::report_in(&network, &identity, &config.realm).await?;
+    identity.save(folder)?;
     let kv_config = KvConfig { dir: folder.join(KV_DIR), node_id: identity.node, ..config.kv.clone() };
     // The KV's own tasks run on the runtime that it is opened from.
     let (founds, kv_tasks) = (identity.node == 1, Tasks::new());

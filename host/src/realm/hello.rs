@@ -57,6 +57,19 @@ pub async fn report_in(network: &P2p, identity: &Identity, config: &RealmConfig)
     }
 }
 
+/// Asks other nodes, once, whether this one may still take part; none says no: nothing.
+pub(super) async fn refusal(realm: &Realm) -> Option<Refused> {
+    let Inner { network, identity, .. } = &*realm.0;
+    let nodes = realm.nodes().borrow().clone();
+    let others = nodes.nodes.values().filter(|view| view.record.node != identity.node);
+    let others = others.filter(|view| view.record.state != NodeState::Removed);
+    let answers = join_all(others.map(|view| ask(network, identity, view.record.peer))).await;
+    answers.into_iter().flatten().find_map(|answer| match answer {
+        Kind::Refused(reason) => Some(Refused(reason)),
+        Kind::Welcome(_) | Kind::Runs(_) => None,
+    })
+}
+
 async fn ask(network: &P2p, identity: &Identity, peer: Peer) -> Option<Kind> {
     let question = wire::HelloQuestion {
         realm: Bytes::copy_from_slice(&identity.realm.0),

@@ -94,13 +94,14 @@ impl Identity {
         Ok(Self { realm: RealmId(realm), node: 1, boot: 0, nonce: 0, took_part: false, others: Vec::new() })
     }
 
-    /// Counts a start, durably.
-    pub fn start(&mut self, folder: &Path) -> Result<(), IdentityError> {
+    /// Counts a start. Saved only once the realm lets it start: a copy that was refused must not count as newer than
+    /// the original at its next try.
+    pub fn begin(&mut self) -> Result<(), IdentityError> {
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce).map_err(|_| IdentityError::NoChance)?;
         self.nonce = u64::from_be_bytes(nonce);
         self.boot += 1;
-        self.save(folder)
+        Ok(())
     }
 
     /// Writes it down: whole or not at all, and durable when it returns.
@@ -127,11 +128,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(Identity::load(folder.path()).expect("an empty folder").is_none());
         let mut identity = Identity::found().expect("random bytes");
-        identity.start(folder.path()).expect("room");
+        identity.begin().expect("random bytes");
+        identity.save(folder.path()).expect("room");
         let first = identity.nonce;
         let mut again = Identity::load(folder.path()).expect("our own file").expect("it was saved");
         assert_eq!((again.realm, again.node, again.boot), (identity.realm, 1, 1));
-        again.start(folder.path()).expect("room");
+        again.begin().expect("random bytes");
         assert_eq!(again.boot, 2);
         assert_ne!(again.nonce, first);
         std::fs::write(folder.path().join(FILE), "{").expect("our own file");

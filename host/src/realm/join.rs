@@ -24,6 +24,10 @@ use crate::p2p::{Contact, Door, Lane, P2p, Peer};
 pub(super) const DOOR: Lane = Lane::new("/matrix/join/1");
 /// How long one node may take to let another in.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Rounds in which all nodes that an invitation names are asked, and the pause between two: a connection can break,
+/// and asking again is safe.
+const ROUNDS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 /// Tries at an invitation that is used at the same time.
 const TRIES_MAX: usize = 8;
 /// The most labels, and the most bytes of one name or value.
@@ -46,7 +50,10 @@ pub async fn ask_to_join(network: &P2p, token: &Token, config: &RealmConfig) -> 
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let (question, mut failures) = (question.encode_to_vec(), Vec::new());
-    for contact in &token.contacts {
+    for (turn, contact) in std::iter::repeat_n(&token.contacts, ROUNDS).flatten().enumerate() {
+        if turn > 0 && turn.is_multiple_of(token.contacts.len()) {
+            tokio::time::sleep(PAUSE).await;
+        }
         network.know(contact.clone()).await;
         let answer = match network.ask(contact.peer, DOOR, &question, PATIENCE).await {
             Ok(answer) => answer,

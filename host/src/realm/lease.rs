@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Inner, Realm};
+use super::hello;
 use super::records::{self, Alive, NodeRecord};
 use crate::kv::{Condition, Consistency, Expect, KvError, LeaseId, Mutation, Txn, TxnOutcome};
 
@@ -36,7 +37,13 @@ async fn hold(realm: &Realm) -> std::convert::Infallible {
         let asked = Instant::now();
         match take(realm).await {
             Ok(lease) => renew(realm, lease, asked).await,
-            Err(error) => tracing::info!(%error, "this node has no lease yet"),
+            Err(error) => {
+                tracing::info!(%error, "this node has no lease yet");
+                // One that was removed may never get the record that says so: nobody sends it the log any more.
+                if let Some(refused) = hello::refusal(realm).await {
+                    realm.fail(refused.to_string());
+                }
+            }
         }
         tokio::time::sleep(RETRY).await;
     }

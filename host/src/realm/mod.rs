@@ -45,7 +45,8 @@ pub(crate) mod testing {
         let roster = Roster::default();
         let kv = Kv::open_in_realm(kv_config, &network, &roster, true, tasks).await.expect("the KV opens");
         let mut identity = Identity::found().expect("random bytes");
-        identity.start(folder).expect("a folder of its own");
+        identity.begin().expect("random bytes");
+        identity.save(folder).expect("a folder of its own");
         let (config, on_fatal) = (RealmConfig::default(), OnFatal::default());
         Realm::start(
             Ground { identity, folder: folder.to_owned(), config, kv, network, roster, on_fatal },

@@ -224,7 +224,7 @@ impl Kv for Services {
             }
         }
         let current = state.kv.get(&key).cloned();
-        Ok(Response::new(CompareAndSwapResponse { swapped, current, log_index: 1 }))
+        Ok(Response::new(CompareAndSwapResponse { swapped, current, log_index: 1, revision: state.revision }))
     }
 
     async fn range(&self, request: Request<KvRangeRequest>) -> Result<Response<KvRangeResponse>, Status> {

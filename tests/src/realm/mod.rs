@@ -1,0 +1,273 @@
+//! A realm of real processes: nodes, each on a host of its own of [`crate::net`], what a test does to them
+//! ([`TestRealm`]), and clients that write and read meanwhile, whose histories are checked ([`load`]).
+//!
+//! Where there can be no networks, the nodes are on loopback, and only faults of processes can be had.
+
+mod chance;
+mod client;
+mod door;
+mod evidence;
+pub mod load;
+mod process;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use matrix_proto::v1;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use chance::Chance;
+pub use door::{Door, reason};
+use process::Process;
+
+use crate::net::{Net, Unavailable};
+
+/// How long anything may take that is bounded by nothing else: far beyond what a busy machine needs.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a node may take to tell how it is, before it counts as silent.
+const STATUS: Duration = Duration::from_millis(500);
+/// How often nodes are asked that tell nothing by themselves.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// One realm a process at a time: what is measured is then that realm's.
+static ONLY: Mutex<()> = Mutex::const_new(());
+
+/// What a realm is to be.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How many nodes it starts with.
+    pub nodes: usize,
+    /// How many hosts there are: room for nodes that come later.
+    pub hosts: usize,
+    /// More settings of every node, as tables of its configuration.
+    pub settings: String,
+    /// From which seed the chances of the network follow.
+    pub seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { nodes: 3, hosts: 3, settings: String::new(), seed: 1 }
+    }
+}
+
+/// A realm. Dropping it kills its processes and removes their folders; where a test fails, it first shows the ends
+/// of their logs.
+pub struct TestRealm {
+    // Before what they run on: they are dropped in this order.
+    nodes: Vec<Process>,
+    net: Result<Net, Unavailable>,
+    folder: TempDir,
+    settings: String,
+    _only: MutexGuard<'static, ()>,
+}
+
+impl TestRealm {
+    /// Three nodes, once they have a leader and all three decide.
+    pub async fn start() -> Self {
+        Self::start_with(Plan::default()).await
+    }
+
+    /// A realm by a plan.
+    pub async fn start_with(plan: Plan) -> Self {
+        let only = ONLY.lock().await;
+        let net = Net::with_seed(plan.hosts, plan.seed);
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut realm = Self { nodes: Vec::new(), net, folder, settings: plan.settings, _only: only };
+        realm.add(0, None).await;
+        let mut invitations = Vec::new();
+        for _ in 1..plan.nodes {
+            invitations.push(realm.invite(0, 0).await);
+        }
+        for (host, token) in (1..).zip(&invitations) {
+            realm.launch(host, Some(token));
+        }
+        realm.until_ready().await;
+        realm
+    }
+
+    /// The network, or why there is none.
+    pub fn net(&self) -> Result<&Net, &Unavailable> {
+        self.net.as_ref()
+    }
+
+    /// Starts a new node on a host, and waits until it is ready; returns its place.
+    pub async fn add(&mut self, host: usize, join: Option<&str>) -> usize {
+        let node = self.launch(host, join);
+        self.until_up(node).await;
+        node
+    }
+
+    /// Starts a new node; returns its place.
+    pub fn launch(&mut self, host: usize, join: Option<&str>) -> usize {
+        let node = self.nodes.len();
+        let folder = self.folder.path().join(format!("node-{node}"));
+        let mut process = Process::new(folder, host, self.net.as_ref().ok(), &self.settings);
+        process.launch(self.net.as_ref().ok(), join);
+        self.nodes.push(process);
+        node
+    }
+
+    /// How many nodes there are, running or not.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// A node's data folder.
+    pub fn data(&self, node: usize) -> PathBuf {
+        self.nodes[node].data()
+    }
+
+    /// The way to a node.
+    pub fn door(&self, node: usize) -> Door {
+        Door::new(&self.data(node))
+    }
+
+    /// The ways to all nodes.
+    pub fn doors(&self) -> Vec<Door> {
+        (0..self.len()).map(|node| self.door(node)).collect()
+    }
+
+    /// Ends a node as a power cut would, as far as the process can tell.
+    pub async fn kill(&mut self, node: usize) {
+        self.nodes[node].kill().await;
+    }
+
+    /// Asks a node to end, checks that it ends well, and returns how long it took.
+    pub async fn stop(&mut self, node: usize) -> Duration {
+        self.nodes[node].stop().await
+    }
+
+    /// Stops a node's threads, until [`TestRealm::resume`].
+    pub fn pause(&self, node: usize) {
+        self.nodes[node].pause();
+    }
+
+    /// Lets a paused node go on.
+    pub fn resume(&self, node: usize) {
+        self.nodes[node].resume();
+    }
+
+    /// Starts an ended node again, and does not wait for it.
+    pub fn restart(&mut self, node: usize) {
+        self.nodes[node].launch(self.net.as_ref().ok(), None);
+    }
+
+    /// Waits until a node's process has ended by itself; returns how, and what it said.
+    pub async fn ended(&mut self, node: usize) -> (ExitStatus, String) {
+        self.nodes[node].ended().await
+    }
+
+    /// Runs the program on the data folder `data`, on `host`, where it must not start. Returns what it said.
+    pub async fn refused(&self, data: &Path, host: usize, join: Option<&str>) -> String {
+        let settings = process::settings(host, self.net.as_ref().ok(), &self.settings);
+        process::refused(data, host, self.net.as_ref().ok(), &settings, join).await
+    }
+
+    /// A folder of this test's own, that no node has.
+    pub fn spare(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// An invitation by a node, good for `seconds`, or for the usual time where that is 0.
+    pub async fn invite(&self, node: usize, seconds: u64) -> String {
+        let door = self.door(node);
+        let ask = door.request(v1::InviteRequest { ttl_seconds: seconds });
+        door.cluster().invite(ask).await.expect("an invitation").into_inner().token
+    }
+
+    /// How a node says that it is; none: it is silent.
+    pub async fn status(&self, node: usize) -> Option<v1::StatusResponse> {
+        self.door(node).status(STATUS).await
+    }
+
+    /// How all nodes say that they are.
+    pub async fn statuses(&self) -> Vec<Option<v1::StatusResponse>> {
+        join_all((0..self.len()).map(|node| self.status(node))).await
+    }
+
+    /// The nodes of the realm, as one sees them.
+    pub async fn list(&self, node: usize, removed: bool) -> Vec<v1::Node> {
+        let door = self.door(node);
+        let ask = door.request(v1::ListNodesRequest { page: None, removed });
+        door.cluster().list_nodes(ask).await.expect("the nodes").into_inner().nodes
+    }
+
+    /// Waits until a node answers, and takes part.
+    pub async fn until_up(&self, node: usize) -> Duration {
+        let up = || async { self.status(node).await.filter(|status| status.ready).map(drop) };
+        until(&format!("node {node} is up"), PATIENCE, up).await.1
+    }
+
+    /// Waits until all nodes are alive and decide.
+    pub async fn until_ready(&self) -> Duration {
+        let ready = || async {
+            let told: Option<Vec<_>> = self.statuses().await.into_iter().collect();
+            let told = told?;
+            let role = |status: &v1::StatusResponse| status.raft.as_ref().map(|raft| raft.role.clone());
+            let count =
+                |role_: &str| told.iter().filter(|status| role(status).as_deref() == Some(role_)).count();
+            let alive = told.iter().all(|status| status.nodes_alive == told.len() as u64);
+            (alive && count("leader") == 1 && count("follower") == told.len() - 1).then_some(())
+        };
+        until("all nodes are alive and decide", PATIENCE, ready).await.1
+    }
+
+    /// The place of the node that leads, as far as nodes tell: in the highest term in which any does.
+    pub async fn leads(&self) -> Option<usize> {
+        let told = self.statuses().await;
+        let leading = told.iter().enumerate().filter_map(|(node, status)| {
+            let raft = status.as_ref()?.raft.as_ref()?;
+            (raft.role == "leader").then_some((raft.term, node))
+        });
+        leading.max().map(|(_, node)| node)
+    }
+
+    /// Waits for a leader.
+    pub async fn leader(&self) -> usize {
+        until("there is a leader", PATIENCE, || self.leads()).await.0
+    }
+
+    /// Waits until another than `before` leads; returns it, and how long that took.
+    pub async fn leader_after(&self, before: usize, within: Duration) -> (usize, Duration) {
+        let other = || async { self.leads().await.filter(|node| *node != before) };
+        until("another node leads", within, other).await
+    }
+}
+
+impl Drop for TestRealm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.nodes.iter().for_each(Process::show_log);
+        }
+    }
+}
+
+/// Waits until `ask` gives something; returns it, and how long that took.
+///
+/// # Panics
+/// Where it takes longer than `within`.
+pub async fn until<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> (T, Duration)
+where
+    F: Future<Output = Option<T>>,
+{
+    let start = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            let took = start.elapsed();
+            assert!(took <= within, "it took {took:?} until this: {what}");
+            return (found, took);
+        }
+        assert!(start.elapsed() < within, "within {within:?} it never came to this: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
