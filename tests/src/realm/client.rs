@@ -39,6 +39,9 @@ pub(super) fn value_of(bytes: &[u8]) -> u64 {
     text.unwrap_or_else(|| panic!("nobody wrote {bytes:?}"))
 }
 
+/// A client's calls before it goes on to other keys.
+const CALLS_PER_ERA: u64 = 500;
+
 /// A client.
 pub(super) struct Client {
     pub(super) id: u32,
@@ -77,7 +80,9 @@ impl Client {
 
     /// The next call and what came of it.
     async fn call(&mut self, number: u64) -> Operation {
-        let key = self.chance.below(self.keys as usize) as u32;
+        // Other keys after a while: one key's calls are few enough to be searched for an order, however long it takes.
+        let era = u32::try_from(number / CALLS_PER_ERA).expect("a test ends within years") * self.keys;
+        let key = era + self.chance.below(self.keys as usize) as u32;
         let kind = self.choose(key, number);
         let invoked = self.now();
         let outcome = self.outcome(key, kind, number, invoked).await;
