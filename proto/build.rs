@@ -14,13 +14,14 @@ const FILES: [&str; 8] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 6] = [
+const WIRE: [&str; 7] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
     "matrix/wire/v1/realm.proto",
     "matrix/wire/v1/souls.proto",
     "matrix/wire/v1/blob.proto",
+    "matrix/wire/v1/admin.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -17,7 +17,7 @@ use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
-use crate::realm::{Identity, Realm};
+use crate::realm::{Identity, NodeState, Realm};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::components::Components;
 use crate::runtime::engine;
@@ -29,7 +29,7 @@ use crate::souls::{Fleet, Souls};
 use crate::tasks::Tasks;
 use crate::tasks::workers::Workers;
 use crate::telemetry::Telemetry;
-use crate::telemetry::instruments::KvFigures;
+use crate::telemetry::instruments::{KvFigures, RealmFigures};
 use crate::telemetry::logs::LogRing;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
@@ -217,6 +217,7 @@ impl Base {
         realm.network().serve(remote::LANE, Arc::new(router.inbound())).await;
         let kv = realm.kv().clone();
         observe_kv(&kv, &telemetry);
+        observe_realm(&realm, &telemetry);
         let ground = ground(config, &telemetry, slow);
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
         let store = catalog.components().store().clone();
@@ -315,6 +316,24 @@ fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
             reads: stats.reads,
             fsyncs: stats.fsyncs,
             snapshots: stats.snapshots,
+        }
+    });
+}
+
+/// Lets the metrics look the realm up, as long as the node runs.
+fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
+    let (nodes, holds) = (realm.nodes(), realm.holds_lease());
+    let connected = realm.network().count();
+    telemetry.metrics().realm.observe(move || {
+        let (nodes, count) = (nodes.borrow().clone(), |count: usize| count as u64);
+        let present = nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed);
+        RealmFigures {
+            nodes: count(present.count()),
+            alive: count(nodes.nodes.values().filter(|view| view.is_alive).count()),
+            connected: count(connected()),
+            voters: count(nodes.members.voters.len()),
+            lease: u64::from(*holds.borrow()),
+            lag: nodes.members.lag.values().copied().flatten().max().unwrap_or(0),
         }
     });
 }

@@ -35,6 +35,11 @@ pub(super) fn caller_of<T>(request: &Request<T>) -> Result<ClientName, Status> {
     caller.map(|caller| caller.0.clone()).ok_or_else(convert::unauthenticated)
 }
 
+/// Says who made a call that another node has let in.
+pub(super) fn name_caller<T>(request: &mut Request<T>, caller: ClientName) {
+    request.extensions_mut().insert(Caller(caller));
+}
+
 /// Lets in who shows the token, or a certificate that the TLS handshake has accepted. Only hashes are
 /// compared, in a time that does not depend on where they differ.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::auth::caller_of;
 use super::config::AdminConfig;
 use super::convert;
+use super::relay::Relay;
 use super::replay::{Key, Replays};
 use crate::ids::ClientName;
 use crate::kv::Kv;
@@ -73,6 +74,8 @@ pub(super) struct Desk {
     pub(super) addresses: Vec<String>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) started: Instant,
+    /// The way to the doors of other nodes.
+    pub(super) relay: Relay,
     tasks: Tasks,
     replays: Replays,
     mutations: Arc<Semaphore>,
@@ -88,11 +91,17 @@ impl Desk {
             readiness: watch::Sender::new(starting),
             started: Instant::now(),
             replays: Replays::default(),
+            relay: Relay::default(),
             host,
             config,
             addresses,
             tasks,
         }
+    }
+
+    /// What runs for the door.
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Carries out a mutation once for its request id. It goes on to its end when its caller goes away:

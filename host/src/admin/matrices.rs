@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use futures::stream;
 use matrix_proto::v1;
 use matrix_proto::v1::matrices_server::Matrices;
@@ -9,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::desk::{Answers, Desk, open};
-use super::paging::Page;
+use super::paging::{Page, page_size};
 use super::replay::Key;
 use crate::ids::MatrixName;
 use crate::matrices::STEP_TICKS_MAX;
@@ -24,7 +25,14 @@ impl Matrices for MatricesService {
         &self,
         request: Request<v1::CreateMatrixRequest>,
     ) -> Result<Response<v1::Matrix>, Status> {
-        let (caller, v1::CreateMatrixRequest { manifest, request_id, start }) = open(request)?;
+        let (caller, request) = open(request)?;
+        let given = request.manifest.as_ref().map(|manifest| manifest.name.parse());
+        if let Some(Ok(name)) = given
+            && let Some(answer) = self.0.relayed("Matrices/Create", &name, &caller, &request).await
+        {
+            return answer.map(Response::new);
+        }
+        let v1::CreateMatrixRequest { manifest, request_id, start } = request;
         let key = Key::new(&caller, "Matrices/Create", &request_id)?;
         let host = self.0.host.clone();
         let created = async move {
@@ -39,23 +47,39 @@ impl Matrices for MatricesService {
     }
 
     async fn get(&self, request: Request<v1::GetMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
-        let view = self.0.host.matrices.get(&name(&request.into_inner().name)?)?;
-        Ok(Response::new(convert::matrix(&view)))
+        let (caller, request) = open(request)?;
+        let name = name(&request.name)?;
+        if let Some(answer) = self.0.relayed("Matrices/Get", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
+        Ok(Response::new(convert::matrix(&self.0.host.matrices.get(&name)?)))
     }
 
     async fn list(
         &self,
         request: Request<v1::ListMatricesRequest>,
     ) -> Result<Response<v1::ListMatricesResponse>, Status> {
-        let page = Page::<MatrixName>::parse(request.into_inner().page)?;
-        let found = self.0.host.matrices.list(page.after.as_ref(), page.look_up());
-        let (matrices, next_page_token) = page.cut(found, |view| view.manifest.name.clone(), convert::matrix);
-        Ok(Response::new(v1::ListMatricesResponse { matrices, next_page_token }))
+        let (caller, request) = open(request)?;
+        let size = page_size(request.page.as_ref().map_or(0, |page| page.page_size))?;
+        let mut lists = vec![self.here(request.clone())?];
+        let (nodes, me) = (self.0.host.realm.nodes().borrow().clone(), self.0.host.realm.me());
+        let others = nodes.nodes.values().filter(|view| view.is_alive && view.record.node != me);
+        let asked = others.map(|view| self.0.relay_to(view.record.node, "Matrices/List", &caller, &request));
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(list) => lists.push(list),
+                Err(error) => tracing::warn!(%error, "the Matrices of a node are left out of a list"),
+            }
+        }
+        Ok(Response::new(merged(lists, size)))
     }
 
     async fn start(&self, request: Request<v1::StartMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Start", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Start", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
         let matrices = self.0.host.matrices.clone();
         let started = async move { Ok(convert::matrix(&matrices.run(&name, None).await?)) };
         self.0.mutate(key, started).await.map(Response::new)
@@ -64,6 +88,9 @@ impl Matrices for MatricesService {
     async fn pause(&self, request: Request<v1::PauseMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Pause", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Pause", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
         let matrices = self.0.host.matrices.clone();
         let paused = async move { Ok(convert::matrix(&matrices.pause(&name, None).await?)) };
         self.0.mutate(key, paused).await.map(Response::new)
@@ -72,6 +99,9 @@ impl Matrices for MatricesService {
     async fn step(&self, request: Request<v1::StepMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Step", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Step", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
         let ticks = ticks(request.ticks)?;
         let matrices = self.0.host.matrices.clone();
         let stepped = async move { Ok(convert::matrix(&matrices.step(&name, ticks).await?)) };
@@ -81,6 +111,9 @@ impl Matrices for MatricesService {
     async fn stop(&self, request: Request<v1::StopMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Stop", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Stop", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
         let matrices = self.0.host.matrices.clone();
         let stopped = async move { Ok(convert::matrix(&matrices.stop(&name, None).await?)) };
         self.0.mutate(key, stopped).await.map(Response::new)
@@ -92,6 +125,9 @@ impl Matrices for MatricesService {
     ) -> Result<Response<v1::DeleteMatrixResponse>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Delete", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Delete", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
         let matrices = self.0.host.matrices.clone();
         let deleted = async move {
             matrices.get(&name)?;
@@ -105,7 +141,12 @@ impl Matrices for MatricesService {
         &self,
         request: Request<v1::ViewMatrixRequest>,
     ) -> Result<Response<v1::ViewMatrixResponse>, Status> {
-        let (tick, content) = self.0.host.matrices.view(&name(&request.into_inner().name)?).await?;
+        let (caller, request) = open(request)?;
+        let name = name(&request.name)?;
+        if let Some(answer) = self.0.relayed("Matrices/View", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
+        let (tick, content) = self.0.host.matrices.view(&name).await?;
         Ok(Response::new(v1::ViewMatrixResponse { tick, content: Some(convert::content_to(&content)) }))
     }
 
@@ -126,6 +167,43 @@ impl Matrices for MatricesService {
     }
 }
 
+impl MatricesService {
+    /// The Matrices of this node alone: what other nodes ask for.
+    pub(super) async fn list_here(
+        &self,
+        request: Request<v1::ListMatricesRequest>,
+    ) -> Result<Response<v1::ListMatricesResponse>, Status> {
+        self.here(request.into_inner()).map(Response::new)
+    }
+
+    fn here(&self, request: v1::ListMatricesRequest) -> Result<v1::ListMatricesResponse, Status> {
+        let page = Page::<MatrixName>::parse(request.page)?;
+        let found = self.0.host.matrices.list(page.after.as_ref(), page.look_up());
+        let (matrices, next_page_token) = page.cut(found, |view| view.manifest.name.clone(), convert::matrix);
+        Ok(v1::ListMatricesResponse { matrices, next_page_token })
+    }
+}
+
+fn called(matrix: &v1::Matrix) -> &str {
+    matrix.manifest.as_ref().map_or("", |manifest| &manifest.name)
+}
+
+/// One page out of those of several nodes. What stands behind the end of a page that goes on is left for the next
+/// one: it may come after what another node has there.
+fn merged(lists: Vec<v1::ListMatricesResponse>, size: usize) -> v1::ListMatricesResponse {
+    let ends = lists.iter().filter(|list| !list.next_page_token.is_empty());
+    let end = ends.map(|list| list.next_page_token.clone()).min();
+    let mut matrices: Vec<_> = lists.into_iter().flat_map(|list| list.matrices).collect();
+    matrices.sort_by(|a, b| called(a).cmp(called(b)));
+    if let Some(end) = &end {
+        matrices.retain(|matrix| called(matrix) <= end.as_str());
+    }
+    let more = end.is_some() || matrices.len() > size;
+    matrices.truncate(size);
+    let last = matrices.last().filter(|_| more).map(|matrix| called(matrix).to_owned());
+    v1::ListMatricesResponse { matrices, next_page_token: last.unwrap_or_default() }
+}
+
 fn name(text: &str) -> Result<MatrixName, Status> {
     text.parse().map_err(|error| convert::bad_id("name", &error))
 }
@@ -141,6 +219,32 @@ fn ticks(given: u32) -> Result<u32, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_several_nodes_make_one_that_leaves_nothing_out() {
+        let list = |names: &[&str], next: &str| v1::ListMatricesResponse {
+            matrices: names
+                .iter()
+                .map(|name| v1::Matrix {
+                    manifest: Some(v1::MatrixManifest { name: (*name).to_owned(), ..Default::default() }),
+                    ..Default::default()
+                })
+                .collect(),
+            next_page_token: next.to_owned(),
+        };
+        let names = |list: &v1::ListMatricesResponse| {
+            list.matrices.iter().map(|matrix| called(matrix).to_owned()).collect::<Vec<_>>()
+        };
+        let all = merged(vec![list(&["a", "d"], ""), list(&["b"], "")], 10);
+        assert_eq!(
+            (names(&all), all.next_page_token.as_str()),
+            (vec!["a".into(), "b".into(), "d".into()], "")
+        );
+        let cut = merged(vec![list(&["a", "b"], "b"), list(&["c", "d"], "d")], 10);
+        assert_eq!((names(&cut), cut.next_page_token.as_str()), (vec!["a".into(), "b".into()], "b"));
+        let full = merged(vec![list(&["a", "c"], ""), list(&["b", "d"], "")], 3);
+        assert_eq!((names(&full).len(), full.next_page_token.as_str()), (3, "c"));
+    }
 
     #[test]
     fn steps_are_bounded() {

@@ -16,6 +16,7 @@ mod observe;
 mod convert;
 mod desk;
 mod paging;
+mod relay;
 mod replay;
 
 mod cluster;
@@ -89,6 +90,7 @@ impl Admin {
         let bound = Bound::bind(&config, socket).await?;
         let addresses = bound.addresses(tls.is_some())?;
         let desk = Arc::new(Desk::new(host, config, addresses, tasks.clone()));
+        desk.open_relay().await;
         let health = Health::new().await;
         let server = Server::new(&desk, &gate, &health)?;
         bound.serve(&desk, &server, tls, telemetry, tasks)?;

@@ -56,7 +56,8 @@ pub struct KvConfig {
     pub log_segment_bytes: u64,
     /// Milliseconds that a request waits for the realm before it fails as unavailable.
     pub request_timeout_ms: u64,
-    /// Milliseconds between the leader's heartbeats. A follower waits for twelve to sixteen of them before it stands
+    /// Milliseconds between the leader's heartbeats, and the time that one has to be answered: it must be longer than
+    /// the slowest round trip between two nodes, and the same on all. A follower waits for twelve to sixteen of them before it stands
     /// for election: eight in which it trusts the leader, and then four to eight by chance.
     pub heartbeat_ms: u64,
     /// Called, once, when the store can no longer keep its promises: a failed fsync, a broken state machine. It must

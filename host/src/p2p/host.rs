@@ -183,6 +183,12 @@ impl P2p {
         self.0.table.peers()
     }
 
+    /// [`P2p::connected`], without keeping the network open.
+    pub fn count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let table = self.0.table.clone();
+        move || table.peers()
+    }
+
     /// Whether there is a connection with a peer.
     pub fn is_connected(&self, peer: Peer) -> bool {
         self.0.table.is_connected(peer)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::batching::Batches;
 use super::error::SoulError;
@@ -22,8 +23,8 @@ use super::wire;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
 use crate::kv::RequestId;
-use crate::p2p::Lane;
-use crate::p2p::rpc::Rpc;
+use crate::p2p::rpc::{CallError, Rpc};
+use crate::p2p::{Lane, PushError};
 use crate::realm::Realm;
 use crate::tasks::Tasks;
 use crate::transport::envelope::Address;
@@ -32,6 +33,8 @@ use crate::transport::envelope::Address;
 const LANE: Lane = Lane::new("/matrix/souls/1");
 /// How long a node may take to answer what waits for no guest.
 const QUICK: Duration = Duration::from_secs(5);
+/// How long a node that is alive may take to open its lanes.
+const OPENING: Duration = Duration::from_secs(3);
 /// How long a Soul whose node is gone is left alone.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How long a node may take to bring a Soul to life, stop, save or move it: its component may have to be fetched and
@@ -191,8 +194,7 @@ impl Fleet {
                 }
                 Some(Placed { node, .. }) => self.0.batches.act(self, node, soul, request.clone()).await,
             };
-            let waits =
-                request.deadline.is_some_and(|deadline| tokio::time::Instant::now() + AGAIN < deadline);
+            let waits = request.deadline.is_some_and(|deadline| Instant::now() + AGAIN < deadline);
             match acted {
                 Err(ActError::Away) if waits => tokio::time::sleep(AGAIN).await,
                 // It may have moved before the question came there.
@@ -306,8 +308,22 @@ impl Fleet {
         let away = |why: &dyn std::fmt::Display| SoulError::Away(node, why.to_string());
         let peer = self.0.realm.roster().peer(node).ok_or_else(|| away(&"it is no member any more"))?;
         let rpc = self.0.rpc.get().ok_or_else(|| away(&"this node is starting"))?;
-        let answer = rpc.call(peer, question.clone(), within).await.map_err(|error| away(&error))?;
-        wire::answer(answer, node)
+        // A node is alive a moment before all its lanes are open.
+        let deadline = Instant::now() + within.min(OPENING);
+        loop {
+            match rpc.call(peer, question.clone(), within).await {
+                Err(CallError::NotSent(_, PushError::Down))
+                    if self.is_alive(node) && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                answer => return wire::answer(answer.map_err(|error| away(&error))?, node),
+            }
+        }
+    }
+
+    fn is_alive(&self, node: u64) -> bool {
+        self.0.realm.nodes().borrow().nodes.get(&node).is_some_and(|view| view.is_alive)
     }
 }
 

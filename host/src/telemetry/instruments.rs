@@ -22,6 +22,8 @@ pub struct Metrics {
     pub transport: TransportMetrics,
     /// The replicated KV.
     pub kv: KvMetrics,
+    /// The realm's.
+    pub realm: RealmMetrics,
     /// The operator's door.
     pub admin: AdminMetrics,
     /// The process.
@@ -38,6 +40,7 @@ impl Metrics {
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
             kv: KvMetrics::new(meter),
+            realm: RealmMetrics::new(meter),
             admin: AdminMetrics::new(meter),
             process: ProcessMetrics { meter: meter.clone() },
         })
@@ -280,6 +283,50 @@ impl KvMetrics {
                 ("read", reads),
                 ("fsync", fsyncs),
                 ("snapshot", snapshots),
+            ]
+        });
+    }
+}
+
+/// How the realm stands, as this node sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RealmFigures {
+    /// Nodes of the realm.
+    pub nodes: u64,
+    /// Those that are alive.
+    pub alive: u64,
+    /// Peers that this node is connected with.
+    pub connected: u64,
+    /// Nodes that decide over the KV.
+    pub voters: u64,
+    /// 1: this node holds its lease.
+    pub lease: u64,
+    /// On the leader: how many entries of the log the node that is furthest behind has yet to get.
+    pub lag: u64,
+}
+
+/// What `realm` counts.
+#[derive(Debug, Clone)]
+pub struct RealmMetrics {
+    meter: Meter,
+}
+
+impl RealmMetrics {
+    fn new(meter: &Meter) -> Self {
+        Self { meter: meter.clone() }
+    }
+
+    /// `matrix_realm{figure}`: the fields of [`RealmFigures`], looked up by `look`.
+    pub fn observe(&self, look: impl Fn() -> RealmFigures + Send + Sync + 'static) {
+        observe_by(&self.meter, "matrix_realm", "figure", "How the realm stands.", move || {
+            let RealmFigures { nodes, alive, connected, voters, lease, lag } = look();
+            [
+                ("nodes", nodes),
+                ("alive", alive),
+                ("connected", connected),
+                ("voters", voters),
+                ("lease", lease),
+                ("lag", lag),
             ]
         });
     }

@@ -142,6 +142,11 @@ pub(super) fn stopping() -> Status {
         .status()
 }
 
+/// What was asked for is on a node that cannot be reached.
+pub(super) fn away(why: &dyn Display) -> Status {
+    Failure::new(Code::Unavailable, "NODE_UNREACHABLE", why).status()
+}
+
 /// Something that should not happen did.
 pub(super) fn internal(error: &dyn Display) -> Status {
     Failure::new(Code::Internal, "INTERNAL", error).status()
