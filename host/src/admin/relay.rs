@@ -17,6 +17,7 @@ use super::convert;
 use super::desk::Desk;
 use super::matrices::MatricesService;
 use crate::ids::{ClientName, MatrixName};
+use crate::matrices;
 use crate::p2p::rpc::{Reply, Rpc, Serve};
 use crate::p2p::{Lane, Peer};
 
@@ -45,9 +46,14 @@ impl Desk {
         caller: &ClientName,
         request: &impl Message,
     ) -> Option<Result<A, Status>> {
-        match self.host.matrices.home(matrix).await {
-            Ok(None) => None,
-            Ok(Some(node)) => Some(self.relay_to(node, method, caller, request).await),
+        if self.host.matrices.get(matrix).is_ok() {
+            return None;
+        }
+        match matrices::home(&self.host.kv, matrix).await {
+            Ok(node) => {
+                let node = node.filter(|node| *node != self.host.realm.me())?;
+                Some(self.relay_to(node, method, caller, request).await)
+            }
             Err(error) => Some(Err(error.into())),
         }
     }

@@ -32,6 +32,7 @@ mod world;
 pub use error::MatrixError;
 pub use host::{MatricesConfig, MatrixHost};
 pub use manifest::MatrixManifest;
+pub use records::home;
 pub use registry::{Matrices, STEP_TICKS_MAX};
 pub use runlog::LogError;
 pub use status::{Figures, MatrixState, MatrixView, ReplayProgress};

@@ -141,6 +141,12 @@ pub(crate) async fn save(
     kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
 }
 
+/// The node on which a Matrix runs, or ran; none: there is no such Matrix.
+pub async fn home(kv: &Kv, matrix: &MatrixName) -> Result<Option<u64>, KvError> {
+    let record: Option<Record> = kv.record(BUCKET, matrix.as_str()).await?;
+    Ok(record.map(|record| record.node))
+}
+
 /// Forgets a Matrix.
 pub(crate) async fn delete(kv: &Kv, matrix: &MatrixName, request: Option<RequestId>) -> Result<(), KvError> {
     kv.delete(BUCKET, matrix.as_str().as_bytes(), request).await?;

@@ -80,15 +80,6 @@ impl Matrices {
         Ok(matrices)
     }
 
-    /// The other node on which a Matrix runs; none: it runs here, or nowhere.
-    pub async fn home(&self, matrix: &MatrixName) -> Result<Option<u64>, MatrixError> {
-        if self.handle(matrix).is_ok() {
-            return Ok(None);
-        }
-        let record: Option<records::Record> = self.0.host.kv.record(records::BUCKET, matrix.as_str()).await?;
-        Ok(record.map(|record| record.node).filter(|node| *node != self.0.host.node))
-    }
-
     /// Creates a Matrix, and lets it run if `start` says so. The same manifest again changes nothing.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use bytes::BytesMut;
 use futures::task::AtomicWaker;
+use tokio::sync::Notify;
 
 use super::peer::Peer;
 
@@ -33,6 +34,8 @@ struct Inner {
     peer: Peer,
     state: Mutex<State>,
     waker: AtomicWaker,
+    /// Told when a stream comes to stand.
+    opened: Notify,
     bytes_max: usize,
 }
 
@@ -45,8 +48,8 @@ struct State {
 impl Link {
     /// A way that is down.
     pub(super) fn new(peer: Peer, bytes_max: usize) -> Self {
-        let (state, waker) = (Mutex::default(), AtomicWaker::new());
-        Self(Arc::new(Inner { peer, state, waker, bytes_max }))
+        let (state, waker, opened) = (Mutex::default(), AtomicWaker::new(), Notify::new());
+        Self(Arc::new(Inner { peer, state, waker, opened, bytes_max }))
     }
 
     /// Whom it leads to.
@@ -57,6 +60,18 @@ impl Link {
     /// Whether a stream stands.
     pub fn is_up(&self) -> bool {
         self.lock().up
+    }
+
+    /// Returns once a stream stands.
+    pub async fn until_up(&self) {
+        loop {
+            let opened = self.0.opened.notified();
+            // It may have opened between the look and the wait.
+            if self.is_up() {
+                return;
+            }
+            opened.await;
+        }
     }
 
     /// Bytes that wait to be written.
@@ -92,6 +107,9 @@ impl Link {
     pub(super) fn set_up(&self, up: bool) {
         *self.lock() = State { up, waiting: BytesMut::new() };
         self.0.waker.wake();
+        if up {
+            self.0.opened.notify_waiters();
+        }
     }
 
     /// Whether nothing waits.

@@ -103,6 +103,14 @@ impl Rpc {
         self.0.table.link(peer, self.0.lane).is_some_and(|link| link.is_up())
     }
 
+    /// Waits until a stream to the peer stands, for at most `timeout`: a node that starts opens one lane after another.
+    pub async fn until_up(&self, peer: Peer, timeout: Duration) {
+        if let Some(link) = self.0.table.link(peer, self.0.lane) {
+            // Whoever asks then learns what is the matter.
+            let _ = tokio::time::timeout(timeout, link.until_up()).await;
+        }
+    }
+
     /// Asks a peer, and waits for its answer for at most `timeout`. Questions to one peer are read in the order in
     /// which this was called.
     pub async fn call(&self, peer: Peer, question: Bytes, timeout: Duration) -> Result<Bytes, CallError> {

@@ -23,6 +23,8 @@ const LANE: Lane = Lane::new("/matrix/blob/1");
 const PIECE_BYTES: u32 = 256 << 10;
 /// Pieces on their way at a time: what may stand in front of a vote on a shared connection.
 const PIECES_AT_ONCE: usize = 2;
+/// How long a node that is alive may take to open its lanes.
+const OPENING: Duration = Duration::from_secs(3);
 /// How long one piece may take.
 const PIECE: Duration = Duration::from_secs(10);
 
@@ -61,6 +63,7 @@ impl Exchange {
         let mut upload = self.store.begin_upload(None, Some(digest)).await?;
         let (mut offset, mut total, mut failures) = (0, None, Vec::new());
         for view in others {
+            self.rpc.until_up(view.record.peer, OPENING).await;
             match self.fetch_from(view.record.peer, digest, &mut offset, &mut total, &mut upload).await {
                 Ok(()) => {
                     upload.finish().await?;

@@ -23,8 +23,8 @@ use super::wire;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
 use crate::kv::RequestId;
-use crate::p2p::rpc::{CallError, Rpc};
-use crate::p2p::{Lane, PushError};
+use crate::p2p::Lane;
+use crate::p2p::rpc::Rpc;
 use crate::realm::Realm;
 use crate::tasks::Tasks;
 use crate::transport::envelope::Address;
@@ -309,17 +309,11 @@ impl Fleet {
         let peer = self.0.realm.roster().peer(node).ok_or_else(|| away(&"it is no member any more"))?;
         let rpc = self.0.rpc.get().ok_or_else(|| away(&"this node is starting"))?;
         // A node is alive a moment before all its lanes are open.
-        let deadline = Instant::now() + within.min(OPENING);
-        loop {
-            match rpc.call(peer, question.clone(), within).await {
-                Err(CallError::NotSent(_, PushError::Down))
-                    if self.is_alive(node) && Instant::now() < deadline =>
-                {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                answer => return wire::answer(answer.map_err(|error| away(&error))?, node),
-            }
+        if self.is_alive(node) {
+            rpc.until_up(peer, within.min(OPENING)).await;
         }
+        let answer = rpc.call(peer, question.clone(), within).await.map_err(|error| away(&error))?;
+        wire::answer(answer, node)
     }
 
     fn is_alive(&self, node: u64) -> bool {
