@@ -77,6 +77,7 @@ impl Node {
         let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
         let matrices = matrices.context("cannot bring back the Matrices")?;
+        place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
         let host = base.admin_host(&config, &souls, &matrices);
         let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;

@@ -1,14 +1,20 @@
 //! This node's place in its realm: found, remembered, or asked for.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
+use futures::future::join_all;
 
 use super::KV_DIR;
 use crate::config::Config;
 use crate::kv::{Kv, KvConfig, Roster};
-use crate::p2p::{Admission, Key, P2p};
+use crate::p2p::{Admission, Key, Link, P2p};
 use crate::realm::{self, Identity, IdentityError, Realm};
 use crate::tasks::Tasks;
+use crate::transport::remote;
 
+/// How long a node that starts waits for its ways to the others.
+const REACHING: Duration = Duration::from_secs(3);
 /// The file of the node's key, in the data folder.
 const KEY_FILE: &str = "key";
 /// The file of the ports that were chosen for the network, in the data folder.
@@ -17,6 +23,18 @@ const PORTS_FILE: &str = "ports.json";
 /// What people and telemetry call a node.
 pub(super) fn node_id(node: u64) -> String {
     format!("node-{node}")
+}
+
+/// Waits until messages can leave for every node that is alive, for a while: one that cannot be reached must not keep
+/// this one from its work.
+pub(super) async fn reach_others(realm: &Realm) {
+    let nodes = realm.nodes().borrow().clone();
+    let others = nodes.nodes.values().filter(|view| view.is_alive && view.record.node != realm.me());
+    let links = others.filter_map(|view| realm.network().link(view.record.peer, remote::LANE));
+    let links: Vec<_> = links.collect();
+    if tokio::time::timeout(REACHING, join_all(links.iter().map(Link::until_up))).await.is_err() {
+        tracing::warn!("some nodes that are alive cannot be reached yet");
+    }
 }
 
 /// Joins the network, and takes this node's place in its realm: the one that its data folder remembers, the one that
