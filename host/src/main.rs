@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use matrixd::config::Config;
-use matrixd::node::Node;
+use matrixd::node::{End, Node};
 use matrixd::realm::Token;
 use matrixd::runtime::compile::compile_child;
 
@@ -57,8 +57,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     config.join.clone_from(&arguments.join);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let node = Node::start(config).await?;
-        node.wait_for_end().await;
+        let mut end = End::listen()?;
+        // A start may have to wait for the realm. It has told nobody anything yet, so that it may be given up.
+        let node = tokio::select! {
+            node = Node::start(config) => node?,
+            () = end.asked() => return Ok(()),
+        };
+        end.asked().await;
         node.stop().await
     })
 }

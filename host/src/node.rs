@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{Admin, AdminHost};
 use crate::capabilities::logging::GuestLog;
@@ -61,6 +61,29 @@ pub struct Node {
     admin: Admin,
 }
 
+/// What asks the process to end: SIGINT and SIGTERM.
+#[derive(Debug)]
+pub struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl End {
+    /// Listens from now on: before a node starts, so that none of them ends it out of order.
+    pub fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits until someone asks.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
@@ -98,22 +121,6 @@ impl Node {
             door_tasks,
             admin,
         })
-    }
-
-    /// Waits until someone asks the process to end.
-    pub async fn wait_for_end(&self) {
-        let interrupt = signal(SignalKind::interrupt());
-        let terminate = signal(SignalKind::terminate());
-        match (interrupt, terminate) {
-            (Ok(mut interrupt), Ok(mut terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            // Without signals the process can only be killed, which it survives.
-            _ => std::future::pending().await,
-        }
     }
 
     /// Stops everything in order: states are saved, and nothing that was acknowledged is lost. An error says

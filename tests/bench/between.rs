@@ -71,10 +71,21 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     ]
 }
 
+/// The other node; killed when this is dropped.
+struct There(Child);
+
+impl Drop for There {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Two nodes, with Souls in pairs, one on each.
 struct Two {
     here: TestNode,
-    there: Child,
+    there: There,
     goal: tokio::sync::Mutex<Inbox>,
     _folder: TempDir,
 }
@@ -97,7 +108,7 @@ impl Two {
         let mut command = Command::new(built("matrixd"));
         command.arg("--data-dir").arg(folder.path()).arg("--join").arg(token.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let there = command.spawn().expect("matrixd is built beside this program");
+        let there = There(command.spawn().expect("matrixd is built beside this program"));
         let mut nodes = here.node().realm().nodes();
         let joined = nodes.wait_for(|nodes| nodes.nodes.get(&2).is_some_and(|node| node.is_alive));
         tokio::time::timeout(PATIENCE, joined).await.expect("it joins in time").expect("the realm lives");
@@ -159,10 +170,8 @@ impl Two {
         began.elapsed().as_secs_f64() * 1e9 / (pairs * each) as f64 / f64::from(hops)
     }
 
-    async fn stop(mut self) {
-        // It may have ended already.
-        let _ = self.there.kill();
-        let _ = self.there.wait();
+    async fn stop(self) {
+        drop(self.there);
         self.here.stop().await;
     }
 }

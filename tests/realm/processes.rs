@@ -124,12 +124,13 @@ impl Realm {
 
     /// Waits until a node has ended by itself; what it said.
     pub(crate) fn ends(&mut self, node: u64) -> String {
-        let mut child = self.nodes.remove(&node).expect("it runs");
         let began = Instant::now();
-        while child.try_wait().expect("our own child").is_none() {
+        // It is let go only once it has ended: a test that fails here must not leave it behind.
+        while self.nodes.get_mut(&node).expect("it runs").try_wait().expect("our own child").is_none() {
             assert!(began.elapsed() < PATIENCE, "node {node} does not end: {}", self.log(node));
             look_again();
         }
+        self.nodes.remove(&node);
         self.log(node)
     }
 
