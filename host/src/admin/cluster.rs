@@ -11,7 +11,7 @@ use super::convert;
 use super::desk::Desk;
 use super::paging::page_size;
 use crate::clock;
-use crate::realm::{NodeState, NodeView, Nodes};
+use crate::realm::{NodeState, NodeView, Nodes, RealmError};
 use crate::souls::SoulView;
 use crate::souls::status::State;
 use crate::telemetry::process::resident_bytes;
@@ -71,7 +71,15 @@ impl Cluster for ClusterService {
     }
 
     async fn remove(&self, request: Request<v1::RemoveRequest>) -> Result<Response<v1::Node>, Status> {
-        self.want(request.into_inner().node, NodeState::Removed).await
+        let v1::RemoveRequest { node, force } = request.into_inner();
+        let host = &self.0.host;
+        let is_alive = host.realm.nodes().borrow().nodes.get(&node).is_some_and(|view| view.is_alive);
+        let left = host.souls.load().get(&node).copied().unwrap_or(0);
+        if is_alive && left > 0 && !force {
+            host.realm.want(node, NodeState::Draining).await?;
+            return Err(RealmError::Busy { node, left }.into());
+        }
+        self.want(node, NodeState::Removed).await
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {

@@ -14,9 +14,9 @@ pub enum RealmError {
     /// It is the last.
     #[error("node {0} is the only one that could take what it runs: add another first")]
     Last(u64),
-    /// It still runs something.
+    /// It still runs Souls.
     #[error(
-        "node {node} still runs {left} Souls and Matrices: they are on their way; try again, or use --force"
+        "node {node} still runs {left} Souls: they are on their way to others; try again, or use --force"
     )]
     Busy {
         /// The node.
