@@ -1,5 +1,6 @@
 //! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
 
+mod end;
 mod place;
 
 use std::future::Future;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub use end::End;
 
 use crate::admin::{Admin, AdminHost};
 use crate::capabilities::logging::GuestLog;
@@ -61,29 +63,6 @@ pub struct Node {
     admin: Admin,
 }
 
-/// What asks the process to end: SIGINT and SIGTERM.
-#[derive(Debug)]
-pub struct End {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl End {
-    /// Listens from now on: before a node starts, so that none of them ends it out of order.
-    pub fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen to signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// Waits until someone asks.
-    pub async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
@@ -98,7 +77,7 @@ impl Node {
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
         let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
-        let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &souls)).await;
+        let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &realm_tasks, &souls)).await;
         let matrices = matrices.context("cannot bring back the Matrices")?;
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
@@ -251,7 +230,7 @@ impl Base {
     }
 
     /// What Matrices need of it.
-    fn matrix_host(&self, config: &Config, tasks: &Tasks, souls: &Fleet) -> MatrixHost {
+    fn matrix_host(&self, config: &Config, tasks: &Tasks, background: &Tasks, souls: &Fleet) -> MatrixHost {
         MatrixHost {
             souls: souls.clone(),
             components: self.catalog.clone(),
@@ -262,6 +241,8 @@ impl Base {
             metrics: self.telemetry.metrics().clone(),
             limits: config.limits.clone(),
             tasks: tasks.clone(),
+            background: background.clone(),
+            realm: self.realm.clone(),
             node: self.realm.me(),
             config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
         }

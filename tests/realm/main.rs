@@ -1,6 +1,7 @@
 //! Realms of real processes: Souls and Matrices on several nodes behave as on one, also while nodes go.
 
 mod foreign;
+mod matrices;
 mod processes;
 
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ const FAILOVER: Duration = Duration::from_secs(5);
 const PATIENT: &str = "tick_deadline_ms = 30000\ntick_interval_ms = 20";
 
 /// The tournament's manifest, patient, and slow enough that something can happen in its middle.
-fn tournament() -> String {
+pub(crate) fn tournament() -> String {
     let text = std::fs::read_to_string(processes::root().join("guests/worlds/tournament.toml"));
     let text = text.expect("the manifest is there");
     let patient = text.replace("tick_deadline_ms = 1000", PATIENT);

@@ -192,6 +192,20 @@ impl Realm {
         self.until(node, &["matrices", "show", matrix], |matrix| matrix["state"] == "finished")
     }
 
+    /// Waits until no file of a folder of a node ends so.
+    pub(crate) fn until_gone(&self, node: u64, folder: &str, end: &str) {
+        let (began, folder) = (Instant::now(), self.data(node).join(folder));
+        let left = || {
+            let files = std::fs::read_dir(&folder).expect("a folder of the node");
+            let mut paths = files.map(|file| file.expect("a file of the node").path());
+            paths.any(|path| path.extension().is_some_and(|found| found == end))
+        };
+        while left() {
+            assert!(began.elapsed() < PATIENCE, "{} keeps its files", folder.display());
+            look_again();
+        }
+    }
+
     /// Asks the same until the answer is what is waited for.
     pub(crate) fn until(&self, node: u64, arguments: &[&str], what: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();

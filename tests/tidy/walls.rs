@@ -35,7 +35,19 @@ const CRATES: [(&[&str], &[&str]); 7] = [
         &["admin/", "admin.rs", "capabilities/grpc.rs"],
     ),
     // What is said at the door, and what nodes say to each other.
-    (&["matrix_proto"], &["admin/", "p2p/", "kv/", "transport/", "realm/", "runtime/exchange.rs", "souls/"]),
+    (
+        &["matrix_proto"],
+        &[
+            "admin/",
+            "p2p/",
+            "kv/",
+            "transport/",
+            "realm/",
+            "runtime/exchange.rs",
+            "souls/",
+            "matrices/copies/",
+        ],
+    ),
     (&["anyhow"], &["main.rs", "node.rs", "node/", "config.rs"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "prometheus"], &["telemetry/"]),
 ];

@@ -1,5 +1,6 @@
 //! `matrix.v1.Cluster`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,10 +75,11 @@ impl Cluster for ClusterService {
         let v1::RemoveRequest { node, force } = request.into_inner();
         let host = &self.0.host;
         let is_alive = host.realm.nodes().borrow().nodes.get(&node).is_some_and(|view| view.is_alive);
-        let left = host.souls.load().get(&node).copied().unwrap_or(0);
-        if is_alive && left > 0 && !force {
+        let on = |load: BTreeMap<u64, usize>| load.get(&node).copied().unwrap_or(0);
+        let (souls, matrices) = (on(host.souls.load()), on(host.matrices.load()));
+        if is_alive && souls + matrices > 0 && !force {
             host.realm.want(node, NodeState::Draining).await?;
-            return Err(RealmError::Busy { node, left }.into());
+            return Err(RealmError::Busy { node, souls, matrices }.into());
         }
         self.want(node, NodeState::Removed).await
     }

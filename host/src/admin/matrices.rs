@@ -119,6 +119,17 @@ impl Matrices for MatricesService {
         self.0.mutate(key, stopped).await.map(Response::new)
     }
 
+    async fn r#move(&self, request: Request<v1::MoveMatrixRequest>) -> Result<Response<v1::Matrix>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, name) = (Key::new(&caller, "Matrices/Move", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Move", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
+        let matrices = self.0.host.matrices.clone();
+        let moved = async move { Ok(convert::matrix(&matrices.move_to(&name, request.node).await?)) };
+        self.0.mutate(key, moved).await.map(Response::new)
+    }
+
     async fn delete(
         &self,
         request: Request<v1::DeleteMatrixRequest>,

@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 42] = [
+const METHODS: [&str; 43] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -45,6 +45,7 @@ const METHODS: [&str; 42] = [
     "Matrices/Pause",
     "Matrices/Step",
     "Matrices/Stop",
+    "Matrices/Move",
     "Matrices/Delete",
     "Matrices/View",
     "Matrices/Replay",

@@ -130,6 +130,7 @@ async fn carry_out(
         "Matrices/Pause" => answer(caller, request, |request| service.pause(request)).await,
         "Matrices/Step" => answer(caller, request, |request| service.step(request)).await,
         "Matrices/Stop" => answer(caller, request, |request| service.stop(request)).await,
+        "Matrices/Move" => answer(caller, request, |request| service.r#move(request)).await,
         "Matrices/Delete" => answer(caller, request, |request| service.delete(request)).await,
         "Matrices/View" => answer(caller, request, |request| service.view(request)).await,
         _ => Err(Status::unimplemented("this node does not carry that out for others")),

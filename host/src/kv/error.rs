@@ -149,7 +149,7 @@ impl KvError {
     }
 
     /// Damage in `what`.
-    pub(super) fn corrupt(what: impl Into<String>, detail: impl std::fmt::Display) -> KvError {
+    pub(crate) fn corrupt(what: impl Into<String>, detail: impl std::fmt::Display) -> KvError {
         KvError::Corrupt { what: what.into(), detail: detail.to_string() }
     }
 }

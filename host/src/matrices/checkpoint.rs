@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::course::{Course, Next, Told};
@@ -64,7 +65,7 @@ pub(crate) fn files(log: &Path) -> [PathBuf; 2] {
 }
 
 /// What is being written.
-fn unfinished(log: &Path) -> PathBuf {
+pub(crate) fn unfinished(log: &Path) -> PathBuf {
     log.with_extension("checkpoint-new")
 }
 
@@ -222,13 +223,16 @@ pub(crate) struct Keeper {
     /// When the older one was last replaced.
     aged: Instant,
     writing: Option<JoinHandle<Result<Duration, LogError>>>,
+    /// Counts those that were written.
+    written: watch::Sender<u64>,
 }
 
 impl Keeper {
     /// For the run of this log: a checkpoint after every so much work of the rules; zero: after every tick.
-    pub(crate) fn new(log: &Path, every: Duration) -> Self {
+    /// `written` is told of each.
+    pub(crate) fn new(log: &Path, every: Duration, written: watch::Sender<u64>) -> Self {
         let (work, cost) = (Duration::ZERO, Duration::ZERO);
-        Self { log: log.to_owned(), every, work, cost, aged: Instant::now(), writing: None }
+        Self { log: log.to_owned(), every, work, cost, aged: Instant::now(), writing: None, written }
     }
 
     /// The rules worked for so long.
@@ -250,7 +254,7 @@ impl Keeper {
         if age {
             self.aged = Instant::now();
         }
-        let log = self.log.clone();
+        let (log, written) = (self.log.clone(), self.written.clone());
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             // A checkpoint is never ahead of its log, not even after a power cut.
@@ -258,6 +262,7 @@ impl Keeper {
             let hash = StateHash::of(&checkpoint[HASH_BYTES..]);
             checkpoint[..HASH_BYTES].copy_from_slice(hash.as_bytes());
             write(&log, &checkpoint, age)?;
+            written.send_modify(|count| *count += 1);
             Ok(began.elapsed())
         }));
     }
@@ -279,15 +284,30 @@ impl Keeper {
 
 /// Puts a file into the place of the newest checkpoint, whole or not at all; `age`: that one becomes the older.
 fn write(log: &Path, checkpoint: &[u8], age: bool) -> Result<(), LogError> {
-    let ([newest, aged], new) = (files(log), unfinished(log));
+    let new = unfinished(log);
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
     let mut file = file.map_err(failed("create", &new))?;
     file.write_all(checkpoint).and_then(|()| file.sync_data()).map_err(failed("write", &new))?;
+    put_in_place(log, age)
+}
+
+/// Makes what was written under [`unfinished`] the newest checkpoint; `age`: the one before becomes the older.
+fn put_in_place(log: &Path, age: bool) -> Result<(), LogError> {
+    let ([newest, aged], new) = (files(log), unfinished(log));
     if age && newest.exists() {
         std::fs::rename(&newest, &aged).map_err(failed("rename", &newest))?;
     }
     std::fs::rename(&new, &newest).map_err(failed("rename", &new))
+}
+
+/// Makes a checkpoint of another node that is whole under [`unfinished`] the newest; one before it becomes the older
+/// when the older one there has aged.
+pub(crate) fn publish(log: &Path) -> Result<(), LogError> {
+    let [_, aged] = files(log);
+    let age = std::fs::metadata(&aged).and_then(|metadata| metadata.modified());
+    let is_old = age.map_or(true, |at| at.elapsed().is_ok_and(|age| age >= AGED));
+    put_in_place(log, is_old)
 }
 
 /// Removes a run log and its checkpoints. What is not there is no error.

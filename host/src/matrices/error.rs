@@ -86,6 +86,29 @@ pub enum MatrixError {
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
+    /// Another node runs it by now.
+    #[error("{0} runs on another node since a moment ago: ask again")]
+    Moved(MatrixName),
+    /// It cannot be moved there.
+    #[error("{matrix} cannot go to node {node}: {why}")]
+    CannotMove {
+        /// Which Matrix.
+        matrix: MatrixName,
+        /// Where it was to go.
+        node: u64,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// No node that is alive has its run log.
+    #[error(
+        "node {node}, on which {matrix} ran, is away, and no node that is alive has a copy of its run log"
+    )]
+    Away {
+        /// Which Matrix.
+        matrix: MatrixName,
+        /// Where it ran.
+        node: u64,
+    },
     /// The node is about to stop.
     #[error("the node is stopping")]
     Stopping,

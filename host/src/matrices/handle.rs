@@ -5,17 +5,26 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::copies::Copies;
+use super::deed::Deed;
 use super::error::MatrixError;
+use super::lines::{Command, Reply};
 use super::manifest::MatrixManifest;
-use super::runner::{Command, Reply};
-use super::status::{MatrixState, MatrixView, Progress};
+use super::status::{Home, MatrixState, MatrixView, Progress};
 
 /// A Matrix that the registry knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     pub(crate) manifest: Arc<MatrixManifest>,
     pub(crate) run: Arc<str>,
+    /// This node.
+    pub(crate) node: u64,
     pub(crate) progress: Arc<watch::Sender<Progress>>,
+    /// Its record.
+    pub(crate) deed: Arc<Deed>,
+    pub(crate) copies: Copies,
+    /// Ends the task that keeps its copies.
+    pub(crate) keeping: CancellationToken,
     /// The task that owns it, if there was one since the node started.
     pub(crate) live: Option<Live>,
 }
@@ -25,6 +34,7 @@ pub(crate) struct Handle {
 pub(crate) struct Live {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) stop: CancellationToken,
+    pub(crate) moved: CancellationToken,
     pub(crate) ended: CancellationToken,
 }
 
@@ -36,7 +46,9 @@ impl Handle {
 
     /// How it stands.
     pub(crate) fn view(&self) -> MatrixView {
-        self.progress.borrow().view(self.manifest.clone())
+        let (node, generation) = (self.node, self.deed.generation());
+        let home = Home { node, generation, copies: self.copies.in_sync() };
+        self.progress.borrow().view(self.manifest.clone(), home)
     }
 
     /// The error that it is in a state in which something cannot be done.
@@ -70,6 +82,14 @@ impl Handle {
             Some(answer) => answer,
             None if self.state().is_over() => Ok(()),
             None => Err(MatrixError::Stopping),
+        }
+    }
+
+    /// Ends the task because another node goes on with the Matrix, and waits until everything is kept.
+    pub(crate) async fn let_go(&self) {
+        if let Some(live) = &self.live {
+            live.moved.cancel();
+            live.ended.cancelled().await;
         }
     }
 

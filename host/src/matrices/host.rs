@@ -10,6 +10,7 @@ use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::clock;
 use crate::ids::MatrixName;
 use crate::kv::Kv;
+use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::LimitsConfig;
 use crate::souls::Fleet;
@@ -43,6 +44,9 @@ pub struct MatricesConfig {
     /// own time: after so much of it a checkpoint is kept beside the run log; 0: after every tick. Where a checkpoint
     /// takes long it is kept less often, so that a twentieth of the time at most goes into checkpoints.
     pub checkpoint_work_ms: u64,
+    /// How many nodes hold the run log of a Matrix that runs here, this one counted, where the realm has so many
+    /// (1 to 5).
+    pub copies: usize,
     /// How many run logs are gone through at once, to bring a Matrix back, to look at one that is over, or to
     /// compare.
     pub replays_max: usize,
@@ -59,6 +63,7 @@ impl Default for MatricesConfig {
             catch_up_ms: 60_000,
             run_log_bytes_max: 4 << 30,
             checkpoint_work_ms: 1_000,
+            copies: 2,
             replays_max: 2,
         }
     }
@@ -69,6 +74,8 @@ impl Default for MatricesConfig {
 pub struct MatrixHost {
     /// Who plays.
     pub souls: Fleet,
+    /// The other nodes.
+    pub realm: Realm,
     /// This node's number.
     pub node: u64,
     /// Knows components.
@@ -87,6 +94,8 @@ pub struct MatrixHost {
     pub limits: LimitsConfig,
     /// Where Matrices run.
     pub tasks: Tasks,
+    /// What goes on behind them: it ends after them.
+    pub background: Tasks,
     /// What the operator set.
     pub config: MatricesConfig,
 }

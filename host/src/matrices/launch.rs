@@ -11,16 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::Table;
 use super::checkpoint::Keeper;
+use super::copies::Copies;
 use super::course::{Course, News, Next};
+use super::deed::Deed;
 use super::error::{MatrixError, refused};
 use super::host::{MatrixHost, report};
+use super::lines::{End, Lines};
 use super::manifest::MatrixManifest;
-use super::records::{self, Wanted};
+use super::records::Wanted;
 use super::replay::{Replay, state_hash};
 use super::runlog::RunLog;
 use super::runlog::reader::Reader;
 use super::runlog::record::{FORMAT, Header, Player, encode_actions};
-use super::runner::{End, Lines, Runner};
+use super::runner::Runner;
 use super::status::{Figures, MatrixState, Progress};
 use super::telling::{Clocks, tell};
 use super::world::{Rules, Stage, World, setup};
@@ -63,6 +66,8 @@ pub(crate) struct Launch {
     /// Whether it runs, or waits to be told.
     pub(crate) running: bool,
     pub(crate) lines: Lines,
+    pub(crate) deed: Arc<Deed>,
+    pub(crate) copies: Copies,
     /// Allows run logs to be gone through.
     pub(crate) replays: Arc<Semaphore>,
 }
@@ -121,8 +126,7 @@ async fn header(
 }
 
 /// The world of a run, and the run's log.
-pub(crate) async fn stage(host: &Arc<MatrixHost>, run: &str) -> Result<(Stage, PathBuf), MatrixError> {
-    let log = host.run_log(run);
+pub(crate) async fn stage(host: &Arc<MatrixHost>, log: PathBuf) -> Result<(Stage, PathBuf), MatrixError> {
     let (header, _) = Reader::open(&log)?;
     Ok((Stage::open(host.clone(), &header).await?, log))
 }
@@ -132,14 +136,16 @@ impl Launch {
     /// run is brought back from its log. `ended` is cancelled when everything is done.
     pub(crate) async fn live(self, fresh: Option<Ready>, ended: CancellationToken) {
         let _ended = ended.drop_guard();
-        let (stop, stopping) = (self.lines.stop.clone(), self.lines.stopping.clone());
+        let lines = &self.lines;
+        let (stop, moved, stopping) = (lines.stop.clone(), lines.moved.clone(), lines.stopping.clone());
         let prepared = tokio::select! {
             biased;
             () = stopping.cancelled() => Err(End::Stopping),
+            () = moved.cancelled() => Err(End::Moved),
             () = stop.cancelled() => Err(End::Stopped),
             ready = self.ready(fresh) => ready.map_err(End::Failed),
         };
-        let Self { host, manifest, run, running, lines, .. } = self;
+        let Self { host, manifest, run, running, lines, deed, copies, .. } = self;
         let progress = lines.progress.clone();
         let end = match prepared {
             Ok(mut ready) => {
@@ -148,11 +154,11 @@ impl Launch {
                 if running && !ready.ended {
                     report(&lines.bus, "matrix.started", &manifest.name, &json!({ "tick": tick }));
                 }
-                runner(&host, &manifest, &run, running, ready, lines).run().await
+                runner(&host, &manifest, &run, running, ready, lines, copies).run().await
             }
             Err(end) => end,
         };
-        conclude(&host, &manifest, &run, &progress, end).await;
+        conclude(&host, &manifest, &run, &progress, &deed, end).await;
     }
 
     async fn ready(&self, fresh: Option<Ready>) -> Result<Ready, MatrixError> {
@@ -168,7 +174,7 @@ impl Launch {
 
 /// Goes to the end of a run log, and opens it there. What the rules tell is heard from that point on.
 async fn bring_back(host: &Arc<MatrixHost>, run: &str) -> Result<Ready, MatrixError> {
-    let (world, log) = stage(host, run).await?;
+    let (world, log) = stage(host, host.run_log(run)).await?;
     let (replay, course, next) = Replay::to_end(&world, &log).await?;
     let (length, mut rules, ended) = (replay.offset(), replay.rules, replay.ended);
     world.hear(&mut rules);
@@ -183,11 +189,13 @@ fn runner(
     running: bool,
     ready: Ready,
     lines: Lines,
+    copies: Copies,
 ) -> Runner<Stage> {
     let deadline_ms = match manifest.tick_deadline_ms {
         0 => host.config.tick_deadline_ms,
         deadline_ms => deadline_ms,
     };
+    let every = Duration::from_millis(host.config.checkpoint_work_ms);
     Runner {
         table: Table {
             world: ready.world,
@@ -200,7 +208,8 @@ fn runner(
         rules: ready.rules,
         next: ready.next,
         course: ready.course,
-        keeper: Keeper::new(ready.log.path(), Duration::from_millis(host.config.checkpoint_work_ms)),
+        keeper: Keeper::new(ready.log.path(), every, copies.checkpoints()),
+        copies,
         log: ready.log,
         untold: Vec::new(),
         clocks: Clocks::new(&host.metrics.matrices),
@@ -220,10 +229,11 @@ async fn conclude(
     manifest: &MatrixManifest,
     run: &Arc<str>,
     progress: &watch::Sender<Progress>,
+    deed: &Deed,
     end: End,
 ) {
     let matrix = &manifest.name;
-    if !matches!(end, End::Stopping) {
+    if !matches!(end, End::Stopping | End::Moved) {
         host.router.directory().remove(&Address::Matrix(matrix.clone()));
     }
     if matches!(end, End::Stopped | End::Finished) {
@@ -234,11 +244,12 @@ async fn conclude(
     let (kind, state, reason) = match end {
         End::Finished => ("matrix.finished", MatrixState::Finished, String::new()),
         End::Failed(error) => ("matrix.failed", MatrixState::Failed, error.to_string()),
-        End::Stopped | End::Stopping => return,
+        End::Stopped | End::Stopping | End::Moved => return,
     };
     let figures = progress.borrow().figures.clone();
     let ended = Progress { state, reason, figures };
-    if let Err(error) = records::save(&host.kv, manifest, run, host.node, Wanted::of(&ended), None).await {
+    let wanted = Wanted::of(&ended);
+    if let Err(error) = deed.change(None, |record| record.wanted = wanted.clone()).await {
         tracing::error!(%matrix, %error, "how a Matrix ended could not be saved");
     }
     if state == MatrixState::Failed {

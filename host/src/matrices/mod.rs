@@ -5,17 +5,23 @@
 //! from which the same run can be brought back, gone on with, or compared.
 //!
 //! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`, `checkpoint`, `sweep`), the pure
-//! core (`prompts`, `course`), what surrounds a run (`host`, `world`), and the run itself (`replay`, `asking`,
-//! `telling`, `runner`, `launch`).
+//! core (`prompts`, `course`), what surrounds a run (`host`, `world`), the run itself (`replay`, `asking`,
+//! `telling`, `runner`, `launch`), and the other nodes (`deed`, [`copies`], `follow`, `moving`).
 
 mod asking;
 mod checkpoint;
+mod copies;
 mod course;
+mod deed;
 mod error;
+mod follow;
 mod handle;
 mod host;
 mod launch;
+mod lines;
+mod looking;
 pub mod manifest;
+mod moving;
 mod prompts;
 mod records;
 mod registry;
@@ -35,4 +41,4 @@ pub use manifest::MatrixManifest;
 pub use records::home;
 pub use registry::{Matrices, STEP_TICKS_MAX};
 pub use runlog::LogError;
-pub use status::{Figures, MatrixState, MatrixView, ReplayProgress};
+pub use status::{Figures, Home, MatrixState, MatrixView, ReplayProgress};

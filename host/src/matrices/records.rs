@@ -1,18 +1,21 @@
 //! What should run: one record a Matrix in the KV, which outlives the node. It changes only when what is
-//! wanted changes; what happened tick by tick is in the run log.
+//! wanted changes, or where it runs; what happened tick by tick is in the run log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::MatrixManifest;
 use super::status::{Figures, MatrixState, Progress};
 use crate::ids::{MatrixName, StateHash};
-use crate::kv::{Kv, KvError, RequestId};
+use crate::kv::{Consistency, Kv, KvError};
 use crate::transport::envelope::Content;
 
 /// The bucket of the KV that holds one record a Matrix.
 pub(crate) const BUCKET: &str = "sys/matrices";
+/// Records that are read at once.
+const PAGE: usize = 500;
 
 /// A Matrix, as it is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,36 @@ pub(crate) struct Record {
     /// The node on which it runs.
     #[serde(default = "first_node")]
     pub(crate) node: u64,
+    /// Counts its nodes: 1 for the first.
+    #[serde(default = "first_node")]
+    pub(crate) generation: u64,
+    /// Nodes whose copy of the run log has all that was ever told of the run.
+    #[serde(default)]
+    pub(crate) copies: BTreeSet<u64>,
+}
+
+/// A record, and its bytes in the KV: what a change of it is conditional on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Filed {
+    pub(crate) record: Record,
+    pub(crate) value: Bytes,
+}
+
+impl Filed {
+    pub(crate) fn of(record: Record) -> Result<Self, KvError> {
+        let value = serde_json::to_vec(&record);
+        let value = value.map_err(|error| KvError::corrupt(what(record.manifest.name.as_str()), error))?;
+        Ok(Self { record, value: value.into() })
+    }
+
+    pub(crate) fn read(name: &str, value: Bytes) -> Result<Self, KvError> {
+        let record = serde_json::from_slice(&value).map_err(|error| KvError::corrupt(what(name), error))?;
+        Ok(Self { record, value })
+    }
+}
+
+fn what(name: &str) -> String {
+    format!("{BUCKET}/{name}")
 }
 
 /// Where a Matrix runs of which a node was kept that was alone.
@@ -128,34 +161,33 @@ impl Wanted {
     }
 }
 
-/// Saves what is wanted of a Matrix; durable when it returns.
-pub(crate) async fn save(
-    kv: &Kv,
-    manifest: &MatrixManifest,
-    run: &str,
-    node: u64,
-    wanted: Wanted,
-    request: Option<RequestId>,
-) -> Result<(), KvError> {
-    let record = Record { manifest: manifest.clone(), run: run.to_owned(), wanted, node };
-    kv.put_record(BUCKET, manifest.name.as_str(), &record, request).await
-}
-
 /// The node on which a Matrix runs, or ran; none: there is no such Matrix.
 pub async fn home(kv: &Kv, matrix: &MatrixName) -> Result<Option<u64>, KvError> {
     let record: Option<Record> = kv.record(BUCKET, matrix.as_str()).await?;
     Ok(record.map(|record| record.node))
 }
 
-/// Forgets a Matrix.
-pub(crate) async fn delete(kv: &Kv, matrix: &MatrixName, request: Option<RequestId>) -> Result<(), KvError> {
-    kv.delete(BUCKET, matrix.as_str().as_bytes(), request).await?;
-    Ok(())
+/// The record of a Matrix, read linearizably.
+pub(crate) async fn load(kv: &Kv, matrix: &MatrixName) -> Result<Option<Filed>, KvError> {
+    let entry = kv.get(BUCKET, matrix.as_str().as_bytes(), Consistency::Linearizable).await?;
+    entry.map(|entry| Filed::read(matrix.as_str(), entry.value)).transpose()
 }
 
-/// All Matrices, in the order of their names.
-pub(crate) async fn load_all(kv: &Kv) -> Result<Vec<Record>, KvError> {
-    kv.all_records(BUCKET).await
+/// All Matrices, in the order of their names, and a revision from which on a watch misses nothing; read linearizably.
+pub(crate) async fn load_all(kv: &Kv) -> Result<(Vec<Filed>, u64), KvError> {
+    let (mut all, mut start, mut revision) = (Vec::new(), Bytes::new(), None);
+    loop {
+        let page = kv.range(BUCKET, &start, None, PAGE, Consistency::Linearizable).await?;
+        // Of the first page: what changes while the others are read is seen again.
+        let first = *revision.get_or_insert(page.revision);
+        for (key, entry) in &page.entries {
+            all.push(Filed::read(&String::from_utf8_lossy(key), entry.value.clone())?);
+        }
+        match page.next {
+            Some(next) => start = next,
+            None => return Ok((all, first)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +201,8 @@ mod tests {
             run: "1".to_owned(),
             wanted: Wanted::of(progress),
             node: 1,
+            generation: 1,
+            copies: BTreeSet::from([2]),
         };
         let json = serde_json::to_vec(&record).expect("JSON");
         let again: Record = serde_json::from_slice(&json).expect("the same");

@@ -1,8 +1,6 @@
-//! All Matrices of this node: created, found, told what to do, brought back.
+//! The Matrices of this node: created, told what to do, deleted.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::json;
@@ -10,76 +8,50 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
+use super::copies::Copies;
+use super::copies::holder::Holder;
+use super::copies::keeping::Keeping;
+use super::deed::Deed;
 use super::error::MatrixError;
 use super::handle::{Handle, Live};
 use super::host::{MatrixHost, report};
-use super::launch::{Launch, Ready, set_up, stage};
+use super::launch::{Launch, Ready, set_up};
+use super::lines::{Command, Lines};
 use super::manifest::MatrixManifest;
-use super::records::{self, Wanted};
-use super::replay::Replay;
-use super::runlog;
-use super::runner::{Command, Lines, view};
-use super::status::{MatrixState, MatrixView, Progress, ReplayProgress};
-use super::sweep::sweep;
-use crate::ids::{Digest, MatrixName};
+use super::records::{Filed, Record, Wanted};
+use super::status::{MatrixState, MatrixView, Progress};
+use crate::ids::MatrixName;
 use crate::kv::RequestId;
-use crate::transport::envelope::{Address, Content};
+use crate::p2p::rpc::Rpc;
+use crate::transport::envelope::Address;
 use crate::transport::mailbox::Mailbox;
 
 /// The most ticks of one [`Matrices::step`].
 pub const STEP_TICKS_MAX: u32 = 100_000;
 /// Commands that wait for one Matrix; whoever has one more waits.
 const COMMANDS_MAX: usize = 16;
-/// Reports of a replay that wait to be read; what comes beyond is left out, but for the last.
-const REPORTS_MAX: usize = 16;
 
 /// The registry. Clones are the same registry.
 #[derive(Debug, Clone)]
-pub struct Matrices(Arc<Inner>);
+pub struct Matrices(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    host: Arc<MatrixHost>,
-    table: RwLock<BTreeMap<MatrixName, Handle>>,
+pub(super) struct Inner {
+    pub(super) host: Arc<MatrixHost>,
+    /// Those that run here, or ran here last.
+    pub(super) table: RwLock<BTreeMap<MatrixName, Handle>>,
+    /// The records of all Matrices of the realm, as far as this node has heard.
+    pub(super) known: RwLock<BTreeMap<MatrixName, Filed>>,
     /// One mutation a Matrix at a time.
-    locks: Mutex<HashMap<MatrixName, Arc<tokio::sync::Mutex<()>>>>,
-    replays: Arc<Semaphore>,
+    pub(super) locks: Mutex<HashMap<MatrixName, Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) replays: Arc<Semaphore>,
+    /// Allows whole copies of run logs to be made.
+    pub(super) copying: Arc<Semaphore>,
+    pub(super) holder: Arc<Holder>,
+    pub(super) rpc: Rpc,
 }
 
 impl Matrices {
-    /// Brings back every Matrix that the KV knows. Those that ran go on where they were, as soon as their run
-    /// logs have been gone through, which happens in the background.
-    pub async fn start(host: MatrixHost) -> Result<Self, MatrixError> {
-        let dir = host.config.runs_dir.clone();
-        runlog::blocking(move || {
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-            made.map_err(runlog::failed("make the folder", &dir))
-        })
-        .await?;
-        let replays = Arc::new(Semaphore::new(host.config.replays_max.max(1)));
-        let matrices = Self(Arc::new(Inner {
-            host: Arc::new(host),
-            table: RwLock::default(),
-            locks: Mutex::default(),
-            replays,
-        }));
-        let records = records::load_all(&matrices.0.host.kv).await?;
-        sweep(&matrices.0.host.config.runs_dir, records.iter().map(|record| record.run.clone()).collect())
-            .await?;
-        for record in records.into_iter().filter(|record| record.node == matrices.0.host.node) {
-            let progress = record.wanted.progress();
-            let goes_on = !progress.state.is_over();
-            let handle = Handle {
-                manifest: Arc::new(record.manifest),
-                run: record.run.into(),
-                progress: Arc::new(watch::channel(progress).0),
-                live: None,
-            };
-            matrices.insert(if goes_on { matrices.launch(handle, None) } else { handle });
-        }
-        Ok(matrices)
-    }
-
     /// Creates a Matrix, and lets it run if `start` says so. The same manifest again changes nothing.
     ///
     /// # Errors
@@ -121,39 +93,28 @@ impl Matrices {
         let ready = set_up(host, &manifest, &limits, &run).await?;
         let state = if start { MatrixState::Running } else { MatrixState::Paused };
         let progress = Progress { state, reason: String::new(), figures: ready.figures().clone() };
-        let saved = records::save(&host.kv, &manifest, &run, host.node, Wanted::of(&progress), request).await;
-        if let Err(error) = saved {
-            checkpoint::remove(host.run_log(&run)).await?;
-            return Err(error.into());
-        }
+        let record = Record {
+            manifest: (*manifest).clone(),
+            run: run.to_string(),
+            wanted: Wanted::of(&progress),
+            node: host.node,
+            generation: 1,
+            copies: BTreeSet::new(),
+        };
+        let deed = match Deed::make(&host.kv, record, request).await {
+            Ok(deed) => deed,
+            Err(error) => {
+                checkpoint::remove(host.run_log(&run)).await?;
+                return Err(error);
+            }
+        };
         let detail = json!({ "rules": manifest.rules.to_string(), "run": &*run });
         report(&host.bus, "matrix.created", &manifest.name, &detail);
-        let progress = Arc::new(watch::channel(progress).0);
-        let handle = self.launch(Handle { manifest, run, progress, live: None }, Some(ready));
+        let handle = self.hold(manifest, run, progress, deed, &BTreeSet::new());
+        let handle = self.launch(handle, Some(ready));
         let view = handle.view();
         self.insert(handle);
         Ok(view)
-    }
-
-    /// One Matrix.
-    pub fn get(&self, matrix: &MatrixName) -> Result<MatrixView, MatrixError> {
-        self.handle(matrix).map(|handle| handle.view())
-    }
-
-    /// At most `limit` Matrices after `after`, in the order of their names.
-    pub fn list(&self, after: Option<&MatrixName>, limit: usize) -> Vec<MatrixView> {
-        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
-        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
-        table.range((from, Bound::Unbounded)).take(limit).map(|(_, handle)| handle.view()).collect()
-    }
-
-    /// Waits until a Matrix does not run: it is paused, or over.
-    pub async fn wait(&self, matrix: &MatrixName) -> Result<MatrixView, MatrixError> {
-        let handle = self.handle(matrix)?;
-        let mut changes = handle.progress.subscribe();
-        // The handle holds the sender, so there is always one.
-        let _ = changes.wait_for(|progress| progress.state != MatrixState::Running).await;
-        Ok(handle.view())
     }
 
     /// Lets a Matrix run. One that runs or is finished stays as it is; one that failed is tried again from
@@ -259,7 +220,9 @@ impl Matrices {
         let host = &self.0.host;
         if let Ok(handle) = self.handle(matrix) {
             handle.end().await;
-            records::delete(&host.kv, matrix, request).await?;
+            handle.keeping.cancel();
+            handle.deed.delete(request).await?;
+            self.0.holder.forget(&handle.run);
             checkpoint::remove(host.run_log(&handle.run)).await?;
             self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(matrix);
             report(&host.bus, "matrix.deleted", matrix, &json!({}));
@@ -273,90 +236,52 @@ impl Matrices {
         Ok(())
     }
 
-    /// The present state as people would look at it, drawn by the rules, and its tick. Of a Matrix that is
-    /// over, the rules are run again from the log to its end.
-    pub async fn view(&self, matrix: &MatrixName) -> Result<(u64, Content), MatrixError> {
-        let handle = self.handle(matrix)?;
-        if !handle.state().is_over()
-            && let Some(seen) = handle.ask(Command::View).await
-        {
-            return seen;
-        }
-        let this = self.clone();
-        let seeing = async move {
-            let _turn = this.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-            let (world, log) = stage(&this.0.host, &handle.run).await?;
-            let (mut replay, course, _) = Replay::to_end(&world, &log).await?;
-            Ok((course.figures.tick, view(&mut replay.rules).await?))
+    /// What this node has of a Matrix that is its own. From now on there are copies of its run log.
+    pub(super) fn hold(
+        &self,
+        manifest: Arc<MatrixManifest>,
+        run: Arc<str>,
+        progress: Progress,
+        deed: Deed,
+        named: &BTreeSet<u64>,
+    ) -> Handle {
+        let host = &self.0.host;
+        let copies = Copies::new(manifest.name.clone(), named, host.tasks.stopping());
+        let (deed, keeping) = (Arc::new(deed), CancellationToken::new());
+        let task = Keeping {
+            realm: host.realm.clone(),
+            rpc: self.0.rpc.clone(),
+            copies: copies.clone(),
+            deed: deed.clone(),
+            run: run.clone(),
+            rules: manifest.rules,
+            log: host.run_log(&run),
+            wanted: host.config.copies,
+            turns: self.0.copying.clone(),
         };
-        self.0.host.tasks.spawn("matrix.view", seeing).await.map_err(|_| MatrixError::Stopping)?
-    }
-
-    /// Runs the rules again from the run log, as far as it goes now, and compares the state's hash after
-    /// every tick. The last report has `done` set; some before it are left out where nobody reads them in
-    /// time.
-    pub fn replay(
-        &self,
-        matrix: &MatrixName,
-    ) -> Result<mpsc::Receiver<Result<ReplayProgress, MatrixError>>, MatrixError> {
-        let handle = self.handle(matrix)?;
-        let (reports, reader) = mpsc::channel(REPORTS_MAX);
-        let this = self.clone();
-        self.0.host.tasks.spawn("matrix.replay", async move {
-            let stopping = this.0.host.tasks.stopping();
-            let replayed = tokio::select! {
-                biased;
-                () = stopping.cancelled() => Err(MatrixError::Stopping),
-                () = reports.closed() => return,
-                replayed = this.compare(&handle, &reports) => replayed,
-            };
-            // A reader who is gone wants no report.
-            let _ = reports.send(replayed).await;
+        let (ended, stopping) = (keeping.clone(), host.background.stopping());
+        host.background.spawn("matrix.copies", async move {
+            stopping.run_until_cancelled(ended.run_until_cancelled(task.keep())).await;
         });
-        Ok(reader)
-    }
-
-    async fn compare(
-        &self,
-        handle: &Handle,
-        reports: &mpsc::Sender<Result<ReplayProgress, MatrixError>>,
-    ) -> Result<ReplayProgress, MatrixError> {
-        let _turn = self.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-        let (world, log) = stage(&self.0.host, &handle.run).await?;
-        let path = log.clone();
-        let ticks = runlog::blocking(move || runlog::reader::count_ticks(&path)).await?;
-        let (mut replay, ..) = Replay::open(&world, &log).await?;
-        replay
-            .compare(ticks, |progress| {
-                // A reader who is slow learns the rest from the next report.
-                let _ = reports.try_send(Ok(progress.clone()));
-            })
-            .await
-    }
-
-    /// How many Matrices are known.
-    pub fn count(&self) -> usize {
-        self.0.table.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// How many Matrices use a component as their rules.
-    pub fn users_of(&self, rules: Digest) -> usize {
-        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.values().filter(|handle| handle.manifest.rules == rules).count()
+        let progress = Arc::new(watch::channel(progress).0);
+        Handle { manifest, run, node: host.node, progress, deed, copies, keeping, live: None }
     }
 
     /// Starts a task for a Matrix; it runs if its state says so.
-    fn launch(&self, handle: Handle, ready: Option<Ready>) -> Handle {
+    pub(super) fn launch(&self, handle: Handle, ready: Option<Ready>) -> Handle {
         let host = &self.0.host;
         let (mailbox, inbox) = Mailbox::new(host.limits.default.mailbox_messages as usize);
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, moved, ended) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         host.router.directory().insert(Address::Matrix(handle.manifest.name.clone()), mailbox);
         let launch = Launch {
             host: host.clone(),
             manifest: handle.manifest.clone(),
             run: handle.run.clone(),
             running: handle.state() == MatrixState::Running,
+            deed: handle.deed.clone(),
+            copies: handle.copies.clone(),
             lines: Lines {
                 commands: told,
                 inbox,
@@ -364,12 +289,13 @@ impl Matrices {
                 router: host.router.clone(),
                 bus: host.bus.clone(),
                 stop: stop.clone(),
+                moved: moved.clone(),
                 stopping: host.tasks.stopping(),
             },
             replays: self.0.replays.clone(),
         };
         host.tasks.spawn("matrix", launch.live(ready, ended.clone()));
-        Handle { live: Some(Live { commands, stop, ended }), ..handle }
+        Handle { live: Some(Live { commands, stop, moved, ended }), ..handle }
     }
 
     async fn save(
@@ -378,21 +304,20 @@ impl Matrices {
         wanted: Wanted,
         request: Option<RequestId>,
     ) -> Result<(), MatrixError> {
-        Ok(records::save(&self.0.host.kv, &handle.manifest, &handle.run, self.0.host.node, wanted, request)
-            .await?)
+        handle.deed.change(request, |record| record.wanted = wanted.clone()).await
     }
 
-    fn handle(&self, matrix: &MatrixName) -> Result<Handle, MatrixError> {
+    pub(super) fn handle(&self, matrix: &MatrixName) -> Result<Handle, MatrixError> {
         let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
         table.get(matrix).cloned().ok_or_else(|| MatrixError::Unknown(matrix.clone()))
     }
 
-    fn insert(&self, handle: Handle) {
+    pub(super) fn insert(&self, handle: Handle) {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
         table.insert(handle.manifest.name.clone(), handle);
     }
 
-    fn lock(&self, matrix: &MatrixName) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn lock(&self, matrix: &MatrixName) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.entry(matrix.clone()).or_default().clone()
     }

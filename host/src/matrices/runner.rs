@@ -4,34 +4,30 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::asking::Table;
 use super::checkpoint::{self, Keeper};
+use super::copies::Copies;
 use super::course::{Course, Next};
 use super::error::{MatrixError, refused};
 use super::host::report;
+use super::lines::{Command, End, Lines, Reply};
 use super::prompts::group;
 use super::replay;
+use super::runlog::RunLog;
 use super::runlog::record::{Message, encode_actions};
-use super::runlog::{LogError, RunLog};
-use super::status::{MatrixState, Progress};
+use super::status::MatrixState;
 use super::telling::{Clocks, Done, tell_all};
 use super::world::{Rules, World};
 use crate::clock;
 use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
-use crate::transport::bus::Bus;
 use crate::transport::envelope::{Content, Envelope, SendError};
 use crate::transport::handled::Handled;
-use crate::transport::mailbox::Inbox;
-use crate::transport::router::Router;
 
 /// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
 const MESSAGES_MAX: usize = 16;
@@ -41,49 +37,6 @@ const VIEW_BYTES_MAX: usize = 3 << 20;
 /// How long a Matrix may keep its thread, and its ticks to itself, where nobody makes it wait: as long as a batch
 /// of messages does.
 const YIELD_AFTER: Duration = Duration::from_millis(1);
-
-/// Where the answer to a command goes. Dropped without one: the Matrix is over.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, MatrixError>>;
-
-/// What a Matrix can be told.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Go on until told otherwise.
-    Start(Reply<()>),
-    /// Halt before the next tick.
-    Pause(Reply<()>),
-    /// Advance by so many ticks, and answer then.
-    Step(u64, Reply<()>),
-    /// Show the present tick and state.
-    View(Reply<(u64, Content)>),
-}
-
-/// Why a Matrix runs no more.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The rules said so.
-    Finished,
-    /// It cannot go on.
-    Failed(MatrixError),
-    /// An operator said so.
-    Stopped,
-    /// The node is stopping; the Matrix goes on with the next one.
-    Stopping,
-}
-
-/// How a runner is told things, and tells how it goes.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) inbox: Inbox,
-    pub(crate) progress: Arc<watch::Sender<Progress>>,
-    pub(crate) router: Router,
-    pub(crate) bus: Bus,
-    /// The operator stops this Matrix.
-    pub(crate) stop: CancellationToken,
-    /// The node stops.
-    pub(crate) stopping: CancellationToken,
-}
 
 /// A running Matrix.
 #[derive(Debug)]
@@ -104,6 +57,7 @@ pub(crate) struct Runner<W: World> {
     /// Ticks that are left to do, and who waits for them.
     pub(crate) steps: Option<(u64, Reply<()>)>,
     pub(crate) keeper: Keeper,
+    pub(crate) copies: Copies,
     /// Ticks that were done, and that nobody knows of yet.
     pub(crate) untold: Vec<Done>,
     pub(crate) clocks: Clocks,
@@ -115,28 +69,29 @@ impl<W: World> Runner<W> {
     /// Runs until the end. The run log is on disk when this returns.
     pub(crate) async fn run(mut self) -> End {
         self.show();
-        let (stop, stopping) = (self.lines.stop.clone(), self.lines.stopping.clone());
+        let lines = &self.lines;
+        let (stop, moved, stopping) = (lines.stop.clone(), lines.moved.clone(), lines.stopping.clone());
         // A tick that is cut off here has left nothing in the log: it is done again, or never was.
         let end = tokio::select! {
             biased;
             () = stopping.cancelled() => End::Stopping,
+            () = moved.cancelled() => End::Moved,
             () = stop.cancelled() => End::Stopped,
-            ended = self.work() => ended.map_or_else(End::Failed, |()| End::Finished),
+            ended = self.work() => ended.map_or_else(End::of, |()| End::Finished),
         };
-        let kept = match self.publish() {
-            Ok(()) => self.log.sync().await,
-            Err(error) => Err(error),
-        };
+        let told = self.publish().await;
+        let kept = self.log.sync().await;
         self.keeper.finish().await;
-        match (end, kept) {
-            (End::Failed(error), _) => End::Failed(error),
-            (_, Err(error)) => End::Failed(error.into()),
+        match (end, told.and(kept.map_err(MatrixError::from))) {
+            (end @ (End::Failed(_) | End::Moved), _) => end,
+            (_, Err(error)) => End::of(error),
             (end, Ok(())) => end,
         }
     }
 
     /// Works until the run is over, or fails.
     async fn work(&mut self) -> Result<(), MatrixError> {
+        self.copies.settle(self.log.end_offset()).await?;
         let mut due = Instant::now();
         let mut yielded = due;
         let mut heard = false;
@@ -224,7 +179,7 @@ impl<W: World> Runner<W> {
             let alone = self.next.prompts.is_empty() && self.interval.is_zero();
             let wanted = !self.lines.commands.is_empty() || !self.lines.inbox.is_empty();
             if stepped || self.next.finished || !alone || wanted || Instant::now() >= enough {
-                self.publish()?;
+                self.publish().await?;
                 self.log.sync_if_due().await?;
                 // The last tick of a run is answered when the run is over.
                 if stepped && !self.next.finished {
@@ -269,18 +224,24 @@ impl<W: World> Runner<W> {
 
     /// Keeps the run as it stands; the record of its last tick starts at `record` in the log.
     async fn keep(&mut self, record: u64, state: &Snapshot) -> Result<(), MatrixError> {
-        self.publish()?;
+        self.publish().await?;
         let chance = self.rules.chance();
         let kept = checkpoint::encode(&self.table.run, record, &self.course, &self.next, &chance, state);
         self.keeper.keep(kept, self.log.file()).await;
         Ok(())
     }
 
-    /// Hands the ticks that were done to the operating system, and only then tells of them.
-    fn publish(&mut self) -> Result<(), LogError> {
-        let ticks = std::mem::take(&mut self.untold);
-        let began = Instant::now();
+    /// Hands what was appended to the operating system, and to the copies in sync.
+    async fn secure(&mut self) -> Result<(), MatrixError> {
         self.log.flush()?;
+        self.copies.settle(self.log.end_offset()).await
+    }
+
+    /// Secures the ticks that were done, and only then tells of them.
+    async fn publish(&mut self) -> Result<(), MatrixError> {
+        let began = Instant::now();
+        self.secure().await?;
+        let ticks = std::mem::take(&mut self.untold);
         if ticks.is_empty() {
             return Ok(());
         }
@@ -300,7 +261,8 @@ impl<W: World> Runner<W> {
         let mut asked = group(std::mem::take(&mut self.next.prompts), true);
         self.table.ask(&mut asked, &mut self.course, tick, now_ms, self.log.path()).await?;
         self.log.end();
-        Ok(self.log.sync().await?)
+        self.log.sync().await?;
+        self.copies.settle(self.log.end_offset()).await
     }
 
     /// Lets the rules handle messages. These change their state, so they are written down first.
@@ -309,7 +271,7 @@ impl<W: World> Runner<W> {
         self.lines.inbox.drain(&mut envelopes, MESSAGES_MAX);
         let (messages, handled): (Vec<_>, Vec<_>) = envelopes.into_iter().map(split).unzip();
         messages.iter().for_each(|message| self.log.message(message));
-        self.log.flush()?;
+        self.secure().await?;
         for (message, handled) in messages.iter().zip(handled) {
             let reply = match self.rules.receive(message).await {
                 Ok(Ok(Some(content))) if content.body.len() > self.body_bytes_max => {

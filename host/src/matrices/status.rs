@@ -1,6 +1,6 @@
 //! What a Matrix is doing, for whoever asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,6 +89,19 @@ pub struct MatrixView {
     pub missed_actions: u64,
     /// The content of the rules' last event whose kind ends in `.finished`: the result.
     pub result: Option<Content>,
+    /// Where it runs.
+    pub home: Home,
+}
+
+/// Where a Matrix runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// The node.
+    pub node: u64,
+    /// Counts its nodes: 1 for the first.
+    pub generation: u64,
+    /// Nodes whose copies of its run log are in sync.
+    pub copies: BTreeSet<u64>,
 }
 
 /// How a replay goes.
@@ -125,7 +138,7 @@ impl Progress {
         })
     }
 
-    pub(crate) fn view(&self, manifest: Arc<MatrixManifest>) -> MatrixView {
+    pub(crate) fn view(&self, manifest: Arc<MatrixManifest>, home: Home) -> MatrixView {
         let figures = self.figures.clone();
         MatrixView {
             manifest,
@@ -136,6 +149,7 @@ impl Progress {
             state_hash: figures.state_hash,
             missed_actions: figures.missed_actions,
             result: figures.result,
+            home,
         }
     }
 }

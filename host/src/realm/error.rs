@@ -14,15 +14,18 @@ pub enum RealmError {
     /// It is the last.
     #[error("node {0} is the only one that could take what it runs: add another first")]
     Last(u64),
-    /// It still runs Souls.
+    /// It still runs something.
     #[error(
-        "node {node} still runs {left} Souls: they are on their way to others; try again, or use --force"
+        "node {node} still runs {souls} Souls and {matrices} Matrices: they are on their way to others; try again, \
+         or use --force"
     )]
     Busy {
         /// The node.
         node: u64,
-        /// What it runs.
-        left: usize,
+        /// Souls that live there.
+        souls: usize,
+        /// Matrices that run there, or ran there last.
+        matrices: usize,
     },
     /// The time to live is out of bounds.
     #[error("an invitation lives for 1 second to 30 days: choose a time within that")]

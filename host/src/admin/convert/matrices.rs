@@ -60,6 +60,9 @@ pub(in crate::admin) fn matrix(view: &MatrixView) -> v1::Matrix {
         state_hash: view.state_hash.to_string(),
         missed_actions: view.missed_actions,
         result: view.result.as_ref().map(content_to),
+        node: view.home.node,
+        copies: view.home.copies.iter().copied().collect(),
+        generation: view.home.generation,
     }
 }
 
@@ -113,6 +116,13 @@ impl From<MatrixError> for Status {
                 failure(Code::ResourceExhausted, "RUN_LOG_FULL").limit("matrices.run_log_bytes_max")
             }
             MatrixError::Log(LogError::Io { .. }) => failure(Code::Internal, "RUN_LOG_FAILED"),
+            MatrixError::Moved(matrix) => {
+                failure(Code::Unavailable, "MATRIX_MOVED").resource("matrix", matrix)
+            }
+            MatrixError::CannotMove { matrix, .. } => cannot("MATRIX_CANNOT_MOVE").resource("matrix", matrix),
+            MatrixError::Away { matrix, .. } => {
+                failure(Code::Unavailable, "MATRIX_AWAY").resource("matrix", matrix)
+            }
             MatrixError::Stopping => return super::stopping(),
             MatrixError::Component(_) | MatrixError::Kv(_) => return below(error),
         }

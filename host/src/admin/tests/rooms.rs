@@ -137,6 +137,8 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         metrics: metrics.clone(),
         limits: LimitsConfig::default(),
         tasks: guests.clone(),
+        background: Tasks::new(),
+        realm: realm.clone(),
         node: 1,
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });

@@ -1,20 +1,25 @@
 mod checkpoints;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::FutureExt as _;
 
 use super::super::replay::Replay;
+use super::super::status::Progress;
 use super::super::testing::{Manner, TICKS, Toy, header};
 use super::super::world::setup;
 use super::*;
 use crate::ids::{MatrixName, SoulName, StateHash};
 use crate::telemetry::{Telemetry, TelemetryConfig};
-use crate::transport::bus::{BusConfig, Filter, Item};
+use crate::transport::bus::{Bus, BusConfig, Filter, Item};
 use crate::transport::envelope::Address;
 use crate::transport::mailbox::Mailbox;
-use crate::transport::router::{Draft, TransportConfig};
+use crate::transport::router::{Draft, Router, TransportConfig};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// A Matrix of two players, neo and trinity, and everything around it.
 struct Bench {
@@ -97,6 +102,7 @@ impl Bench {
         let (mailbox, inbox) = Mailbox::new(16);
         self.router.directory().insert(Address::Matrix(matrix.clone()), mailbox);
         let (commands, told) = mpsc::channel(4);
+        let copies = Copies::new(matrix.clone(), &BTreeSet::new(), self.stopping.clone());
         let runner = Runner {
             table: Table {
                 world: self.world.clone(),
@@ -109,7 +115,8 @@ impl Bench {
             rules,
             next,
             course,
-            keeper: Keeper::new(log.path(), self.checkpoint_every),
+            keeper: Keeper::new(log.path(), self.checkpoint_every, copies.checkpoints()),
+            copies,
             log,
             untold: Vec::new(),
             clocks: Clocks::new(&self.telemetry.metrics().matrices),
@@ -126,6 +133,7 @@ impl Bench {
                 router: self.router.clone(),
                 bus: self.bus.clone(),
                 stop: self.stop.clone(),
+                moved: CancellationToken::new(),
                 stopping: self.stopping.clone(),
             },
         };

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use matrix_proto::v1::{
     CreateMatrixRequest, DeleteMatrixRequest, GetMatrixRequest, ListMatricesRequest, Matrix,
-    PauseMatrixRequest, ReplayMatrixRequest, StartMatrixRequest, StepMatrixRequest, StopMatrixRequest,
-    ViewMatrixRequest,
+    MoveMatrixRequest, PauseMatrixRequest, ReplayMatrixRequest, StartMatrixRequest, StepMatrixRequest,
+    StopMatrixRequest, ViewMatrixRequest,
 };
 use serde_json::json;
 
@@ -56,6 +56,13 @@ pub(crate) enum Command {
     },
     /// Ends a Matrix for good; its run log is kept
     Stop(NameArgs),
+    /// Lets another node go on with a Matrix
+    Move {
+        #[command(flatten)]
+        matrix: NameArgs,
+        /// The node's number
+        to: u64,
+    },
     /// Deletes a Matrix and its run log
     Rm(NameArgs),
     /// Shows the present state, as the rules draw it
@@ -102,6 +109,12 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             show(&stepped.map_err(|status| Error::node(status, place(&name)))?)
         }
         Command::Stop(NameArgs { name }) => show(&stop(&node, &name).await?),
+        Command::Move { matrix: NameArgs { name }, to } => {
+            let place = place(&name);
+            let message = MoveMatrixRequest { name, node: to, request_id };
+            let move_to = async |request| node.matrices().r#move(request).await;
+            show(&node.call(place, message, move_to).await?)
+        }
         Command::Rm(NameArgs { name }) => {
             delete(&node, &name).await?;
             show_deleted(session, "matrix", &name)

@@ -84,10 +84,12 @@ fn matrices_are_stepped_paused_stopped_listed_and_removed() {
     create(&fake, "ipd").ends(0);
     assert_eq!(fake.json(&["matrices", "step", "ipd", "5"]).ends(0).json()[0]["tick"], 5);
     assert_eq!(fake.json(&["matrices", "pause", "matrix:ipd"]).ends(0).json()[0]["state"], "paused");
+    assert_eq!(fake.json(&["matrices", "move", "ipd", "2"]).ends(0).json()[0]["node"], 2);
+    fake.matrix(&["matrices", "move", "ipd"]).ends(2);
     assert_eq!(fake.json(&["matrices", "stop", "ipd"]).ends(0).json()[0]["state"], "stopped");
     assert_eq!(fake.json(&["matrices", "show", "ipd"]).ends(0).json()[0]["config"]["turns"], 3);
     let list = fake.matrix(&["matrices", "list"]).ends(0).stdout;
-    assert!(list.contains("ipd   stopped     5        2    42"), "{list}");
+    assert!(list.contains("ipd      2  stopped     5        2    42"), "{list}");
     fake.matrix(&["matrices", "rm", "ipd"]).ends(0);
     fake.matrix(&["matrices", "rm", "ipd"]).ends(3);
     for (name, count) in [("StepMatrix", 1), ("PauseMatrix", 1), ("StopMatrix", 1), ("DeleteMatrix", 2)] {

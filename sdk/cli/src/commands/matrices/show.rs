@@ -32,6 +32,9 @@ pub(crate) fn json(matrix: &Matrix) -> Value {
         "signals": signals,
         "state_hash": matrix.state_hash,
         "missed_actions": matrix.missed_actions,
+        "node": matrix.node,
+        "copies": matrix.copies,
+        "generation": matrix.generation,
         "result": matrix.result.as_ref().map(content::json),
     })
 }
@@ -39,6 +42,7 @@ pub(crate) fn json(matrix: &Matrix) -> Value {
 /// A Matrix for people: its manifest, its state, its result and its signals.
 pub(super) fn human(style: &Style, matrix: &Matrix) -> String {
     let manifest = matrix.manifest.clone().unwrap_or_default();
+    let copies: Vec<_> = matrix.copies.iter().map(ToString::to_string).collect();
     let fields = table::fields(
         style,
         [
@@ -52,6 +56,8 @@ pub(super) fn human(style: &Style, matrix: &Matrix) -> String {
             ("seed", manifest.seed.to_string()),
             ("missed", matrix.missed_actions.to_string()),
             ("hash", matrix.state_hash.clone()),
+            ("node", matrix.node.to_string()),
+            ("copies", copies.join(", ")),
         ],
     );
     let found = matrix.result.as_ref().map(|result| result::human(style, result)).unwrap_or_default();
@@ -62,11 +68,13 @@ pub(super) fn human(style: &Style, matrix: &Matrix) -> String {
 
 /// Matrices, one a row.
 pub(super) fn table(style: &Style, matrices: &[Matrix]) -> String {
-    let mut table = Table::new(["NAME", "STATE", "TICK", "PLAYERS", "SEED", "MISSED", "RULES", "REASON"]);
+    let mut table =
+        Table::new(["NAME", "NODE", "STATE", "TICK", "PLAYERS", "SEED", "MISSED", "RULES", "REASON"]);
     for matrix in matrices {
         let manifest = matrix.manifest.clone().unwrap_or_default();
         table.row([
             manifest.name,
+            matrix.node.to_string(),
             state_name(matrix.state()).to_owned(),
             matrix.tick.to_string(),
             manifest.players.len().to_string(),

@@ -87,6 +87,12 @@ impl Matrices for Services {
         self.change(&request.get_ref().name, |matrix| matrix.set_state(MatrixState::Stopped))
     }
 
+    async fn r#move(&self, request: Request<MoveMatrixRequest>) -> Result<Response<Matrix>, Status> {
+        drop(self.enter("MoveMatrix", request.get_ref())?);
+        let to = request.get_ref().node;
+        self.change(&request.get_ref().name, |matrix| matrix.node = to)
+    }
+
     async fn delete(
         &self,
         request: Request<DeleteMatrixRequest>,

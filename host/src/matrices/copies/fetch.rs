@@ -1,0 +1,86 @@
+//! The run log of a Matrix of another node, fetched to be gone through here.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use matrix_proto::wire::runs_question::Kind;
+use matrix_proto::wire::{RunFile, RunPart};
+
+use super::wire::{PIECE_BYTES, ask};
+use crate::matrices::error::MatrixError;
+use crate::matrices::host::MatrixHost;
+use crate::matrices::records::Record;
+use crate::matrices::runlog::failed;
+use crate::matrices::sweep::fetched;
+use crate::p2p::Peer;
+use crate::p2p::rpc::{CallError, Rpc};
+
+/// How long a node that is alive may take to open its lanes.
+const OPENING: Duration = Duration::from_secs(3);
+
+/// A log that was fetched; the file goes with this.
+#[derive(Debug)]
+pub(crate) struct Fetched(PathBuf);
+
+impl Fetched {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        // What stays is swept at the next start.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Fetches the run log of a Matrix from the node that runs it, or from one that has a copy. It is as long as it was
+/// when this began, or longer.
+///
+/// # Errors
+/// `Away` if no such node answers; `Log`.
+pub(crate) async fn fetch(host: &MatrixHost, rpc: &Rpc, record: &Record) -> Result<Fetched, MatrixError> {
+    let path = fetched(&host.config.runs_dir, &record.run, host.router.next_id());
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let mut file = file.map_err(failed("create", &path))?;
+    let fetched = Fetched(path);
+    let mut offset = 0;
+    for node in std::iter::once(record.node).chain(record.copies.iter().copied()) {
+        let Some(peer) = host.realm.roster().peer(node).filter(|_| node != host.node) else { continue };
+        rpc.until_up(peer, OPENING).await;
+        // All copies begin alike: where one node fails, the next goes on.
+        match fetch_from(rpc, peer, record, &mut offset, &mut file, &fetched).await? {
+            Ok(()) => return Ok(fetched),
+            Err(error) => tracing::info!(node, %error, "a run log could not be fetched"),
+        }
+    }
+    Err(MatrixError::Away { matrix: record.manifest.name.clone(), node: record.node })
+}
+
+async fn fetch_from(
+    rpc: &Rpc,
+    peer: Peer,
+    record: &Record,
+    offset: &mut u64,
+    file: &mut File,
+    fetched: &Fetched,
+) -> Result<Result<(), CallError>, MatrixError> {
+    loop {
+        let (run, length) = (record.run.clone(), u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX));
+        let part = RunPart { run, file: RunFile::Log.into(), offset: *offset, length };
+        let answer = match ask(rpc, peer, Kind::Part(part)).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        file.write_all(&answer.data).map_err(failed("write", fetched.path()))?;
+        *offset += answer.data.len() as u64;
+        if answer.data.is_empty() || *offset >= answer.length {
+            return Ok(Ok(()));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What is asked and answered about run logs (`proto/matrix/wire/v1/runs.proto`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use matrix_proto::wire;
+use matrix_proto::wire::runs_question::Kind;
+use prost::Message as _;
+
+use crate::p2p::rpc::{CallError, Rpc};
+use crate::p2p::{Lane, Peer};
+
+/// The lane.
+pub(super) const LANE: Lane = Lane::new("/matrix/runs/1");
+/// Bytes of one piece.
+pub(super) const PIECE_BYTES: u64 = 256 << 10;
+/// How long a piece may take: whoever has not answered by then holds every tick up.
+const PIECE: Duration = Duration::from_secs(2);
+/// How long a node may take to read its whole copy.
+const STAND: Duration = Duration::from_secs(60);
+
+/// Asks a node something about a run.
+pub(super) async fn ask(rpc: &Rpc, peer: Peer, kind: Kind) -> Result<wire::RunsAnswer, CallError> {
+    let patience = if matches!(kind, Kind::Stand(_)) { STAND } else { PIECE };
+    let question = wire::RunsQuestion { kind: Some(kind) }.encode_to_vec();
+    let answer = rpc.call(peer, question.into(), patience).await?;
+    wire::RunsAnswer::decode(answer).map_err(|_| CallError::Refused(peer, "its answer makes no sense".into()))
+}
+
+/// What a question asks; none: it makes no sense.
+pub(super) fn read(question: Bytes) -> Option<Kind> {
+    wire::RunsQuestion::decode(question).ok()?.kind
+}

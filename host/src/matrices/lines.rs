@@ -1,0 +1,71 @@
+//! How the task that runs a Matrix is told things, and tells how it goes.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::error::MatrixError;
+use super::status::Progress;
+use crate::transport::bus::Bus;
+use crate::transport::envelope::Content;
+use crate::transport::mailbox::Inbox;
+use crate::transport::router::Router;
+
+/// Where the answer to a command goes. Dropped without one: the Matrix is over.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, MatrixError>>;
+
+/// What a Matrix can be told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Go on until told otherwise.
+    Start(Reply<()>),
+    /// Halt before the next tick.
+    Pause(Reply<()>),
+    /// Advance by so many ticks, and answer then.
+    Step(u64, Reply<()>),
+    /// Show the present tick and state.
+    View(Reply<(u64, Content)>),
+}
+
+/// Why a Matrix runs no more.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The rules said so.
+    Finished,
+    /// It cannot go on.
+    Failed(MatrixError),
+    /// An operator said so.
+    Stopped,
+    /// The node is stopping; the Matrix goes on with the next one.
+    Stopping,
+    /// Another node goes on with it.
+    Moved,
+}
+
+impl End {
+    /// Why an error ends a run.
+    pub(crate) fn of(error: MatrixError) -> Self {
+        match error {
+            MatrixError::Moved(_) => Self::Moved,
+            MatrixError::Stopping => Self::Stopping,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+/// How a runner is told things, and tells how it goes.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inbox: Inbox,
+    pub(crate) progress: Arc<watch::Sender<Progress>>,
+    pub(crate) router: Router,
+    pub(crate) bus: Bus,
+    /// The operator stops this Matrix.
+    pub(crate) stop: CancellationToken,
+    /// Another node is to go on with this Matrix, or does.
+    pub(crate) moved: CancellationToken,
+    /// The node stops.
+    pub(crate) stopping: CancellationToken,
+}

@@ -1,0 +1,79 @@
+//! Matrices that outlive their node, and that move.
+
+use serde_json::Value;
+
+use crate::processes::Realm;
+use crate::tournament;
+
+const SHOW: [&str; 3] = ["matrices", "show", "tournament"];
+
+fn node(matrix: &Value) -> u64 {
+    matrix["node"].as_u64().expect("a node")
+}
+
+fn copies(matrix: &Value) -> Vec<u64> {
+    matrix["copies"].as_array().expect("a list").iter().map(|node| node.as_u64().expect("a node")).collect()
+}
+
+/// What the tournament comes to where nothing happens.
+fn untroubled() -> Value {
+    let alone = Realm::start(1);
+    alone.apply(1, &tournament());
+    let expected = alone.finished(1, "tournament");
+    assert_eq!(expected["missed_actions"], 0);
+    expected
+}
+
+fn assert_same(got: &Value, expected: &Value) {
+    assert_eq!(got["missed_actions"], 0, "{got}");
+    assert_eq!((&got["state_hash"], &got["result"]), (&expected["state_hash"], &expected["result"]));
+}
+
+#[test]
+fn a_matrix_goes_on_where_a_copy_is_when_its_node_is_killed() {
+    let expected = untroubled();
+    let mut realm = Realm::start(3);
+    realm.apply_without_waiting(1, &tournament());
+    let far = |matrix: &Value| matrix["tick"].as_u64() >= Some(20) && !copies(matrix).is_empty();
+    let before = realm.until(2, &SHOW, far);
+    let (home, copy) = (node(&before), copies(&before)[0]);
+    realm.kill(home);
+    let witness = [1, 2, 3].into_iter().find(|node| *node != home).expect("there are three");
+    let got = realm.finished(witness, "tournament");
+    assert_eq!((node(&got), &got["generation"]), (copy, &Value::from(2)));
+    assert_same(&got, &expected);
+
+    // It is gone through again on a node that does not have it, and on the one that runs it.
+    let third = 6 - home - copy;
+    for witness in [third, copy] {
+        let replayed = realm.matrix(witness, &["matrices", "replay", "tournament"]).ok().json();
+        assert_eq!((&replayed["same"], &replayed["ticks"]), (&Value::from(true), &got["tick"]), "{replayed}");
+    }
+    // Who comes back finds that it runs elsewhere, and becomes of use again.
+    realm.restart(home);
+    assert_eq!(node(&realm.matrix(home, &SHOW).ok().json()), copy);
+    realm.until(home, &SHOW, |matrix| !copies(matrix).is_empty());
+    realm.matrix(home, &["matrices", "rm", "tournament"]).ok();
+    for witness in 1..=3 {
+        realm.until_gone(witness, "runs", "log");
+    }
+}
+
+#[test]
+fn a_matrix_moves_while_it_runs_and_leaves_a_node_that_is_drained() {
+    let expected = untroubled();
+    let realm = Realm::start(3);
+    realm.apply_without_waiting(1, &tournament());
+    for (after, to) in [(10, 2), (25, 3), (40, 1)] {
+        realm.until(2, &SHOW, |matrix| matrix["tick"].as_u64() >= Some(after));
+        let moved = realm.matrix(3, &["matrices", "move", "tournament", &to.to_string()]).ok().json();
+        assert_eq!(node(&moved), to, "{moved}");
+    }
+    realm.until(2, &SHOW, |matrix| node(matrix) == 1 && matrix["tick"].as_u64() >= Some(60));
+    realm.matrix(1, &["nodes", "drain", "1"]).ok();
+    let drained = realm.until(2, &SHOW, |matrix| node(matrix) != 1);
+    assert_eq!(drained["generation"], 5);
+    assert_same(&realm.finished(3, "tournament"), &expected);
+    let nowhere = realm.matrix(2, &["matrices", "move", "tournament", "9"]);
+    assert!(!nowhere.success && nowhere.stderr.contains("not alive"), "{}", nowhere.stderr);
+}
