@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::kv::Kv;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm::{Identity, NodeState, Realm};
-use crate::runtime::catalog::Catalog;
+use crate::runtime::catalog::{Catalog, Spread};
 use crate::runtime::components::Components;
 use crate::runtime::engine;
 use crate::runtime::exchange::Exchange;
@@ -209,6 +209,10 @@ impl Base {
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
         let store = catalog.components().store().clone();
         catalog.fetch_from(Exchange::open(&realm, store, realm_tasks).await);
+        let spread = Spread::new(&catalog, &realm, config.components.copies);
+        let stop = realm_tasks.stopping();
+        realm_tasks
+            .spawn("components.spread", async move { _ = stop.run_until_cancelled(spread.keep()).await });
         Ok(Self { telemetry, bus, router, kv, realm, catalog })
     }
 

@@ -1,5 +1,7 @@
 //! Matrices that outlive their node, and that move.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::processes::Realm;
@@ -37,6 +39,13 @@ fn a_matrix_goes_on_where_a_copy_is_when_its_node_is_killed() {
     let far = |matrix: &Value| matrix["tick"].as_u64() >= Some(20) && !copies(matrix).is_empty();
     let before = realm.until(2, &SHOW, far);
     let (home, copy) = (node(&before), copies(&before)[0]);
+    // What was uploaded to one node outlives it, whether others run it or not.
+    realm.eventually("every component is on two nodes", |realm| {
+        let held = [1, 2, 3].map(|node| realm.files(node, "components", "wasm"));
+        let name = |file: &PathBuf| file.file_name().expect("a name").to_owned();
+        let on = |wanted| held.iter().filter(|files| files.iter().any(|file| name(file) == wanted)).count();
+        held[0].iter().all(|file| on(name(file)) >= 2)
+    });
     realm.kill(home);
     let witness = [1, 2, 3].into_iter().find(|node| *node != home).expect("there are three");
     let got = realm.finished(witness, "tournament");
@@ -55,7 +64,7 @@ fn a_matrix_goes_on_where_a_copy_is_when_its_node_is_killed() {
     realm.until(home, &SHOW, |matrix| !copies(matrix).is_empty());
     realm.matrix(home, &["matrices", "rm", "tournament"]).ok();
     for witness in 1..=3 {
-        realm.until_gone(witness, "runs", "log");
+        realm.eventually("no run log is left", |realm| realm.files(witness, "runs", "log").is_empty());
     }
 }
 
@@ -76,4 +85,26 @@ fn a_matrix_moves_while_it_runs_and_leaves_a_node_that_is_drained() {
     assert_same(&realm.finished(3, "tournament"), &expected);
     let nowhere = realm.matrix(2, &["matrices", "move", "tournament", "9"]);
     assert!(!nowhere.success && nowhere.stderr.contains("not alive"), "{}", nowhere.stderr);
+}
+
+#[test]
+fn the_end_of_a_log_that_its_node_lost_comes_back_from_a_copy() {
+    // Of two nodes the first decides alone: while it is down, nobody takes the Matrix from it.
+    let mut realm = Realm::start(2);
+    realm.apply_without_waiting(1, &tournament());
+    let far = |matrix: &Value| matrix["tick"].as_u64() >= Some(20) && copies(matrix) == [2];
+    realm.until(1, &SHOW, far);
+    let before = realm.matrix(1, &["matrices", "pause", "tournament"]).ok().json();
+    realm.kill(1);
+    let log = realm.files(1, "runs", "log").pop().expect("a run log");
+    let length = std::fs::metadata(&log).expect("a file").len();
+    let file = std::fs::File::options().write(true).open(&log).expect("a file");
+    file.set_len(length - length / 3).expect("cut");
+    for checkpoint in realm.files(1, "runs", "checkpoint") {
+        std::fs::remove_file(checkpoint).expect("removed");
+    }
+    realm.restart(1);
+    let after = realm.until(1, &SHOW, |matrix| matrix["tick"].as_u64() > Some(0));
+    assert_eq!((&after["tick"], &after["state_hash"]), (&before["tick"], &before["state_hash"]), "{before}");
+    assert_eq!(std::fs::metadata(&log).expect("a file").len(), length);
 }

@@ -192,16 +192,18 @@ impl Realm {
         self.until(node, &["matrices", "show", matrix], |matrix| matrix["state"] == "finished")
     }
 
-    /// Waits until no file of a folder of a node ends so.
-    pub(crate) fn until_gone(&self, node: u64, folder: &str, end: &str) {
-        let (began, folder) = (Instant::now(), self.data(node).join(folder));
-        let left = || {
-            let files = std::fs::read_dir(&folder).expect("a folder of the node");
-            let mut paths = files.map(|file| file.expect("a file of the node").path());
-            paths.any(|path| path.extension().is_some_and(|found| found == end))
-        };
-        while left() {
-            assert!(began.elapsed() < PATIENCE, "{} keeps its files", folder.display());
+    /// The files of a folder of a node that end so.
+    pub(crate) fn files(&self, node: u64, folder: &str, end: &str) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.data(node).join(folder)).expect("a folder of the node");
+        let paths = files.map(|file| file.expect("a file of the node").path());
+        paths.filter(|path| path.extension().is_some_and(|found| found == end)).collect()
+    }
+
+    /// Looks until something is so.
+    pub(crate) fn eventually(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "in vain: {what}");
             look_again();
         }
     }

@@ -136,12 +136,15 @@ impl Matrices for MatricesService {
     ) -> Result<Response<v1::DeleteMatrixResponse>, Status> {
         let (caller, request) = open(request)?;
         let (key, name) = (Key::new(&caller, "Matrices/Delete", &request.request_id)?, name(&request.name)?);
-        if let Some(answer) = self.0.relayed("Matrices/Delete", &name, &caller, &request).await {
+        let matrices = self.0.host.matrices.clone();
+        let orphan = matrices.is_orphan(&name);
+        if !orphan && let Some(answer) = self.0.relayed("Matrices/Delete", &name, &caller, &request).await {
             return answer.map(Response::new);
         }
-        let matrices = self.0.host.matrices.clone();
         let deleted = async move {
-            matrices.get(&name)?;
+            if !orphan {
+                matrices.get(&name)?;
+            }
             matrices.delete(&name, None).await?;
             Ok(v1::DeleteMatrixResponse {})
         };

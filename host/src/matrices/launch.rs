@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::asking::Table;
 use super::checkpoint::Keeper;
 use super::copies::Copies;
+use super::copies::recover::recover;
 use super::course::{Course, News, Next};
 use super::deed::Deed;
 use super::error::{MatrixError, refused};
@@ -29,6 +30,7 @@ use super::telling::{Clocks, tell};
 use super::world::{Rules, Stage, World, setup};
 use crate::clock;
 use crate::ids::SoulName;
+use crate::p2p::rpc::Rpc;
 use crate::runtime::limits::Limits;
 use crate::runtime::rules::RulesInstance;
 use crate::transport::envelope::Address;
@@ -68,6 +70,8 @@ pub(crate) struct Launch {
     pub(crate) lines: Lines,
     pub(crate) deed: Arc<Deed>,
     pub(crate) copies: Copies,
+    /// The way to those that hold copies.
+    pub(crate) rpc: Rpc,
     /// Allows run logs to be gone through.
     pub(crate) replays: Arc<Semaphore>,
 }
@@ -166,6 +170,9 @@ impl Launch {
             Some(ready) => Ok(ready),
             None => {
                 let _turn = self.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
+                let Self { host, rpc, copies, deed, run, .. } = self;
+                let (log, bytes_max) = (host.run_log(run), host.config.run_log_bytes_max);
+                recover(&host.realm, rpc, copies, deed, run, &log, bytes_max).await?;
                 bring_back(&self.host, &self.run).await
             }
         }

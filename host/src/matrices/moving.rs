@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::error::MatrixError;
 use super::handle::Handle;
-use super::records::{BUCKET, Filed};
+use super::records::{self, BUCKET, Filed};
 use super::registry::Matrices;
 use super::status::{Home, MatrixView};
 use crate::ids::MatrixName;
-use crate::kv::{Expect, KvError, Swap};
+use crate::kv::{Expect, KvError, RequestId, Swap};
 use crate::realm::{NodeState, Nodes};
 
 /// How often a node looks for Matrices that should run elsewhere, while nothing tells it to.
@@ -41,11 +41,30 @@ impl Matrices {
         }
     }
 
+    /// Whether the node of a Matrix is dead, as far as this one has heard.
+    pub fn is_orphan(&self, matrix: &MatrixName) -> bool {
+        let nodes = self.0.host.realm.nodes().borrow().clone();
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(matrix).is_some_and(|filed| !lives(&nodes, filed.record.node))
+    }
+
+    /// Forgets a Matrix whose node is dead. Who has something of its run deletes it on hearing that.
+    pub(super) async fn delete_orphan(
+        &self,
+        matrix: &MatrixName,
+        request: Option<RequestId>,
+    ) -> Result<(), MatrixError> {
+        let (host, key) = (&self.0.host, matrix.as_str().as_bytes());
+        let Some(filed) = records::load(&host.kv, matrix).await? else { return Ok(()) };
+        let swap = host.kv.compare_and_swap(BUCKET, key, Expect::Value(filed.value), None, request).await?;
+        match swap.value {
+            Swap::Swapped | Swap::Conflict { current: None } => Ok(()),
+            Swap::Conflict { current: Some(_) } => Err(MatrixError::Moved(matrix.clone())),
+        }
+    }
+
     async fn replace_all(&self, nodes: &Nodes) {
-        let lives = |node: u64| {
-            let view = nodes.nodes.get(&node);
-            view.is_some_and(|view| view.is_alive && view.record.state != NodeState::Removed)
-        };
+        let lives = |node: u64| lives(nodes, node);
         let orphans: Vec<_> = {
             let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
             known.values().filter(|filed| !lives(filed.record.node)).cloned().collect()
@@ -155,6 +174,11 @@ impl Matrices {
         given.await?;
         if handle.deed.record().await.node == to { Ok(()) } else { Err(no_copy(&handle.manifest.name, to)) }
     }
+}
+
+fn lives(nodes: &Nodes, node: u64) -> bool {
+    let view = nodes.nodes.get(&node);
+    view.is_some_and(|view| view.is_alive && view.record.state != NodeState::Removed)
 }
 
 fn no_copy(matrix: &MatrixName, node: u64) -> MatrixError {

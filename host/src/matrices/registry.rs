@@ -213,7 +213,11 @@ impl Matrices {
         Ok(handle.view())
     }
 
-    /// Stops a Matrix, forgets it, and deletes its run log. Forgetting one that is not there is no error.
+    /// Stops a Matrix, forgets it, and deletes its run log. Forgetting one that is not there is no error. One whose node
+    /// is dead is forgotten from any node.
+    ///
+    /// # Errors
+    /// `Moved` if another node took it up meanwhile; `Log`, `Kv`.
     pub async fn delete(&self, matrix: &MatrixName, request: Option<RequestId>) -> Result<(), MatrixError> {
         let lock = self.lock(matrix);
         let _only = lock.lock().await;
@@ -226,6 +230,8 @@ impl Matrices {
             checkpoint::remove(host.run_log(&handle.run)).await?;
             self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(matrix);
             report(&host.bus, "matrix.deleted", matrix, &json!({}));
+        } else if self.is_orphan(matrix) {
+            self.delete_orphan(matrix, request).await?;
         }
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever waits for the lock must find it again: only one that the table and this call hold is
@@ -282,6 +288,7 @@ impl Matrices {
             running: handle.state() == MatrixState::Running,
             deed: handle.deed.clone(),
             copies: handle.copies.clone(),
+            rpc: self.0.rpc.clone(),
             lines: Lines {
                 commands: told,
                 inbox,

@@ -9,7 +9,7 @@ mod crc;
 pub(crate) mod reader;
 pub(crate) mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -119,8 +119,10 @@ fn judge(realm: &Realm, peer: Peer, question: &wire::HelloQuestion) -> Kind {
         let reason = "has run since this data folder was copied: an old copy has forgotten what it promised";
         return Kind::Refused(format!("node {node} {reason}"));
     }
-    // A lease counts only where somebody watches it: without a leader it is from before.
-    if question.boot > boot && view.is_alive && nodes.members.leader.is_some() {
+    // A lease counts only where somebody watches it: without a leader it is from before. One that does not decide
+    // never learns that the leader is gone, but that its own lease is over.
+    let is_watched = nodes.members.leader.is_some() && *realm.holds_lease().borrow();
+    if question.boot > boot && view.is_alive && is_watched {
         return Kind::Runs(format!(
             "node {node} runs already, with the same key: one of two is on a copied folder"
         ));

@@ -1,5 +1,7 @@
 //! Every component of the node under its names: found, checked, joined to the host.
 
+mod spread;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -7,6 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
+
+pub use spread::Spread;
 
 use super::component::{Component, LinkError};
 use super::components::{AdmitError, Admitted, Components};

@@ -34,6 +34,8 @@ pub struct ComponentsConfig {
     pub components_max: usize,
     /// How many uploads may go on at once.
     pub uploads_max: usize,
+    /// How many nodes of the realm are to have a component, whoever else has fetched it to run it.
+    pub copies: usize,
     /// How many admitted components are kept in memory; those in use stay beyond that.
     pub loaded_max: usize,
     /// How much a component may hold.
@@ -48,6 +50,7 @@ impl Default for ComponentsConfig {
             total_bytes_max: 8 << 30,
             components_max: 10_000,
             uploads_max: 8,
+            copies: 2,
             loaded_max: 128,
             inspect: InspectLimits::default(),
             compiler: CompilerConfig::default(),

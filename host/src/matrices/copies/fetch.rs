@@ -4,12 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use matrix_proto::wire::runs_question::Kind;
 use matrix_proto::wire::{RunFile, RunPart};
 
-use super::wire::{PIECE_BYTES, ask};
+use super::wire::{OPENING, PIECE_BYTES, ask};
 use crate::matrices::error::MatrixError;
 use crate::matrices::host::MatrixHost;
 use crate::matrices::records::Record;
@@ -17,9 +16,6 @@ use crate::matrices::runlog::failed;
 use crate::matrices::sweep::fetched;
 use crate::p2p::Peer;
 use crate::p2p::rpc::{CallError, Rpc};
-
-/// How long a node that is alive may take to open its lanes.
-const OPENING: Duration = Duration::from_secs(3);
 
 /// A log that was fetched; the file goes with this.
 #[derive(Debug)]

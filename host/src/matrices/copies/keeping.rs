@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Copies;
-use super::wire::{PIECE_BYTES, ask};
+use super::wire::{OPENING, PIECE_BYTES, ask};
 use crate::ids::{Digest, StateHash};
 use crate::matrices::checkpoint;
 use crate::matrices::deed::Deed;
@@ -29,10 +29,6 @@ use crate::realm::{Nodes, Realm};
 
 /// How long a node that failed is passed over.
 const SHUN: Duration = Duration::from_secs(5);
-/// How long a node that is alive may take to open its lanes.
-const OPENING: Duration = Duration::from_secs(3);
-/// How long after a failure of the KV it is tried again.
-const RETRY: Duration = Duration::from_millis(200);
 /// How often a copy that grows is brought to disk, as the log itself is.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 /// How often a checkpoint goes to a holder at most: one costs as much as the rules' state is long.
@@ -99,7 +95,7 @@ impl Keeping {
                     if let Gone::Failed(why) = &gone {
                         tracing::info!(run = %self.run, node, why, "a node holds no copy of a run any more");
                     }
-                    if matches!(gone, Gone::Taken) || self.strike(node).await.is_err() {
+                    if matches!(gone, Gone::Taken) || self.copies.strike(&self.deed, node).await.is_err() {
                         return self.copies.set_taken();
                     }
                 }
@@ -120,20 +116,6 @@ impl Keeping {
         let candidates = nodes.nodes.values().filter(|view| view.takes_work()).map(|view| view.record.node);
         let fit = candidates.filter(|node| *node != self.realm.me() && !passed_over(*node));
         fit.max_by_key(|node| *StateHash::of(format!("{}/{node}", self.run).as_bytes()).as_bytes())
-    }
-
-    /// Takes a node off the record, and only then off those who are waited for.
-    async fn strike(&self, node: u64) -> Result<(), MatrixError> {
-        loop {
-            match self.deed.change(None, |record| _ = record.copies.remove(&node)).await {
-                Ok(()) => break,
-                Err(error @ MatrixError::Moved(_)) => return Err(error),
-                Err(error) => tracing::info!(run = %self.run, %error, "a copy cannot be struck off yet"),
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-        self.copies.0.stand.send_modify(|stand| _ = stand.holders.remove(&node));
-        Ok(())
     }
 
     async fn hold_while_alive(&self, node: u64) -> (u64, Gone) {

@@ -9,19 +9,25 @@
 pub(crate) mod fetch;
 pub(crate) mod holder;
 pub(crate) mod keeping;
+pub(crate) mod recover;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::holder::Server;
+use super::deed::Deed;
 use super::error::MatrixError;
 use crate::ids::MatrixName;
 use crate::p2p::P2p;
 use crate::p2p::rpc::Rpc;
+
+/// How long after a failure of the KV it is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Opens the lane on which nodes hand each other run logs.
 pub(crate) async fn open(network: &P2p, server: Server) -> Rpc {
@@ -109,6 +115,24 @@ impl Copies {
         let mut stand = self.0.stand.subscribe();
         // This holds the sender, so there is always one.
         let _ = stand.wait_for(|stand| stand.taken || stand.holders.contains_key(&node)).await;
+    }
+
+    /// Takes a node off the record, and only then off those that are waited for.
+    ///
+    /// # Errors
+    /// `Moved` if the Matrix was taken from this node.
+    async fn strike(&self, deed: &Deed, node: u64) -> Result<(), MatrixError> {
+        let matrix = &self.0.matrix;
+        loop {
+            match deed.change(None, |record| _ = record.copies.remove(&node)).await {
+                Ok(()) => break,
+                Err(error @ MatrixError::Moved(_)) => return Err(error),
+                Err(error) => tracing::info!(%matrix, node, %error, "a copy cannot be struck off yet"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        self.0.stand.send_modify(|stand| _ = stand.holders.remove(&node));
+        Ok(())
     }
 
     fn set_taken(&self) {

@@ -14,6 +14,8 @@ use crate::p2p::{Lane, Peer};
 pub(super) const LANE: Lane = Lane::new("/matrix/runs/1");
 /// Bytes of one piece.
 pub(super) const PIECE_BYTES: u64 = 256 << 10;
+/// How long a node that is alive may take to open its lanes.
+pub(super) const OPENING: Duration = Duration::from_secs(3);
 /// How long a piece may take: whoever has not answered by then holds every tick up.
 const PIECE: Duration = Duration::from_secs(2);
 /// How long a node may take to read its whole copy.

@@ -36,7 +36,7 @@ fn message(body: &str) -> Message {
 }
 
 /// A log with a header, two ticks, a message and an end, and where each record starts.
-fn sample() -> (Vec<u8>, Vec<usize>) {
+pub(crate) fn sample() -> (Vec<u8>, Vec<usize>) {
     let mut out = Vec::new();
     let mut starts = vec![0];
     record::put_header(&mut out, &header(&["neo".parse().expect("a name")]));

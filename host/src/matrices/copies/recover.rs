@@ -1,0 +1,150 @@
+//! What a power cut or a bad disk took from a run log on its own node, had back from the copies. Ticks are told once the
+//! operating systems of all have them: the disk here may lack the last of them, and the disks of the others need not.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use matrix_proto::wire::runs_question::Kind;
+use matrix_proto::wire::{RunFile, RunPart};
+
+use super::Copies;
+use super::wire::{OPENING, PIECE_BYTES, ask};
+use crate::matrices::deed::Deed;
+use crate::matrices::error::MatrixError;
+use crate::matrices::runlog::reader::Reader;
+use crate::matrices::runlog::{self, LogError, failed};
+use crate::p2p::Peer;
+use crate::p2p::rpc::{CallError, Rpc};
+use crate::realm::Realm;
+
+/// Has back what holders of copies have beyond this node's log. Those that do not answer are struck off the record: what
+/// they have more than this node may from now on be something else than what becomes of the run.
+///
+/// # Errors
+/// `Moved` if the Matrix was taken from this node; `Log`.
+pub(crate) async fn recover(
+    realm: &Realm,
+    rpc: &Rpc,
+    copies: &Copies,
+    deed: &Deed,
+    run: &str,
+    log: &Path,
+    bytes_max: u64,
+) -> Result<(), MatrixError> {
+    for node in copies.in_sync() {
+        let end = end_of(log).await?;
+        let Some(peer) = realm.roster().peer(node) else {
+            copies.strike(deed, node).await?;
+            continue;
+        };
+        rpc.until_up(peer, OPENING).await;
+        match tail(rpc, peer, run, end, bytes_max).await {
+            Ok(tail) if tail.is_empty() => {}
+            Ok(tail) => {
+                let gained = append(log, end, tail).await?;
+                tracing::warn!(
+                    run,
+                    node,
+                    gained,
+                    "the end of a run log was lost here, and had back from a copy"
+                );
+            }
+            Err(error) => {
+                tracing::info!(run, node, %error, "a copy of a run log cannot be compared, and counts no more");
+                copies.strike(deed, node).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the whole records of a log end, or the first of them that is damaged begins.
+async fn end_of(log: &Path) -> Result<u64, LogError> {
+    let log = log.to_owned();
+    runlog::blocking(move || {
+        let (_, mut reader) = Reader::open(&log)?;
+        loop {
+            match reader.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(reader.offset()),
+                Err(LogError::Damaged { offset, .. }) => return Ok(offset),
+                Err(error) => return Err(error),
+            }
+        }
+    })
+    .await
+}
+
+/// What a peer has from an offset on.
+async fn tail(rpc: &Rpc, peer: Peer, run: &str, from: u64, bytes_max: u64) -> Result<Vec<u8>, CallError> {
+    let mut tail = Vec::new();
+    loop {
+        let (offset, length) = (from + tail.len() as u64, PIECE_BYTES as u32);
+        let part = RunPart { run: run.to_owned(), file: RunFile::Log.into(), offset, length };
+        let data = ask(rpc, peer, Kind::Part(part)).await?.data;
+        if data.is_empty() || offset + data.len() as u64 > bytes_max {
+            return Ok(tail);
+        }
+        tail.extend_from_slice(&data);
+    }
+}
+
+/// Puts a tail in the place of what was torn. What is no record is cut off again. How many bytes the log gained.
+async fn append(log: &Path, end: u64, tail: Vec<u8>) -> Result<u64, LogError> {
+    let path: PathBuf = log.to_owned();
+    runlog::blocking(move || {
+        let file = OpenOptions::new().write(true).open(&path).map_err(failed("open", &path))?;
+        let written = file.set_len(end).and_then(|()| file.write_all_at(&tail, end));
+        written.map_err(failed("write", &path))?;
+        let (_, mut reader) = Reader::open(&path)?;
+        reader.skip_to(end)?;
+        while matches!(reader.next(), Ok(Some(_))) {}
+        let kept = reader.offset();
+        file.set_len(kept).and_then(|()| file.sync_data()).map_err(failed("write", &path))?;
+        Ok(kept - end)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrices::runlog::tests::sample;
+
+    #[tokio::test]
+    async fn whatever_was_lost_or_flipped_is_put_back() {
+        let (whole, starts) = sample();
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("run.log");
+        let flipped = |at: usize| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let header = starts[1];
+        let cut = (header..whole.len()).map(|length| whole[..length].to_vec());
+        for harmed in cut.chain((header..whole.len()).map(flipped)) {
+            std::fs::write(&log, &harmed).expect("written");
+            let end = end_of(&log).await.expect("readable");
+            assert!(starts.contains(&(end as usize)), "{end}");
+            let gained = append(&log, end, whole[end as usize..].to_vec()).await.expect("written");
+            assert_eq!(
+                (gained, std::fs::read(&log).expect("a file")),
+                (whole.len() as u64 - end, whole.clone())
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_record_is_not_kept() {
+        let (whole, starts) = sample();
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("run.log");
+        std::fs::write(&log, &whole[..starts[2]]).expect("written");
+        let (end, next) = (starts[2] as u64, starts[3] - starts[2]);
+        let tail = [&whole[starts[2]..starts[3]], &[7; 40]].concat();
+        assert_eq!(append(&log, end, tail).await.expect("written"), next as u64);
+        assert_eq!(std::fs::read(&log).expect("a file"), &whole[..starts[3]]);
+    }
+}
