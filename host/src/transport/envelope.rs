@@ -30,11 +30,19 @@ pub enum Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = self.parts();
+        write!(f, "{kind}:{name}")
+    }
+}
+
+impl Address {
+    /// What stands before the colon, and what behind it.
+    pub fn parts(&self) -> (&'static str, &str) {
         match self {
-            Self::Soul(name) => write!(f, "soul:{name}"),
-            Self::Matrix(name) => write!(f, "matrix:{name}"),
-            Self::Topic(name) => write!(f, "topic:{name}"),
-            Self::Client(name) => write!(f, "client:{name}"),
+            Self::Soul(name) => ("soul", name.as_str()),
+            Self::Matrix(name) => ("matrix", name.as_str()),
+            Self::Topic(name) => ("topic", name.as_str()),
+            Self::Client(name) => ("client", name.as_str()),
         }
     }
 }

@@ -131,12 +131,14 @@ impl Remotes {
             ReplyTo::Caller(caller) => Some(Waiting::Caller(caller)),
             ReplyTo::Remote(caller) => Some(Waiting::Relayed(caller)),
         };
-        let (wants_reply, now) = (waiting.is_some(), Instant::now());
+        let wants_reply = waiting.is_some();
         // Before the message leaves: its reply may come at once.
         if let Some(waiting) = waiting {
             self.waiting().insert(envelope.id, (outpost.node, waiting));
         }
-        let write = |out: &mut BytesMut| wire::encode_message(&envelope, wants_reply, now, &self.limits, out);
+        let write = |out: &mut BytesMut| {
+            wire::encode_message(&envelope, wants_reply, Instant::now, &self.limits, out)
+        };
         let error = match link.push(write) {
             // A link that went down and up again meanwhile has told all who waited.
             Ok(Ok(())) => return Ok(()),

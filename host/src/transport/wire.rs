@@ -7,12 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use matrix_proto::wire::message_frame::Kind as KindProto;
 use matrix_proto::wire::reply::Outcome as OutcomeProto;
 use matrix_proto::wire::{
-    self as proto, Failure as FailureProto, Message as MessageProto, MessageContent as ContentProto,
-    MessageFrame as FrameProto, MessageId as IdProto, Reply as ReplyProto,
+    self as proto, Failure as FailureProto, MessageContent as ContentProto, MessageFrame as FrameProto,
+    MessageId as IdProto, Reply as ReplyProto,
 };
 use prost::Message as _;
 
@@ -21,6 +21,10 @@ use crate::p2p::frame::{self, FrameError};
 use crate::transport::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
+
+mod usual;
+
+use usual::{View, Writing};
 
 #[cfg(test)]
 mod tests;
@@ -110,28 +114,26 @@ pub enum WireError {
     },
 }
 
-/// Appends a message to `out`, or, after an error, nothing. `wants_reply`: its sender waits for a reply frame. `now` turns its deadline into the time that
-/// is left.
+/// Appends a message to `out`, or, after an error, nothing. `wants_reply`: its sender waits for a reply frame. `now` turns
+/// its deadline, if it has one, into the time that is left.
 pub fn encode_message(
     envelope: &Envelope,
     wants_reply: bool,
-    now: Instant,
+    now: impl FnOnce() -> Instant,
     limits: &WireLimits,
     out: &mut BytesMut,
 ) -> Result<(), WireError> {
-    let message = MessageProto {
-        id: Some(id_proto(envelope.id)),
-        sender: envelope.sender.to_string(),
-        recipient: envelope.recipient.to_string(),
-        in_reply_to: envelope.in_reply_to.map(id_proto),
-        content: Some(content_proto(&envelope.content)?),
-        sent_at_ms: envelope.sent_at_ms,
-        hops: envelope.hops.into(),
-        trace: envelope.trace.map(trace_proto),
-        deadline_ms: envelope.deadline.map(|deadline| left_ms(deadline, now)),
-        wants_reply,
-    };
-    append(KindProto::Message(message), limits, out)
+    if envelope.content.content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return Err(WireError::Field("content_type"));
+    }
+    let deadline_ms = envelope.deadline.map(|deadline| left_ms(deadline, now()));
+    let writing = Writing { envelope, deadline_ms, wants_reply };
+    let (given, limit) = (writing.bytes(), limits.frame_bytes_max());
+    if given > limit {
+        return Err(FrameError::TooLong { given, limit }.into());
+    }
+    writing.append(out);
+    Ok(())
 }
 
 /// Appends the reply to the message `to` to `out`, or, after an error, nothing.
@@ -154,12 +156,21 @@ pub fn encode_reply(
 /// use. The frame shares no memory with `input`: a small message does not keep a large buffer alive.
 pub fn decode(input: &mut BytesMut, limits: &WireLimits, now: Instant) -> Result<Option<Frame>, WireError> {
     let Some((begin, end)) = frame::first(input, limits.frame_bytes_max())? else { return Ok(None) };
-    let frame =
-        FrameProto::decode(&input[begin..end]).map_err(|error| WireError::Malformed(error.to_string()))?;
+    let bytes = &input[begin..end];
+    let frame = match View::read(bytes) {
+        Some(view) => read_message(&view, limits, now),
+        None => read(bytes, limits, now),
+    };
     input.advance(end);
+    frame.map(Some)
+}
+
+/// What the generated code makes of a frame.
+fn read(bytes: &[u8], limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
+    let frame = FrameProto::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
     match frame.kind.ok_or(WireError::Unknown("kind"))? {
-        KindProto::Message(message) => read_message(message, limits, now).map(Some),
-        KindProto::Reply(reply) => read_reply(reply).map(Some),
+        KindProto::Message(message) => read_message(&View::of(&message), limits, now),
+        KindProto::Reply(reply) => read_reply(reply),
     }
 }
 
@@ -173,17 +184,17 @@ fn append(kind: KindProto, limits: &WireLimits, out: &mut BytesMut) -> Result<()
     frame.encode_length_delimited(out).map_err(|_| FrameError::TooLong { given, limit }.into())
 }
 
-fn read_message(message: MessageProto, limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
+fn read_message(message: &View<'_>, limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
     let id = read_id(message.id, "id")?;
     let wants_reply = message.wants_reply;
     let hops = u16::try_from(message.hops).ok().filter(|&hops| hops > 0).ok_or(WireError::Field("hops"))?;
     let left = |ms| Duration::from_millis(ms).min(DEADLINE_MAX);
     let envelope = Envelope {
         id,
-        sender: read_address(&message.sender, "sender")?,
-        recipient: read_address(&message.recipient, "recipient")?,
+        sender: read_address(message.sender, "sender")?,
+        recipient: read_address(message.recipient, "recipient")?,
         in_reply_to: message.in_reply_to.map(|id| read_id(Some(id), "in_reply_to")).transpose()?,
-        content: read_content(message.content)?,
+        content: content_of(message.content.ok_or(WireError::Field("content"))?)?,
         sent_at_ms: message.sent_at_ms,
         hops,
         trace: message.trace.map(read_trace).transpose()?,
@@ -203,7 +214,7 @@ fn read_message(message: MessageProto, limits: &WireLimits, now: Instant) -> Res
 fn read_reply(reply: ReplyProto) -> Result<Frame, WireError> {
     let to = read_id(reply.to, "to")?;
     let reply = match reply.outcome.ok_or(WireError::Unknown("outcome"))? {
-        OutcomeProto::Content(content) => Ok(Some(read_content(Some(content))?)),
+        OutcomeProto::Content(content) => Ok(Some(read_content(&content)?)),
         OutcomeProto::Nothing(_) => Ok(None),
         OutcomeProto::Failure(failure) => Err(read_failure(failure)?),
     };
@@ -231,12 +242,15 @@ fn content_proto(content: &Content) -> Result<ContentProto, WireError> {
     Ok(ContentProto { content_type: content_type.to_string(), body: body.clone() })
 }
 
-fn read_content(content: Option<ContentProto>) -> Result<Content, WireError> {
-    let content = content.ok_or(WireError::Field("content"))?;
-    if content.content_type.len() > CONTENT_TYPE_BYTES_MAX {
+fn read_content(content: &ContentProto) -> Result<Content, WireError> {
+    content_of((&content.content_type, &content.body))
+}
+
+fn content_of((content_type, body): (&str, &[u8])) -> Result<Content, WireError> {
+    if content_type.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(WireError::Field("content_type"));
     }
-    Ok(Content { content_type: content.content_type.into(), body: content.body })
+    Ok(Content { content_type: content_type.into(), body: Bytes::copy_from_slice(body) })
 }
 
 fn trace_proto(trace: TraceContext) -> proto::Trace {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 
+use matrix_proto::wire::Message as MessageProto;
+
 use super::*;
 
 fn content(content_type: &str, body: &[u8]) -> Content {
@@ -40,7 +42,7 @@ fn written(envelope: &Envelope, now: Instant) -> BytesMut {
     encode_message(
         envelope,
         !matches!(envelope.reply_to, ReplyTo::Sender),
-        now,
+        || now,
         &WireLimits::default(),
         &mut out,
     )
@@ -204,7 +206,7 @@ fn unknown_kinds_and_codes_are_refused() {
 fn nothing_is_written_that_could_not_be_read() {
     let limits = WireLimits { body_bytes_max: 10, hops_max: 8 };
     let mut out = BytesMut::new();
-    let error = encode_message(&plain(1, &[0; 4096]), false, Instant::now(), &limits, &mut out);
+    let error = encode_message(&plain(1, &[0; 4096]), false, Instant::now, &limits, &mut out);
     assert!(matches!(error, Err(WireError::Frame(FrameError::TooLong { .. }))));
     let long_type = Ok(Some(content(&"t".repeat(129), b"")));
     let error = encode_reply(MessageId(1), &long_type, &limits, &mut out);
@@ -247,23 +249,42 @@ fn reply() -> impl Strategy<Value = Reply> {
     ]
 }
 
+/// Messages without a deadline, of as many hops as may be.
+pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
+    let trace = proptest::option::of((1u128.., 1u64.., any::<u8>()));
+    let ids = (any::<u128>(), any::<Option<u128>>());
+    let numbers = (any::<u64>(), 1u16..=64);
+    (ids, address(), address(), some_content(), numbers, trace).prop_map(
+        |((id, in_reply_to), sender, recipient, content, (sent_at_ms, hops), trace)| {
+            let trace = trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags });
+            let (id, in_reply_to) = (MessageId(id), in_reply_to.map(MessageId));
+            let (deadline, reply_to) = (None, ReplyTo::Sender);
+            Envelope {
+                id,
+                sender,
+                recipient,
+                in_reply_to,
+                content,
+                sent_at_ms,
+                hops,
+                trace,
+                deadline,
+                reply_to,
+            }
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn messages_round_trip(
-        (id, in_reply_to) in (any::<u128>(), any::<Option<u128>>()),
-        (sender, recipient) in (address(), address()),
-        content in some_content(),
-        (sent_at_ms, hops) in (any::<u64>(), 1u16..=64),
-        trace in proptest::option::of((1u128.., 1u64.., any::<u8>())),
+        envelope in envelope(),
         left_ms in proptest::option::of(0u64..86_400_000),
         split in any::<prop::sample::Index>(),
     ) {
         let now = Instant::now();
-        let trace = trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags });
-        let envelope = Envelope {
-            id: MessageId(id), sender, recipient, in_reply_to: in_reply_to.map(MessageId), content, sent_at_ms,
-            hops, trace, deadline: left_ms.map(|ms| now + Duration::from_millis(ms)), reply_to: ReplyTo::Sender,
-        };
+        let deadline = left_ms.map(|ms| now + Duration::from_millis(ms));
+        let envelope = Envelope { deadline, ..envelope };
         let bytes = written(&envelope, now);
         let (head, tail) = bytes.split_at(split.index(bytes.len()));
         let mut input = BytesMut::from(head);
