@@ -14,7 +14,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 7] = [
+const WIRE: [&str; 8] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
@@ -22,6 +22,7 @@ const WIRE: [&str; 7] = [
     "matrix/wire/v1/souls.proto",
     "matrix/wire/v1/blob.proto",
     "matrix/wire/v1/admin.proto",
+    "matrix/wire/v1/backup.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,11 +5,12 @@ use crate::tree::File;
 
 /// The rooms of `host/src`, from the top down; rooms in one row are neighbours. A room may name what
 /// lies in rows below its own.
-const ROWS: [&[&str]; 13] = [
+const ROWS: [&[&str]; 14] = [
     &["main", "lib"],
     &["node"],
     &["config"],
     &["admin"],
+    &["backup"],
     &["matrices"],
     &["souls"],
     &["runtime", "capabilities"],
@@ -35,7 +36,10 @@ const CRATES: [(&[&str], &[&str]); 7] = [
         &["admin/", "admin.rs", "capabilities/grpc.rs"],
     ),
     // What is said at the door, and what nodes say to each other.
-    (&["matrix_proto"], &["admin/", "p2p/", "kv/", "transport/", "realm/", "runtime/exchange.rs", "souls/"]),
+    (
+        &["matrix_proto"],
+        &["admin/", "backup/", "p2p/", "kv/", "transport/", "realm/", "runtime/exchange.rs", "souls/"],
+    ),
     (&["anyhow"], &["main.rs", "node.rs", "node/", "config.rs"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "prometheus"], &["telemetry/"]),
 ];
