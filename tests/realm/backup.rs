@@ -51,9 +51,9 @@ fn a_realm_comes_back_from_its_backup_as_another() {
         .expect("our own folder");
     realm.restart(NEW);
     let status = realm.matrix(NEW, &["status"]).ok().json();
-    assert_ne!(status["realm"], old);
+    assert!(old.is_string() && status["realm"].is_string() && status["realm"] != old, "{status}");
     assert_eq!((&status["node"], &status["nodes"]), (&1.into(), &1.into()), "{status}");
-    assert_eq!(realm.matrix(NEW, &["kv", "get", "notes", "key-00"]).ok().json()["value"]["text"], "kept");
+    assert_eq!(realm.matrix(NEW, &["kv", "get", "notes", "key-00"]).ok().json()["value"], "kept");
     assert_eq!(realm.home(NEW, "tally"), 1);
     assert_eq!(realm.ask(NEW, "tally", "add 1"), Ok("42".to_owned()), "it goes on from its checkpoint");
     let got = realm.finished(NEW, "tournament");
