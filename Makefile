@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm test soak verify fix bench guests test-guests programs clean-data
+.PHONY: help run realm test soak verify fix bench scale guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ $(RIVALS)/installed: tests/bench/rivals/requirements.txt
 	python3 -m venv $(RIVALS)
 	$(RIVALS)/bin/pip install --quiet --requirement $<
 	touch $@
+
+scale: ## Calculates what realms of up to 100,000 nodes would cost, from what is measured here; takes a minute.
+	cargo run --package matrix-tests --bin scale --locked --profile $(PROFILE)
 
 guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh
