@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm test soak verify fix bench scale guests test-guests programs clean-data
+.PHONY: help run realm test soak mutants verify fix bench scale guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,12 @@ soak: ## Cuts the power of the KV's disk 10,000 times, and a realm's links and n
 	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --test cluster -- --ignored --nocapture
+
+# Which mutants: all, or some of tests/mutants/*.patch by name.
+MUTANTS ?=
+
+mutants: ## Breaks the code's promises one by one, and sees that tests notice; takes a build for each.
+	@tests/mutants/run.sh $(MUTANTS)
 
 verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
 	cargo fmt --all --check
