@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm test soak verify fix bench guests test-guests programs clean-data
+.PHONY: help run realm test soak mutants verify fix bench scale guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,12 @@ soak: ## Cuts the power of the KV's disk 10,000 times, and a realm's links and n
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --test cluster -- --ignored --nocapture
 
+# Which mutants: all, or some of tests/mutants/*.patch by name.
+MUTANTS ?=
+
+mutants: ## Breaks the code's promises one by one, and sees that tests notice; takes a build for each.
+	@tests/mutants/run.sh $(MUTANTS)
+
 verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
 	cargo fmt --all --check
 	cargo fmt --manifest-path guests/Cargo.toml --all --check
@@ -61,6 +67,9 @@ $(RIVALS)/installed: tests/bench/rivals/requirements.txt
 	python3 -m venv $(RIVALS)
 	$(RIVALS)/bin/pip install --quiet --requirement $<
 	touch $@
+
+scale: ## Calculates what realms of up to 100,000 nodes would cost, from what is measured here; takes a minute.
+	cargo run --package matrix-tests --bin scale --locked --profile $(PROFILE)
 
 guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh

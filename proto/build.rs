@@ -14,7 +14,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 8] = [
+const WIRE: [&str; 9] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
@@ -23,6 +23,7 @@ const WIRE: [&str; 8] = [
     "matrix/wire/v1/blob.proto",
     "matrix/wire/v1/admin.proto",
     "matrix/wire/v1/runs.proto",
+    "matrix/wire/v1/backup.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

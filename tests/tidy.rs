@@ -3,6 +3,8 @@
 
 #[path = "tidy/interfaces.rs"]
 mod interfaces;
+#[path = "tidy/mutants.rs"]
+mod mutants;
 #[path = "tidy/rust.rs"]
 mod rust;
 #[path = "tidy/tree.rs"]
@@ -80,6 +82,14 @@ fn every_imported_interface_has_its_file() {
         .map(|name| format!("host/src/capabilities/{name}.rs: missing, and the WIT imports `{name}`"))
         .collect();
     assert_none(missing, "names rhyme: one file for each imported interface, or WASI package");
+}
+
+#[test]
+fn every_mutant_applies() {
+    let sources = rust_files(&SOURCES);
+    let mutants = sound(files(&["tests/mutants"], &["patch"]));
+    let found = mutants.iter().flat_map(|mutant| mutants::broken(mutant, &sources)).collect();
+    assert_none(found, "make the patch anew: the same promise, broken in the code as it is now");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The rooms, from the door down; nothing below names anything above.
 //!
 //! - [`admin`]: the operator's door, gRPC and HTTP.
+//! - [`backup`]: a realm in one file.
 //! - [`matrices`]: running Matrices; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
 //! - [`realm`]: the nodes that share one KV.
@@ -22,6 +23,8 @@ pub mod node;
 
 pub mod admin;
 pub mod config;
+
+pub mod backup;
 
 pub mod matrices;
 pub mod souls;

@@ -1,12 +1,12 @@
 //! The program `matrixd`: arguments, configuration, node, signal, shutdown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use matrixd::config::Config;
-use matrixd::node::{End, Node};
+use matrixd::node::{self, End, Node};
 use matrixd::realm::Token;
 use matrixd::runtime::compile::compile_child;
 
@@ -23,6 +23,9 @@ struct Arguments {
     /// An invitation into a realm, from `matrix cluster invite`: takes a new node there.
     #[arg(long, env = "MATRIX_JOIN", hide_env_values = true, value_name = "TOKEN")]
     join: Option<Token>,
+    /// A backup, from `matrix cluster backup`: makes a new realm of it in an empty data folder, and ends.
+    #[arg(long, value_name = "FILE", conflicts_with = "join")]
+    restore: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -56,6 +59,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     config.owns_process = true;
     config.join.clone_from(&arguments.join);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    if let Some(file) = &arguments.restore {
+        return runtime.block_on(restore(&config, file));
+    }
     runtime.block_on(async {
         let mut end = End::listen()?;
         // A start may have to wait for the realm. It has told nobody anything yet, so that it may be given up.
@@ -66,4 +72,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         end.asked().await;
         node.stop().await
     })
+}
+
+async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let restored = node::restore(config, file).await?;
+    let (folder, from) = (config.data_dir.display(), &restored.from);
+    println!("restored realm {} at index {} as realm {} in {folder}", from.realm, from.index, restored.realm);
+    println!("with {} components and {} run logs", restored.components, restored.runs);
+    for what in &restored.missing {
+        println!("the backup does not hold {what}");
+    }
+    println!("start it: matrixd --data-dir {folder}");
+    Ok(())
 }

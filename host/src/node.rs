@@ -2,10 +2,9 @@
 
 mod end;
 mod place;
+mod restore;
 
 use std::future::Future;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use anyhow::Context as _;
 pub use end::End;
 
 use crate::admin::{Admin, AdminHost};
+use crate::backup::Backups;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
@@ -37,6 +37,8 @@ use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
 use crate::transport::remote;
 use crate::transport::router::Router;
+
+pub use self::restore::restore;
 
 /// The folder of the KV, in the data folder.
 const KV_DIR: &str = "kv";
@@ -188,7 +190,7 @@ struct Base {
 
 impl Base {
     async fn open(config: &Config, slow: &Tasks, realm_tasks: &Tasks) -> anyhow::Result<Self> {
-        make_private_folder(&config.data_dir)?;
+        place::make_private_folder(&config.data_dir)?;
         let known = Identity::load(&config.data_dir)?;
         let number = known.as_ref().map(|identity| identity.node).or(config.join.is_none().then_some(1));
         // A node that joins has no number before the realm gives it one.
@@ -264,16 +266,11 @@ impl Base {
             kv: self.kv.clone(),
             router: self.router.clone(),
             bus: self.bus.clone(),
+            backups: Backups::new(self.realm.clone(), self.catalog.clone(), matrices.clone()),
             logs: self.telemetry.logs().clone(),
             metrics: self.telemetry.metrics().admin.clone(),
         }
     }
-}
-
-fn make_private_folder(path: &Path) -> anyhow::Result<()> {
-    let unusable = || format!("cannot use the data folder {}", path.display());
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(unusable)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(unusable)
 }
 
 fn random_number() -> anyhow::Result<u64> {

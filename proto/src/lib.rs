@@ -1,5 +1,8 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
-//! messages, clients and servers generated from them; and what nodes say to each other, `matrix/wire/v1/*.proto`.
+//! messages, clients and servers generated from them; what nodes say to each other, `matrix/wire/v1/*.proto`; and the
+//! format of a [`backup`].
+
+pub mod backup;
 
 use tonic::Code;
 

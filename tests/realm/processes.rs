@@ -136,8 +136,17 @@ impl Realm {
 
     /// Starts a node that must not come up; what it said this time.
     pub(crate) fn start_again(&mut self, node: u64) -> String {
+        self.refused(node, None)
+    }
+
+    /// Starts a node with an invitation that must not let it in; what it said this time.
+    pub(crate) fn joins(&mut self, node: u64, token: &str) -> String {
+        self.refused(node, Some(token))
+    }
+
+    fn refused(&mut self, node: u64, token: Option<&str>) -> String {
         let before = self.log(node).len();
-        let child = self.command(node, None).spawn().expect("the program starts");
+        let child = self.command(node, token).spawn().expect("the program starts");
         self.nodes.insert(node, child);
         self.ends(node).split_off(before)
     }

@@ -2,7 +2,7 @@
 //! its neighbour takes to answer ([`neighbour`]), what is left in it at the end ([`left`]), and components
 //! written by hand ([`by_hand`]), for what no compiler would ever make; and for realms, a network that does to
 //! packets what it is told ([`net`]), checkers of what clients of the KV have seen ([`history`]), and nodes as
-//! processes with such clients ([`realm`]).
+//! processes with such clients ([`realm`]); and what a realm would cost that no machine can hold ([`scale`]).
 //!
 //! The programs that the tests load are built by `tests/programs/build.sh`.
 
@@ -13,4 +13,5 @@ pub mod neighbour;
 pub mod net;
 pub mod node;
 pub mod realm;
+pub mod scale;
 pub mod watch;

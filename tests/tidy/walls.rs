@@ -5,11 +5,12 @@ use crate::tree::File;
 
 /// The rooms of `host/src`, from the top down; rooms in one row are neighbours. A room may name what
 /// lies in rows below its own.
-const ROWS: [&[&str]; 13] = [
+const ROWS: [&[&str]; 14] = [
     &["main", "lib"],
     &["node"],
     &["config"],
     &["admin"],
+    &["backup"],
     &["matrices"],
     &["souls"],
     &["runtime", "capabilities"],
@@ -39,6 +40,7 @@ const CRATES: [(&[&str], &[&str]); 7] = [
         &["matrix_proto"],
         &[
             "admin/",
+            "backup/",
             "p2p/",
             "kv/",
             "transport/",

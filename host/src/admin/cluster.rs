@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream;
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use super::desk::Desk;
+use super::desk::{Answers, Desk};
 use super::paging::page_size;
 use crate::clock;
 use crate::realm::{NodeState, NodeView, Nodes, RealmError};
@@ -82,6 +83,18 @@ impl Cluster for ClusterService {
             return Err(RealmError::Busy { node, souls, matrices }.into());
         }
         self.want(node, NodeState::Removed).await
+    }
+
+    type BackupStream = Answers<v1::BackupResponse>;
+
+    async fn backup(&self, _: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let place = self.0.stream()?;
+        let pieces = self.0.host.backups.take(self.0.tasks()).await?;
+        let answers = stream::unfold(pieces, |mut pieces| async {
+            let piece = pieces.recv().await?;
+            Some((piece.map(|data| v1::BackupResponse { data }).map_err(Status::from), pieces))
+        });
+        Ok(self.0.answers(place, answers))
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {

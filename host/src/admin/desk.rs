@@ -16,6 +16,7 @@ use super::config::AdminConfig;
 use super::convert;
 use super::relay::Relay;
 use super::replay::{Key, Replays};
+use crate::backup::Backups;
 use crate::ids::ClientName;
 use crate::kv::Kv;
 use crate::matrices::Matrices;
@@ -49,6 +50,8 @@ pub struct AdminHost {
     pub router: Router,
     /// Events.
     pub bus: Bus,
+    /// Backups of the realm.
+    pub backups: Backups,
     /// Log lines.
     pub logs: LogRing,
     /// What the door counts.

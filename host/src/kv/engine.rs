@@ -33,7 +33,7 @@ use crate::tasks::Tasks;
 /// The log's folder, in the store's.
 const LOG_FOLDER: &str = "log";
 /// The snapshots' folder, in the store's.
-const SNAPSHOT_FOLDER: &str = "snapshots";
+pub(super) const SNAPSHOT_FOLDER: &str = "snapshots";
 /// A log of the format before this one.
 const EARLIER_LOG: &str = "log.redb";
 /// How often the upkeep looks at the disk, at Raft's health and at the log's length.
@@ -143,7 +143,7 @@ pub(super) fn disk_of(config: &KvConfig) -> Arc<dyn Disk> {
 }
 
 /// Makes the log's folder in `dir`, and its name and that of `dir` durable.
-fn make_log_folder(dir: &Path) -> io::Result<()> {
+pub(super) fn make_log_folder(dir: &Path) -> io::Result<()> {
     make_folder(&dir.join(LOG_FOLDER))?;
     let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
     [Some(dir), above].into_iter().flatten().try_for_each(|folder| File::open(folder)?.sync_all())

@@ -15,7 +15,7 @@
 //!
 //! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`, `command`,
 //! `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
-//! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`). Only here openraft
+//! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`). Only here openraft
 //! and redb are named.
 
 mod codec;
@@ -24,6 +24,7 @@ mod config;
 mod cow;
 mod engine;
 mod error;
+mod export;
 mod handle;
 mod history;
 mod leading;
@@ -50,9 +51,11 @@ mod tests;
 
 pub use config::{KvConfig, OnFatal};
 pub use error::{KvError, WatchError};
+pub use export::{Export, Import};
 pub use handle::{Kv, WeakKv};
 pub use members::Members;
 pub use peers::Roster;
+pub use state::LEASES_MAX;
 pub use stats::KvStats;
 pub use types::{
     BUCKET_BYTES_MAX, Change, ChangeKind, Condition, Consistency, Entry, Expect, LEASE_TTL_MAX,

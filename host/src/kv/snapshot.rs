@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,13 +49,13 @@ pub(super) struct Replica {
 
 /// A copy of a replica at one moment. Taking it costs little beside the state, see [`CowMap`].
 pub(super) struct Image {
-    applied: Option<LogId>,
+    pub(super) applied: Option<LogId>,
     membership: Membership,
-    revision: u64,
+    pub(super) revision: u64,
     leases: Vec<(LeaseId, u64, bool)>,
     requests: VecDeque<(RequestId, Answer)>,
-    changes: VecDeque<Arc<Change>>,
-    entries: CowMap<Entry>,
+    pub(super) changes: VecDeque<Arc<Change>>,
+    pub(super) entries: CowMap<Entry>,
 }
 
 /// A snapshot as Raft hands it around: a file open for reading, good even after its name is gone.
@@ -221,7 +221,7 @@ fn meta_of(replica: &Replica) -> Meta {
 }
 
 /// Writes `image` to `file`.
-fn save(file: &mut File, image: &Image) -> io::Result<()> {
+pub(super) fn save(file: impl Write, image: &Image) -> io::Result<()> {
     let mut out = Saver { out: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
     out.write(MAGIC)?;
     out.record(RECORD_HEAD, |writer| {
@@ -264,12 +264,12 @@ fn save(file: &mut File, image: &Image) -> io::Result<()> {
     out.out.flush()
 }
 
-struct Saver<'a> {
-    out: BufWriter<&'a mut File>,
+struct Saver<W: Write> {
+    out: BufWriter<W>,
     hash: Sha256,
 }
 
-impl Saver<'_> {
+impl<W: Write> Saver<W> {
     fn record(&mut self, tag: u8, fill: impl FnOnce(&mut Writer) -> io::Result<()>) -> io::Result<()> {
         let mut writer = Writer::default();
         writer.u8(tag);
@@ -286,7 +286,7 @@ impl Saver<'_> {
 }
 
 /// Reads the snapshot in `file` and checks it. The history's bounds are taken from `history`.
-fn load(file: &mut File, history: &History) -> io::Result<Replica> {
+pub(super) fn load(file: &mut File, history: &History) -> io::Result<Replica> {
     file.seek(SeekFrom::Start(0))?;
     let length = file.metadata()?.len().saturating_sub(CHECKSUM_BYTES);
     let mut from =

@@ -12,7 +12,7 @@ use super::requests::Requests;
 use super::types::{Change, ChangeKind, Condition, Entry, Expect, LeaseId, Mutation, Path, Txn};
 
 /// Most leases at a time: each costs the leader a look at its deadline ten times a second.
-pub(super) const LEASES_MAX: usize = 100_000;
+pub const LEASES_MAX: usize = 100_000;
 /// Keys that one command deletes when a lease ends: about a millisecond of work.
 const LEASE_KEYS_PER_COMMAND: usize = 1_000;
 /// What a key costs beside its bytes, for the budget of the state: the entry, its place in a chunk, pointers.

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::mpsc;
 
-use super::copies::fetch::{Fetched, fetch};
+use super::copies::fetch::{RunFile, fetch};
 use super::error::MatrixError;
 use super::launch::stage;
 use super::lines::Command;
@@ -71,22 +71,15 @@ impl Matrices {
         &self,
         matrix: &MatrixName,
     ) -> Result<mpsc::Receiver<Result<ReplayProgress, MatrixError>>, MatrixError> {
-        let here = self.handle(matrix).ok();
-        let elsewhere = match &here {
-            Some(_) => None,
-            None => Some(self.heard_of(matrix).ok_or_else(|| MatrixError::Unknown(matrix.clone()))?),
-        };
+        if self.heard_of(matrix).is_none() {
+            return Err(MatrixError::Unknown(matrix.clone()));
+        }
         let (reports, reader) = mpsc::channel(REPORTS_MAX);
-        let this = self.clone();
+        let (this, matrix) = (self.clone(), matrix.clone());
         self.0.host.tasks.spawn("matrix.replay", async move {
             let replaying = async {
-                let fetched = match &elsewhere {
-                    Some(record) => Some(fetch(&this.0.host, &this.0.rpc, record).await?),
-                    None => None,
-                };
-                let run = here.as_ref().map(|handle| this.0.host.run_log(&handle.run));
-                let log = fetched.as_ref().map(Fetched::path).map(Into::into).or(run);
-                this.compare(log.ok_or(MatrixError::Stopping)?, &reports).await
+                let log = this.bring(&matrix).await?;
+                this.compare(log.path().to_owned(), &reports).await
             };
             let stopping = this.0.host.tasks.stopping();
             let replayed = tokio::select! {
@@ -99,6 +92,23 @@ impl Matrices {
             let _ = reports.send(replayed).await;
         });
         Ok(reader)
+    }
+
+    /// The run log of a Matrix of the realm, as long as it is now or longer: fetched where this node has none.
+    ///
+    /// # Errors
+    /// `Unknown`; `Away` if no node that has it answers; `Log`.
+    pub async fn bring(&self, matrix: &MatrixName) -> Result<RunFile, MatrixError> {
+        let host = &self.0.host;
+        let here = |run: &str| Ok(RunFile::Here(host.run_log(run)));
+        if let Ok(handle) = self.handle(matrix) {
+            return here(&handle.run);
+        }
+        let record = self.heard_of(matrix).ok_or_else(|| MatrixError::Unknown(matrix.clone()))?;
+        match record.node == host.node || record.copies.contains(&host.node) {
+            true => here(&record.run),
+            false => Ok(RunFile::Fetched(fetch(host, &self.0.rpc, &record).await?)),
+        }
     }
 
     async fn compare(

@@ -26,6 +26,7 @@ mod prompts;
 mod records;
 mod registry;
 mod replay;
+pub mod restored;
 mod runlog;
 mod runner;
 mod status;

@@ -1,5 +1,7 @@
 //! This node's place in its realm: found, remembered, or asked for.
 
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +21,13 @@ const REACHING: Duration = Duration::from_secs(3);
 const KEY_FILE: &str = "key";
 /// The file of the ports that were chosen for the network, in the data folder.
 const PORTS_FILE: &str = "ports.json";
+
+/// Makes a folder, or one that is there, its owner's alone.
+pub(super) fn make_private_folder(path: &Path) -> anyhow::Result<()> {
+    let unusable = || format!("cannot use the data folder {}", path.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(unusable)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(unusable)
+}
 
 /// What people and telemetry call a node.
 pub(super) fn node_id(node: u64) -> String {

@@ -13,8 +13,8 @@ use super::records::{self, Alive, NodeRecord, NodeState};
 use crate::kv::{Consistency, KvError, Watch};
 use crate::p2p::{Contact, Standing};
 
-/// The most nodes that are read.
-const NODES_MAX: usize = 10_000;
+/// The most nodes that are read: others are not seen by this one.
+pub const NODES_MAX: usize = 10_000;
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 

@@ -11,8 +11,8 @@ use super::records::RealmId;
 use crate::kv::Roster;
 use crate::p2p::{Contact, P2p, Standing};
 
-/// The file.
-const FILE: &str = "realm.json";
+/// The file, in the data folder.
+pub const FILE: &str = "realm.json";
 
 /// Who a node is, and whom it knew last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,8 @@ use super::hello;
 use super::records::{self, Alive, NodeRecord};
 use crate::kv::{Condition, Consistency, Expect, KvError, LeaseId, Mutation, Txn, TxnOutcome};
 
+/// How often a lease is renewed within its time.
+pub const RENEWALS: u32 = 4;
 /// How long giving the lease up may take.
 const RELEASE: Duration = Duration::from_millis(500);
 /// How long after a failure it is tried again.
@@ -79,7 +81,7 @@ async fn take(realm: &Realm) -> Result<LeaseId, KvError> {
 /// Renews the lease until it is lost.
 async fn renew(realm: &Realm, lease: LeaseId, asked: Instant) {
     let ttl = realm.0.config.lease();
-    let (mut until, beat) = (asked + ttl, ttl / 4);
+    let (mut until, beat) = (asked + ttl, ttl / RENEWALS);
     *realm.0.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
     let holds = &realm.0.holds_lease;
     holds.send_if_modified(|holds| !std::mem::replace(holds, true));

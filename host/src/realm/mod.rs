@@ -19,10 +19,12 @@ mod records;
 mod token;
 
 pub use error::RealmError;
+pub use follow::NODES_MAX;
 pub use handle::{Ground, NodeView, Nodes, Realm, RealmConfig};
-pub use identity::{Identity, IdentityError, meet};
+pub use identity::{FILE as IDENTITY_FILE, Identity, IdentityError, meet};
 pub use join::ask_to_join;
-pub use records::{NodeRecord, NodeState, RealmId};
+pub use lease::RENEWALS;
+pub use records::{BUCKETS, NodeRecord, NodeState, RealmId};
 pub use token::{Token, TokenError};
 
 #[cfg(test)]

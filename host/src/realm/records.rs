@@ -21,6 +21,9 @@ pub(crate) const REALM_ID: &str = "id";
 /// The key in [`REALM`] of the highest number that a node was given: none is given twice.
 pub(crate) const LAST_NODE: &str = "last-node";
 
+/// Every bucket that tells of the nodes of a realm, and means nothing in another.
+pub const BUCKETS: [&str; 4] = [NODES, ALIVE, INVITATIONS, REALM];
+
 /// Names a realm: 128 random bits, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -172,13 +172,19 @@ impl Catalog {
         if let Some(component) = self.linked().get(&digest) {
             return Ok(component.clone());
         }
-        if self.0.components.store().bytes(&digest).is_none()
-            && let Some(exchange) = self.0.exchange.get()
-        {
-            exchange.fetch(digest).await?;
-        }
+        self.bring(digest).await?;
         let admitted = self.0.components.admit(digest).await?;
         self.link(&admitted)
+    }
+
+    /// Sees to it that a component's bytes are here, if any node of the realm that can be reached has them.
+    pub async fn bring(&self, digest: Digest) -> Result<(), FetchError> {
+        match self.0.exchange.get() {
+            Some(exchange) if self.0.components.store().bytes(&digest).is_none() => {
+                exchange.fetch(digest).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets components be fetched from other nodes.

@@ -58,6 +58,19 @@ impl Default for ComponentsConfig {
     }
 }
 
+impl ComponentsConfig {
+    /// Where the components' bytes are in the data folder `data`, and within which bounds.
+    pub fn store(&self, data: &Path) -> StoreConfig {
+        StoreConfig {
+            dir: data.join(COMPONENTS_DIR),
+            component_bytes_max: self.inspect.component_bytes_max,
+            total_bytes_max: self.total_bytes_max,
+            components_max: self.components_max,
+            uploads_max: self.uploads_max,
+        }
+    }
+}
+
 /// Why a component may not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmitError {
@@ -120,13 +133,7 @@ impl Components {
         engine: Engine,
         engine_config: &EngineConfig,
     ) -> Result<Self, AdmitError> {
-        let store = ComponentStore::open(StoreConfig {
-            dir: data.join(COMPONENTS_DIR),
-            component_bytes_max: config.inspect.component_bytes_max,
-            total_bytes_max: config.total_bytes_max,
-            components_max: config.components_max,
-            uploads_max: config.uploads_max,
-        })?;
+        let store = ComponentStore::open(config.store(data))?;
         Ok(Self {
             store,
             cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine, &config.inspect)?),

@@ -170,6 +170,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kv::KvConfig;
+    use crate::tasks::Tasks;
 
     fn checkpoint(state: &[u8]) -> Checkpoint {
         let header = Header {
@@ -196,6 +198,31 @@ mod tests {
         assert!(Checkpoint::decode(&good.slice(..good.len() - 1)).is_err());
         let error = checkpoint(&vec![0; STATE_BYTES_MAX + 1]).encode().expect_err("too long");
         assert!(error.to_string().contains("786433 bytes"));
+    }
+
+    #[tokio::test]
+    async fn only_where_the_soul_lives_is_its_state_saved() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().to_owned();
+        let config = KvConfig { dir, disk_reserve_bytes: 0, ..KvConfig::default() };
+        let kv = Kv::open(config, &Tasks::new()).await.expect("an empty folder");
+        let neo: SoulName = "neo".parse().expect("a name");
+        let first = Placed { node: 1, generation: 1 };
+        let refused = save(&kv, &neo, first, &checkpoint(b"nobody's")).await;
+        assert!(matches!(refused, Err(CheckpointError::Elsewhere(_))), "{refused:?}");
+        // It goes away and comes back: the same node, and another generation.
+        for (generation, node) in [(1, 1), (2, 2), (3, 1)] {
+            let then = vec![Placed { node, generation }.mutation(&kv, &neo).expect("a key")];
+            kv.batch(Txn { require: Vec::new(), then }, None).await.expect("room");
+        }
+        let last = Placed { node: 1, generation: 3 };
+        save(&kv, &neo, last, &checkpoint(b"newest")).await.expect("it lives there");
+        for earlier in [first, Placed { node: 2, generation: 2 }] {
+            let refused = save(&kv, &neo, earlier, &checkpoint(b"old")).await;
+            assert!(matches!(refused, Err(CheckpointError::Elsewhere(_))), "{refused:?}");
+        }
+        assert_eq!(load(&kv, &neo).await.expect("readable"), Some(checkpoint(b"newest")));
+        kv.close().await;
     }
 
     proptest! {

@@ -34,8 +34,13 @@ impl Placed {
         }
     }
 
+    /// On this node, in a realm that was made from a copy: whoever spoke for the Soul before speaks for it no more.
+    pub fn restored(self, node: u64) -> Placed {
+        Placed { node, generation: self.generation + 1 }
+    }
+
     /// Its bytes in the KV: the same for the same place, so that they can be compared.
-    pub(crate) fn value(self) -> Bytes {
+    pub fn value(self) -> Bytes {
         format!(r#"{{"node":{},"generation":{}}}"#, self.node, self.generation).into()
     }
 

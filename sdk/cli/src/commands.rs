@@ -3,6 +3,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod ask;
+mod backup;
 pub(crate) mod chat;
 pub(crate) mod cluster;
 pub(crate) mod completion;

@@ -3,6 +3,7 @@
 use tonic::{Code, Status};
 
 use super::Failure;
+use crate::backup::TakeError;
 use crate::kv::{KvError, WatchError};
 use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
@@ -144,6 +145,18 @@ impl From<RealmError> for Status {
             RealmError::Unreachable(_) => failure(Code::Unavailable, "REALM_UNREACHABLE"),
         }
         .status()
+    }
+}
+
+impl From<TakeError> for Status {
+    fn from(error: TakeError) -> Self {
+        let failure = |code, reason| Failure::new(code, reason, &error);
+        match error {
+            TakeError::Busy => failure(Code::ResourceExhausted, "BACKUP_BUSY").status(),
+            TakeError::File(..) => failure(Code::Internal, "BACKUP_FAILED").status(),
+            TakeError::Stopping => failure(Code::Unavailable, "NODE_STOPPING").status(),
+            TakeError::Kv(error) => error.into(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::*;
+use crate::backup::Backups;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{self, Capabilities};
 use crate::kv::{Kv, Roster};
@@ -142,11 +143,14 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         node: 1,
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
+    let matrices = matrices.await.expect("no Matrices yet");
+    let backups = Backups::new(realm.clone(), catalog.clone(), matrices.clone());
     AdminHost {
+        backups,
         node_id: "test".to_owned(),
         data_dir: data.to_owned(),
         souls,
-        matrices: matrices.await.expect("no Matrices yet"),
+        matrices,
         catalog,
         kv,
         realm,

@@ -3,6 +3,7 @@
 mod cuts;
 mod damage;
 mod disk;
+mod export;
 mod faults;
 mod journal;
 mod leases;

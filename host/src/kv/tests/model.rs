@@ -196,6 +196,18 @@ proptest! {
 }
 
 #[test]
+fn a_retry_after_its_last_index_changes_nothing() {
+    let mut state = state();
+    let path = Path::new("b", b"count", 512).unwrap();
+    let op = Op::Mutate(Mutation::Increment { path, delta: 1 });
+    let command = |index| Command { request: None, last_index: Some(index), op: op.clone() };
+    assert_eq!(state.apply(7, command(7)).outcome, Outcome::Number(1));
+    let before = contents(&state);
+    assert_eq!(state.apply(8, command(7)).outcome, Outcome::TooLate);
+    assert_eq!(contents(&state), before);
+}
+
+#[test]
 fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
     let history = || History::new(50, usize::MAX, 1);
     let mut replica = Replica::empty(history());

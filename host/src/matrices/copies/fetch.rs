@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use matrix_proto::wire::runs_question::Kind;
-use matrix_proto::wire::{RunFile, RunPart};
+use matrix_proto::wire::{RunFile as FileKind, RunPart};
 
 use super::wire::{OPENING, PIECE_BYTES, ask};
 use crate::matrices::error::MatrixError;
@@ -17,16 +17,27 @@ use crate::matrices::sweep::fetched;
 use crate::p2p::Peer;
 use crate::p2p::rpc::{CallError, Rpc};
 
-/// A log that was fetched; the file goes with this.
+/// A run log that can be read here.
 #[derive(Debug)]
-pub(crate) struct Fetched(PathBuf);
+pub enum RunFile {
+    /// This node's own, or its copy.
+    Here(PathBuf),
+    /// One that was fetched for this.
+    Fetched(Fetched),
+}
 
-impl Fetched {
+impl RunFile {
     /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Here(path) | Self::Fetched(Fetched(path)) => path,
+        }
     }
 }
+
+/// A log that was fetched; the file goes with this.
+#[derive(Debug)]
+pub struct Fetched(PathBuf);
 
 impl Drop for Fetched {
     fn drop(&mut self) {
@@ -68,12 +79,12 @@ async fn fetch_from(
 ) -> Result<Result<(), CallError>, MatrixError> {
     loop {
         let (run, length) = (record.run.clone(), u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX));
-        let part = RunPart { run, file: RunFile::Log.into(), offset: *offset, length };
+        let part = RunPart { run, file: FileKind::Log.into(), offset: *offset, length };
         let answer = match ask(rpc, peer, Kind::Part(part)).await {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
-        file.write_all(&answer.data).map_err(failed("write", fetched.path()))?;
+        file.write_all(&answer.data).map_err(failed("write", &fetched.0))?;
         *offset += answer.data.len() as u64;
         if answer.data.is_empty() || *offset >= answer.length {
             return Ok(Ok(()));

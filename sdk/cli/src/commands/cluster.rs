@@ -1,9 +1,12 @@
 //! `matrix cluster`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use matrix_proto::v1::InviteRequest;
 use serde_json::json;
+
+use super::backup;
 
 use crate::errors::Error;
 use crate::session::Session;
@@ -18,13 +21,26 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", value_parser = text::parse_seconds)]
         ttl: Option<Duration>,
     },
+    /// Writes everything that the realm holds into one file, for `matrixd --restore FILE`
+    ///
+    /// It holds what was acknowledged before; components; and the run logs of Matrices that run on the node that is
+    /// asked. It holds secrets, too: whoever has it has the realm's data.
+    Backup {
+        /// The file; one that is there is replaced, once the new one is whole
+        file: PathBuf,
+        /// Writes nothing, and asks no node: checks the file
+        #[arg(long)]
+        verify: bool,
+    },
 }
 
 /// Carries out a command.
 pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
-    let node = session.node().await?;
     match command {
+        Command::Backup { file, verify: true } => backup::verify(session, &file),
+        Command::Backup { file, verify: false } => backup::take(session, &file).await,
         Command::Invite { ttl } => {
+            let node = session.node().await?;
             // Less than a second would be the default.
             let ttl_seconds = ttl.map_or(0, |ttl| ttl.as_secs().max(1));
             let invite = async |request| node.cluster().invite(request).await;

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<(&'static str, String)>,
     /// So many calls from now on are answered with UNAVAILABLE.
     pub(crate) unavailable: u32,
+    /// A backup ends in its middle.
+    pub(crate) backup_is_cut: bool,
     /// The replay differs from this tick on.
     pub(crate) differs_at: Option<u64>,
 }

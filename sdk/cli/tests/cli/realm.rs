@@ -1,6 +1,6 @@
 //! `matrix nodes` and `matrix cluster`.
 
-use crate::fake::Fake;
+use crate::fake::{Fake, command, run};
 
 #[test]
 fn nodes_are_listed_drained_resumed_and_removed() {
@@ -25,4 +25,30 @@ fn an_invitation_is_one_word() {
     assert!(fake.calls("Invite")[0].contains("ttl_seconds: 60"));
     let json = fake.matrix(&["cluster", "invite", "--output", "json"]).ends(0).stdout;
     assert!(json.contains(r#""expires_at_ms":7"#) || json.contains(r#""expires_at_ms": 7"#), "{json}");
+}
+
+#[test]
+fn a_backup_has_its_name_only_once_it_is_whole() {
+    let fake = Fake::start();
+    let taken = fake.json(&["cluster", "backup", "realm.backup"]).ends(0).json();
+    assert_eq!(
+        (&taken[0]["index"], &taken[0]["missing"][0]),
+        (&300.into(), &"the run log of matrix town".into())
+    );
+    let path = fake.folder.path().join("realm.backup");
+    let bytes = std::fs::read(&path).expect("it is there");
+    // Checked without a node.
+    let mut alone = command(fake.folder.path());
+    let alone = alone.args(["cluster", "backup", "--verify", "realm.backup"]);
+    assert!(run(alone, "").ends(0).stdout.contains("matrix town"));
+    fake.state().backup_is_cut = true;
+    let cut = fake.matrix(&["cluster", "backup", "realm.backup"]).ends(1);
+    assert!(cut.stderr.contains("was cut off"), "{cut:?}");
+    assert_eq!(std::fs::read(&path).expect("the old one stays"), bytes);
+    assert!(!fake.folder.path().join("realm.backup.unfinished").exists());
+    let mut damaged = bytes;
+    *damaged.last_mut().expect("it ends in a hash") ^= 1;
+    fake.file("realm.backup", damaged);
+    let refused = fake.matrix(&["cluster", "backup", "--verify", "realm.backup"]).ends(1);
+    assert!(refused.stderr.contains("damaged"), "{refused:?}");
 }
