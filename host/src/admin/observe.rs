@@ -15,13 +15,14 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 42] = [
+const METHODS: [&str; 43] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
     "Cluster/Drain",
     "Cluster/Resume",
     "Cluster/Remove",
+    "Cluster/Backup",
     "Components/Upload",
     "Components/Get",
     "Components/List",
@@ -62,8 +63,15 @@ const METHODS: [&str; 42] = [
 /// What stands for any other method.
 const OTHER: &str = "other";
 /// Methods that answer with a stream: how long they take says nothing.
-const STREAMING: [&str; 6] =
-    ["Components/Download", "Events/Subscribe", "Kv/Watch", "Logs/Tail", "Matrices/Replay", "Souls/Converse"];
+const STREAMING: [&str; 7] = [
+    "Cluster/Backup",
+    "Components/Download",
+    "Events/Subscribe",
+    "Kv/Watch",
+    "Logs/Tail",
+    "Matrices/Replay",
+    "Souls/Converse",
+];
 
 /// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
 /// that is given up before it answers counts as `CANCELLED`.
