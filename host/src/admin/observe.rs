@@ -22,6 +22,7 @@ const METHODS: [&str; 43] = [
     "Cluster/Drain",
     "Cluster/Resume",
     "Cluster/Remove",
+    "Cluster/Backup",
     "Components/Upload",
     "Components/Get",
     "Components/List",
@@ -63,8 +64,15 @@ const METHODS: [&str; 43] = [
 /// What stands for any other method.
 const OTHER: &str = "other";
 /// Methods that answer with a stream: how long they take says nothing.
-const STREAMING: [&str; 6] =
-    ["Components/Download", "Events/Subscribe", "Kv/Watch", "Logs/Tail", "Matrices/Replay", "Souls/Converse"];
+const STREAMING: [&str; 7] = [
+    "Cluster/Backup",
+    "Components/Download",
+    "Events/Subscribe",
+    "Kv/Watch",
+    "Logs/Tail",
+    "Matrices/Replay",
+    "Souls/Converse",
+];
 
 /// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
 /// that is given up before it answers counts as `CANCELLED`.
