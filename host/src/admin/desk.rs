@@ -21,6 +21,7 @@ use crate::kv::Kv;
 use crate::matrices::Matrices;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
+use crate::runtime::interceptors::Interceptors;
 use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::AdminMetrics;
@@ -41,6 +42,8 @@ pub struct AdminHost {
     pub matrices: Matrices,
     /// Components.
     pub catalog: Catalog,
+    /// What judges messages between nodes.
+    pub interceptors: Interceptors,
     /// The replicated KV.
     pub kv: Kv,
     /// The nodes that share it.

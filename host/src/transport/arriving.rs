@@ -22,7 +22,8 @@ impl Router {
         self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
     }
 
-    /// Hands a message on that was accepted here for somebody who lives elsewhere now.
+    /// Hands a message on that was accepted here for somebody who lives elsewhere now. On a thread of the guests, who
+    /// may judge it.
     pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
         if let Err(error) = self.0.remotes.send(outpost, envelope) {
             self.undelivered(&error);
@@ -38,7 +39,7 @@ impl Router {
             Some(Route::Here(mailbox)) => push(&mailbox, envelope),
             // It lives elsewhere by now. Not sent back: who sent it knows better.
             Some(Route::There(outpost)) if Some(outpost.node()) != from => {
-                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+                self.0.remotes.relay(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
             }
             _ => self.arrive_early(envelope, from),
         };
@@ -72,7 +73,7 @@ impl Router {
     }
 
     /// Tells whoever waits that a message was refused.
-    fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
+    pub(super) fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
         self.undelivered(&error);
         if let ReplyTo::Remote(caller) = reply_to {
             caller.answer(&Err(error));

@@ -19,6 +19,7 @@ use super::wire::WireLimits;
 use crate::clock;
 use crate::ids::{IdBlock, MessageId, MessageIds};
 use crate::kv::Roster;
+use crate::tasks::Tasks;
 use crate::telemetry::instruments::TransportMetrics;
 
 /// What the operator may set.
@@ -106,9 +107,9 @@ impl Router {
         self.0.remotes.outpost(node)
     }
 
-    /// What takes the messages of other nodes, on their lane.
-    pub fn inbound(&self) -> Inbound {
-        Inbound(self.clone())
+    /// What takes the messages of other nodes, on their lane; those that are to be judged are so by `guests`.
+    pub fn inbound(&self, guests: Tasks) -> Inbound {
+        Inbound::new(self.clone(), guests)
     }
 
     /// Says that an address is one of another node.
@@ -155,16 +156,20 @@ impl Router {
     /// Sends a message and waits for its reply, for at most `timeout`.
     pub async fn ask(&self, draft: Draft, timeout: Duration) -> Result<Answer, SendError> {
         let (caller, reply) = oneshot::channel();
-        let recipient = draft.recipient.clone();
+        let (sender, recipient) = (draft.sender.clone(), draft.recipient.clone());
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
         let (route, deadline) = (self.0.directory.route(&recipient), Instant::now() + timeout);
         let (stamp, caller) = (self.stamp_now(), ReplyTo::Caller(caller));
-        let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
+        let there = matches!(route, Some(Route::There(_)));
+        let _asked = there.then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
-            Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
+            Ok(Ok(reply)) => {
+                let reply = self.reply_comes(question, there, (&sender, &recipient), reply);
+                reply.map(|content| Answer { question, content })
+            }
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
             Err(_) => Err(SendError::DeadlineExceeded),
         }
@@ -175,7 +180,10 @@ impl Router {
         match handled.reply_to {
             // A caller who gave up wants nothing any more.
             ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
-            ReplyTo::Remote(caller) => caller.answer(&self.bounded(reply)),
+            ReplyTo::Remote(caller) => {
+                let between = (&handled.sender, &handled.recipient);
+                caller.answer(&self.reply_leaves(handled.id, between, self.bounded(reply)));
+            }
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
                 if self.0.directory.route(&handled.sender).is_none() {

@@ -19,6 +19,7 @@ use crate::runtime::catalog::Catalog;
 use crate::runtime::compile;
 use crate::runtime::components::{Components, ComponentsConfig};
 use crate::runtime::engine;
+use crate::runtime::interceptors::{Interceptors, InterceptorsConfig, InterceptorsHost};
 use crate::runtime::limits::LimitsConfig;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
@@ -140,7 +141,18 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         node: 1,
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
+    let interceptors = InterceptorsHost {
+        kv: kv.clone(),
+        catalog: catalog.clone(),
+        bus: bus.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: metrics.clone(),
+        config: InterceptorsConfig::default(),
+        body_bytes_max: 1024,
+        passage: router.passage().clone(),
+    };
     AdminHost {
+        interceptors: Interceptors::start(interceptors, guests).await,
         node_id: "test".to_owned(),
         data_dir: data.to_owned(),
         souls,
