@@ -58,7 +58,7 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Messages.
     pub transport: TransportConfig,
-    /// What judges them between nodes.
+    /// What judges them.
     pub interceptors: InterceptorsConfig,
     /// The event bus.
     pub bus: BusConfig,

@@ -103,7 +103,7 @@ impl Node {
         let matrices = matrices.context("cannot bring back the Matrices")?;
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
-        let host = base.admin_host(&config, &souls, &matrices);
+        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
         let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
         admin.set_ready(true, "").await;
@@ -171,7 +171,7 @@ impl Node {
         &self.base.catalog
     }
 
-    /// What judges messages between nodes.
+    /// What judges messages.
     pub fn interceptors(&self) -> &Interceptors {
         &self.base.interceptors
     }
@@ -278,7 +278,7 @@ impl Base {
     }
 
     /// What the door needs of it.
-    fn admin_host(&self, config: &Config, souls: &Fleet, matrices: &Matrices) -> AdminHost {
+    fn admin_host(&self, config: &Config, guests: &Tasks, souls: &Fleet, matrices: &Matrices) -> AdminHost {
         AdminHost {
             node_id: place::node_id(self.realm.me()),
             realm: self.realm.clone(),
@@ -287,6 +287,7 @@ impl Base {
             matrices: matrices.clone(),
             catalog: self.catalog.clone(),
             interceptors: self.interceptors.clone(),
+            guests: guests.clone(),
             kv: self.kv.clone(),
             router: self.router.clone(),
             bus: self.bus.clone(),

@@ -1,5 +1,5 @@
-//! The chain of stages that judges messages between nodes: each stage in instances of its own, entered on the thread
-//! of whoever sends or delivers.
+//! The chain of stages that judges messages: each stage in instances of its own, entered on the thread of whoever
+//! sends or delivers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

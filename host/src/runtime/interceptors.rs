@@ -1,7 +1,7 @@
-//! Which stages judge messages between nodes: one record for the whole realm in the KV, which every node follows.
+//! Which stages judge messages: one record for the whole realm in the KV, which every node follows.
 //!
-//! The stages before judge until the new ones are ready. A node that cannot make them ready lets no message pass
-//! between itself and others, says why, and goes on trying.
+//! The stages before judge until the new ones are ready. A node that cannot make them ready lets no message pass, says
+//! why, and goes on trying.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterceptorsConfig {
-    /// Processor time of one entry, in milliseconds: every message between nodes waits for it.
+    /// Processor time of one entry, in milliseconds: every message waits for it.
     pub call_ms: u32,
     /// Fuel of one entry: about one unit an instruction.
     pub call_fuel: u64,
@@ -247,11 +247,8 @@ impl Interceptors {
     /// Whether a component is part of the chain, read linearizably.
     pub async fn uses(&self, component: Digest) -> Result<bool, InterceptorError> {
         let entry = self.0.kv.get(BUCKET, KEY.as_bytes(), Consistency::Linearizable).await?;
-        Ok(entry
-            .as_ref()
-            .map(parse)
-            .transpose()?
-            .is_some_and(|stages| stages.iter().any(|stage| stage.component == component)))
+        let stages = entry.as_ref().map_or_else(|| Ok(Vec::new()), parse)?;
+        Ok(stages.iter().any(|stage| stage.component == component))
     }
 
     async fn follow(self, mut watch: Option<Watch>, mut known: bool) {

@@ -21,7 +21,7 @@ pub struct Metrics {
     pub runtime: RuntimeMetrics,
     /// Messages and events.
     pub transport: TransportMetrics,
-    /// What judges messages between nodes.
+    /// What judges messages.
     pub interceptors: InterceptorMetrics,
     /// The replicated KV.
     pub kv: KvMetrics,

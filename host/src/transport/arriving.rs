@@ -22,8 +22,8 @@ impl Router {
         self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
     }
 
-    /// Hands a message on that was accepted here for somebody who lives elsewhere now. On a thread of the guests, who
-    /// may judge it.
+    /// Hands a message on that was accepted here for somebody who lives elsewhere now. It was judged when it left its
+    /// sender, and is judged again where it arrives.
     pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
         if let Err(error) = self.0.remotes.send(outpost, envelope) {
             self.undelivered(&error);
@@ -39,7 +39,7 @@ impl Router {
             Some(Route::Here(mailbox)) => push(&mailbox, envelope),
             // It lives elsewhere by now. Not sent back: who sent it knows better.
             Some(Route::There(outpost)) if Some(outpost.node()) != from => {
-                self.0.remotes.relay(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
             }
             _ => self.arrive_early(envelope, from),
         };

@@ -76,7 +76,7 @@ async fn serve(router: Router, line: Serving, stopping: CancellationToken) {
             // Whoever waits for an answer is told by this that there is none.
             continue;
         }
-        match router.passage().judge_envelope(Way::Inbound, &mut envelope) {
+        match router.passage().judge(&[Way::Inbound], &mut envelope) {
             Ok(()) => router.arrive(*envelope, node),
             Err(error) => router.refuse((envelope.reply_to, error)),
         }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
 use super::lines::Lines;
 use super::router::Router;
-use super::stages::{Passage, Way};
+use super::stages::Passage;
 use super::wire::{self, Frame, WireLimits};
 use crate::ids::MessageId;
 use crate::kv::Roster;
@@ -133,20 +133,8 @@ impl Remotes {
         outposts.entry(node).or_insert_with(|| Arc::new(Outpost { node, link: RwLock::default() })).clone()
     }
 
-    /// Has a message judged, and hands it to the link to its recipient's node. Whoever waits for the reply is kept.
-    /// Never on the network's own thread: guests judge.
+    /// Hands a message to the link to its recipient's node. Whoever waits for the reply is kept.
     pub(super) fn send(&self, outpost: &Outpost, mut envelope: Envelope) -> Result<(), SendError> {
-        if let Err(error) = self.passage.judge_envelope(Way::Outbound, &mut envelope) {
-            if let ReplyTo::Remote(caller) = envelope.reply_to {
-                caller.answer(&Err(error.clone()));
-            }
-            return Err(error);
-        }
-        self.relay(outpost, envelope)
-    }
-
-    /// [`Remotes::send`], for a message that only passes through this node: it was judged when it came.
-    pub(super) fn relay(&self, outpost: &Outpost, mut envelope: Envelope) -> Result<(), SendError> {
         let link = outpost.link().ok_or(SendError::Unreachable)?;
         let waiting = match std::mem::replace(&mut envelope.reply_to, ReplyTo::Sender) {
             ReplyTo::Sender => None,

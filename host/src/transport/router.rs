@@ -15,6 +15,7 @@ use super::handled::Handled;
 use super::limbo::Limbo;
 use super::mailbox::{Mailbox, Refused};
 use super::remote::{Inbound, Outpost, Remotes};
+use super::stages::Way;
 use super::wire::WireLimits;
 use crate::clock;
 use crate::ids::{IdBlock, MessageId, MessageIds};
@@ -162,12 +163,11 @@ impl Router {
         }
         let (route, deadline) = (self.0.directory.route(&recipient), Instant::now() + timeout);
         let (stamp, caller) = (self.stamp_now(), ReplyTo::Caller(caller));
-        let there = matches!(route, Some(Route::There(_)));
-        let _asked = there.then(|| self.0.remotes.asked(stamp.id));
+        let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(reply)) => {
-                let reply = self.reply_comes(question, there, (&sender, &recipient), reply);
+                let reply = self.judge_reply(Way::Inbound, question, (&sender, &recipient), reply);
                 reply.map(|content| Answer { question, content })
             }
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
@@ -177,13 +177,12 @@ impl Router {
 
     /// Carries a recipient's answer to whoever wants it. `handled` is the message that it answers.
     pub fn reply(&self, handled: Handled, reply: Reply) {
+        let between = (&handled.sender, &handled.recipient);
+        let leaving = |reply| self.judge_reply(Way::Outbound, handled.id, between, self.bounded(reply));
         match handled.reply_to {
             // A caller who gave up wants nothing any more.
-            ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
-            ReplyTo::Remote(caller) => {
-                let between = (&handled.sender, &handled.recipient);
-                caller.answer(&self.reply_leaves(handled.id, between, self.bounded(reply)));
-            }
+            ReplyTo::Caller(caller) => drop(caller.send(leaving(reply))),
+            ReplyTo::Remote(caller) => caller.answer(&leaving(reply)),
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
                 if self.0.directory.route(&handled.sender).is_none() {
@@ -265,7 +264,7 @@ impl Router {
             return Err(error);
         }
         let Stamp { id, sent_at_ms } = stamp;
-        let envelope = Envelope {
+        let mut envelope = Envelope {
             id,
             sender: draft.sender,
             recipient: draft.recipient,
@@ -277,6 +276,7 @@ impl Router {
             deadline,
             reply_to,
         };
+        self.judge_sent(&mut envelope, place != Place::There)?;
         match route {
             Some(Route::Here(mailbox)) => match mailbox.push(envelope) {
                 Ok(()) => {}

@@ -1,4 +1,5 @@
-//! What judges messages that leave this node for another, and those that come in.
+//! What judges messages: each where it leaves, on its sender's node, and where it arrives, on its recipient's; one that
+//! stays on this node both times here, so that it does not matter where somebody lives.
 //!
 //! Who judges is not known here: the rooms above bring a body for [`Stages`]. As long as there is none, all that is
 //! asked of a message on its way is one look at one number.
@@ -7,7 +8,6 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::directory::Route;
 use super::envelope::{Address, Content, Envelope, Reply, SendError, TraceContext};
 use super::router::Router;
 use crate::clock;
@@ -16,9 +16,9 @@ use crate::ids::MessageId;
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// It leaves for another node.
+    /// It leaves its sender.
     Outbound,
-    /// It comes from another node, or from a client that is a peer.
+    /// It arrives where its recipient lives.
     Inbound,
 }
 
@@ -66,11 +66,11 @@ struct Closed(String);
 
 impl Stages for Closed {
     fn judge(&self, _: Way, _: &Passing<'_>, _: &mut Content) -> Result<(), SendError> {
-        Err(SendError::Denied(format!("no message passes between nodes: {}", self.0)))
+        Err(SendError::Denied(format!("no message passes: {}", self.0)))
     }
 }
 
-/// The way between this node and all others: open, or through stages. Open at first.
+/// The way of all messages of this node: open, or through stages. Open at first.
 #[derive(Debug, Default)]
 pub struct Passage {
     /// Messages that came in and are not judged yet, and one more while there are stages. 0: all may pass.
@@ -94,28 +94,20 @@ impl Passage {
         self.set(Some(stages));
     }
 
-    /// Judges a message, if there are stages.
+    /// Judges a message on these ways, all of them by the same stages, if there are any.
     ///
     /// # Errors
     /// Those of [`Stages::judge`].
-    pub fn judge(&self, way: Way, message: &Passing<'_>, content: &mut Content) -> Result<(), SendError> {
-        match self.stages() {
-            Some(stages) => stages.judge(way, message, content),
-            None => Ok(()),
-        }
-    }
-
-    /// [`Passage::judge`], for an envelope.
-    pub(super) fn judge_envelope(&self, way: Way, envelope: &mut Envelope) -> Result<(), SendError> {
+    pub(super) fn judge(&self, ways: &[Way], envelope: &mut Envelope) -> Result<(), SendError> {
         let Some(stages) = self.stages() else { return Ok(()) };
         let Envelope { id, in_reply_to, sent_at_ms, trace, .. } = *envelope;
         let (sender, recipient) = (&envelope.sender, &envelope.recipient);
         let passing = Passing { id, sender, recipient, in_reply_to, sent_at_ms, trace };
-        stages.judge(way, &passing, &mut envelope.content)
+        ways.iter().try_for_each(|way| stages.judge(*way, &passing, &mut envelope.content))
     }
 
-    /// Whether a message that comes in has to stand in line: it is to be judged, or others are still before it.
-    pub(super) fn is_held(&self) -> bool {
+    /// Whether a message is to be judged; one that comes in stands in line also while others are still before it.
+    pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire) > 0
     }
 
@@ -147,39 +139,19 @@ impl Passage {
 }
 
 impl Router {
-    /// What judges messages between this node and others.
+    /// What judges messages.
     pub fn passage(&self) -> &Arc<Passage> {
         self.remotes().passage()
     }
 
-    /// The reply to a question of `asker` to `asked` that leaves the node, as stages let it pass.
-    pub(super) fn reply_leaves(
-        &self,
-        id: MessageId,
-        (asker, asked): (&Address, &Address),
-        reply: Reply,
-    ) -> Reply {
-        self.judge_reply(Way::Outbound, id, (asker, asked), reply)
+    /// Judges a message that is sent: on its way out, and where it stays on this node, on its way in.
+    pub(super) fn judge_sent(&self, envelope: &mut Envelope, stays: bool) -> Result<(), SendError> {
+        let ways = [Way::Outbound, Way::Inbound];
+        self.passage().judge(if stays { &ways } else { &ways[..1] }, envelope)
     }
 
-    /// The reply to a question that was asked `there`, on another node, or else of somebody who may have moved since:
-    /// as stages let it come in.
-    pub(super) fn reply_comes(
-        &self,
-        id: MessageId,
-        there: bool,
-        (asker, asked): (&Address, &Address),
-        reply: Reply,
-    ) -> Reply {
-        let has_moved = || matches!(self.directory().route(asked), Some(Route::There(_)));
-        if self.passage().is_held() && (there || has_moved()) {
-            return self.judge_reply(Way::Inbound, id, (asker, asked), reply);
-        }
-        reply
-    }
-
-    /// Errors are the nodes' own words, and pass.
-    fn judge_reply(
+    /// The reply to a question of `asker` to `asked`, as stages let it pass. Errors are the nodes' own words, and pass.
+    pub(super) fn judge_reply(
         &self,
         way: Way,
         id: MessageId,
@@ -234,7 +206,7 @@ mod tests {
         let passage = Passage::default();
         let judge = |text: &str| {
             let mut message = envelope(text);
-            let judged = passage.judge_envelope(Way::Outbound, &mut message);
+            let judged = passage.judge(&[Way::Outbound], &mut message);
             judged.map(|()| String::from_utf8_lossy(&message.content.body).into_owned())
         };
         assert!(!passage.is_held());
@@ -247,7 +219,7 @@ mod tests {
         assert_eq!(judge("bad").as_deref(), Ok("two outbound bad"));
         passage.close("it is not known".into());
         let refused = judge("a").expect_err("it is closed").to_string();
-        assert_eq!(refused, "no message passes between nodes: it is not known");
+        assert_eq!(refused, "no message passes: it is not known");
         passage.open();
         assert_eq!((judge("a").as_deref(), passage.is_held()), (Ok("a"), false));
     }

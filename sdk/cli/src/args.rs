@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Ask(ask::Args),
     /// Talks with a Soul, a line at a time
     Chat(chat::Args),
-    /// Says what judges messages between nodes
+    /// Says which interceptors messages pass
     #[command(subcommand, visible_alias = "interceptor")]
     Interceptors(interceptors::Command),
     /// Creates, runs and looks at Matrices

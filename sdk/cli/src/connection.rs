@@ -105,7 +105,7 @@ clients! {
     components: ComponentsClient,
     /// What happens.
     events: EventsClient,
-    /// What judges messages between nodes.
+    /// What judges messages.
     interceptors: InterceptorsClient,
     /// The replicated KV.
     kv: KvClient,

@@ -26,7 +26,11 @@ impl Judge {
             // Every field but these two stays, whatever is said here.
             "forge" => {
                 let sender = Address::soul("root");
-                return Verdict::Rewrite(OwnedMessage { sender: sender.clone(), recipient: sender, ..message });
+                return Verdict::Rewrite(OwnedMessage {
+                    sender: sender.clone(),
+                    recipient: sender,
+                    ..message
+                });
             }
             "swell" => vec![b'x'; BODY_BYTES],
             "over" => vec![b'x'; BODY_BYTES + 1],

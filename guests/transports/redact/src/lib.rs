@@ -1,4 +1,4 @@
-//! Masks parts of texts on their way between nodes. Its settings:
+//! Masks parts of texts on their way. Its settings:
 //!
 //! - `mask`: words, each a kind of thing that is masked: `email`, `number` (seven digits or more, with single spaces,
 //!   dots or hyphens between them)

@@ -153,6 +153,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     };
     AdminHost {
         interceptors: Interceptors::start(interceptors, guests).await,
+        guests: guests.clone(),
         node_id: "test".to_owned(),
         data_dir: data.to_owned(),
         souls,
