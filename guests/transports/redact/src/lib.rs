@@ -61,6 +61,8 @@ matrix_sdk::interceptor!(Redact);
 
 #[cfg(test)]
 mod tests {
+    use matrix_sdk::MessageId;
+
     use super::*;
 
     fn message(content_type: &str, body: &[u8]) -> OwnedMessage {
