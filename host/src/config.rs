@@ -12,6 +12,7 @@ use crate::p2p::P2pConfig;
 use crate::realm::{RealmConfig, Token};
 use crate::runtime::components::ComponentsConfig;
 use crate::runtime::engine::EngineConfig;
+use crate::runtime::interceptors::InterceptorsConfig;
 use crate::runtime::limits::LimitsConfig;
 use crate::souls::host::SoulsConfig;
 use crate::telemetry::TelemetryConfig;
@@ -57,6 +58,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Messages.
     pub transport: TransportConfig,
+    /// What judges them.
+    pub interceptors: InterceptorsConfig,
     /// The event bus.
     pub bus: BusConfig,
     /// This node's place in its realm.
@@ -85,6 +88,7 @@ impl Default for Config {
             components: ComponentsConfig::default(),
             engine: EngineConfig::default(),
             transport: TransportConfig::default(),
+            interceptors: InterceptorsConfig::default(),
             bus: BusConfig::default(),
             realm: RealmConfig::default(),
             p2p: P2pConfig::default(),

@@ -1,6 +1,7 @@
 //! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
 
 mod end;
+mod figures;
 mod place;
 mod restore;
 
@@ -19,11 +20,12 @@ use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
-use crate::realm::{Identity, NodeState, Realm};
+use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::{Catalog, Spread};
 use crate::runtime::components::Components;
 use crate::runtime::engine;
 use crate::runtime::exchange::Exchange;
+use crate::runtime::interceptors::Interceptors;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
 use crate::souls::host::{Gate, Host};
@@ -31,7 +33,6 @@ use crate::souls::{Fleet, Souls};
 use crate::tasks::Tasks;
 use crate::tasks::workers::Workers;
 use crate::telemetry::Telemetry;
-use crate::telemetry::instruments::{KvFigures, RealmFigures};
 use crate::telemetry::logs::LogRing;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
@@ -75,7 +76,7 @@ impl Node {
         let (guest_tasks, slow_tasks) = (Tasks::on(quick.spawner()), Tasks::on(slow.spawner()));
         let guest_threads = [quick, slow];
         let realm_tasks = Tasks::new();
-        let base = Base::open(&config, &slow_tasks, &realm_tasks).await?;
+        let base = Base::open(&config, [&guest_tasks, &slow_tasks], &realm_tasks).await?;
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;
         let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
@@ -83,7 +84,7 @@ impl Node {
         let matrices = matrices.context("cannot bring back the Matrices")?;
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
-        let host = base.admin_host(&config, &souls, &matrices);
+        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
         let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
         admin.set_ready(true, "").await;
@@ -151,6 +152,11 @@ impl Node {
         &self.base.catalog
     }
 
+    /// What judges messages.
+    pub fn interceptors(&self) -> &Interceptors {
+        &self.base.interceptors
+    }
+
     /// The way of messages.
     pub fn router(&self) -> &Router {
         &self.base.router
@@ -186,10 +192,11 @@ struct Base {
     kv: Kv,
     realm: Realm,
     catalog: Catalog,
+    interceptors: Interceptors,
 }
 
 impl Base {
-    async fn open(config: &Config, slow: &Tasks, realm_tasks: &Tasks) -> anyhow::Result<Self> {
+    async fn open(config: &Config, [guests, slow]: [&Tasks; 2], realm_tasks: &Tasks) -> anyhow::Result<Self> {
         place::make_private_folder(&config.data_dir)?;
         let known = Identity::load(&config.data_dir)?;
         let number = known.as_ref().map(|identity| identity.node).or(config.join.is_none().then_some(1));
@@ -203,10 +210,9 @@ impl Base {
         let bus = Bus::new(config.bus.clone());
         let metrics = telemetry.metrics().transport.clone();
         let router = Router::new(&config.transport, random_number()?, realm.roster().clone(), metrics);
-        realm.network().serve(remote::LANE, Arc::new(router.inbound())).await;
         let kv = realm.kv().clone();
-        observe_kv(&kv, &telemetry);
-        observe_realm(&realm, &telemetry);
+        figures::observe_kv(&kv, &telemetry);
+        figures::observe_realm(&realm, &telemetry);
         let ground = ground(config, &telemetry, slow);
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
         let store = catalog.components().store().clone();
@@ -215,7 +221,11 @@ impl Base {
         let stop = realm_tasks.stopping();
         realm_tasks
             .spawn("components.spread", async move { _ = stop.run_until_cancelled(spread.keep()).await });
-        Ok(Self { telemetry, bus, router, kv, realm, catalog })
+        let host = place::interceptors_host(config, &telemetry, &catalog, &kv, &bus, &router);
+        let interceptors = Interceptors::start(host, realm_tasks).await;
+        // Nothing comes in before it is known what judges it.
+        realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;
+        Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors })
     }
 
     /// What Souls need of it.
@@ -255,7 +265,7 @@ impl Base {
     }
 
     /// What the door needs of it.
-    fn admin_host(&self, config: &Config, souls: &Fleet, matrices: &Matrices) -> AdminHost {
+    fn admin_host(&self, config: &Config, guests: &Tasks, souls: &Fleet, matrices: &Matrices) -> AdminHost {
         AdminHost {
             node_id: place::node_id(self.realm.me()),
             realm: self.realm.clone(),
@@ -263,6 +273,8 @@ impl Base {
             souls: souls.clone(),
             matrices: matrices.clone(),
             catalog: self.catalog.clone(),
+            interceptors: self.interceptors.clone(),
+            guests: guests.clone(),
             kv: self.kv.clone(),
             router: self.router.clone(),
             bus: self.bus.clone(),
@@ -288,44 +300,6 @@ fn tell_ready(admin: Admin, realm: &Realm, tasks: &Tasks) -> impl Future<Output 
             admin.set_ready(held, "no quorum of the realm confirms this node's lease").await;
         }
     }
-}
-
-/// Lets the metrics look the KV up, as long as the node runs.
-fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
-    let kv = kv.downgrade();
-    telemetry.metrics().kv.observe(move || {
-        let Some(stats) = kv.upgrade().map(|kv| kv.stats()) else { return KvFigures::default() };
-        KvFigures {
-            term: stats.term,
-            applied: stats.applied_index,
-            leader: stats.is_leader,
-            keys: stats.keys,
-            bytes: stats.state_bytes,
-            writes: stats.writes,
-            writes_failed: stats.writes_failed,
-            reads: stats.reads,
-            fsyncs: stats.fsyncs,
-            snapshots: stats.snapshots,
-        }
-    });
-}
-
-/// Lets the metrics look the realm up, as long as the node runs.
-fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
-    let (nodes, holds) = (realm.nodes(), realm.holds_lease());
-    let connected = realm.network().count();
-    telemetry.metrics().realm.observe(move || {
-        let (nodes, count) = (nodes.borrow().clone(), |count: usize| count as u64);
-        let present = nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed);
-        RealmFigures {
-            nodes: count(present.count()),
-            alive: count(nodes.nodes.values().filter(|view| view.is_alive).count()),
-            connected: count(connected()),
-            voters: count(nodes.members.voters.len()),
-            lease: u64::from(*holds.borrow()),
-            lag: nodes.members.lag.values().copied().flatten().max().unwrap_or(0),
-        }
-    });
 }
 
 /// How many threads run slow guests, where the configuration says so many: for 0, one fewer than there are

@@ -5,12 +5,16 @@
 
 #[path = "bombs.rs"]
 mod bombs;
+#[path = "chains.rs"]
+mod chains;
 #[path = "contract.rs"]
 mod contract;
 #[path = "floods.rs"]
 mod floods;
 #[path = "honest.rs"]
 mod honest;
+#[path = "interceptors.rs"]
+mod interceptors;
 #[path = "memory.rs"]
 mod memory;
 #[path = "rules.rs"]

@@ -2,6 +2,7 @@
 
 mod backup;
 mod foreign;
+mod interceptors;
 mod matrices;
 mod processes;
 

@@ -8,13 +8,15 @@ use crate::node::TestNode;
 const MANY: usize = 10_000;
 
 impl TestNode {
-    /// Stops every Matrix and every Soul, checks that no memory, message or file of theirs is left, and stops
+    /// Takes the interceptors away, stops every Matrix and every Soul, checks that no memory, message or file of theirs is left, and stops
     /// the node, which checks its tasks.
     ///
     /// # Panics
     /// Where something is left.
     pub async fn end(self) {
         let (souls, matrices) = (self.node().souls(), self.node().matrices());
+        let cleared = self.node().interceptors().set(Vec::new()).await;
+        cleared.expect("an empty chain is always one");
         // One that failed has ended; one whose state cannot be saved ends all the same.
         for matrix in matrices.list(None, MANY) {
             let _ = matrices.stop(&matrix.manifest.name, None).await;

@@ -46,8 +46,19 @@ fn ipd_and_schelling_are_rules() {
     check("schelling", &["matrix:node/rules", "matrix:node/stateful"]);
 }
 
-/// Of all that a node offers, none of these guests needs more than the shared types.
+#[test]
+fn redact_is_a_stage_that_reads_its_settings() {
+    // Tables of the regular expressions are hashed by a seed, which the node gives.
+    let imports = ["wasi:config/store", "wasi:random/insecure-seed"];
+    check_with("redact", &["matrix:node/interceptor"], &imports);
+}
+
+/// Of all that a node offers, most guests need no more than the shared types.
 fn check(guest: &str, exports: &[&str]) {
+    check_with(guest, exports, &[]);
+}
+
+fn check_with(guest: &str, exports: &[&str], imports: &[&str]) {
     let path = format!("{}/../out/{guest}.wasm", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; run guests/build.sh"));
     let DecodedWasm::Component(resolve, world) = decode(&bytes).unwrap() else {
@@ -57,6 +68,7 @@ fn check(guest: &str, exports: &[&str]) {
     assert_eq!(names(&resolve, &world.exports), exports.iter().map(|name| (*name).to_owned()).collect());
     let mut expected: BTreeSet<String> = STANDARD.iter().map(|name| (*name).to_owned()).collect();
     expected.insert("matrix:node/types".to_owned());
+    expected.extend(imports.iter().map(|name| (*name).to_owned()));
     assert_eq!(names(&resolve, &world.imports), expected);
 }
 

@@ -89,6 +89,9 @@ impl Components for ComponentsService {
             if souls + matrices > 0 {
                 return Err(convert::in_use(&digest, souls, matrices));
             }
+            if host.interceptors.uses(digest).await? {
+                return Err(convert::in_chain(&digest));
+            }
             host.catalog.remove(digest).await?;
             report(&host, "component.deleted", digest, &json!({}));
             Ok(v1::DeleteComponentResponse {})

@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures::stream::{self, Stream, StreamExt as _};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::auth::caller_of;
@@ -22,11 +23,13 @@ use crate::kv::Kv;
 use crate::matrices::Matrices;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
+use crate::runtime::interceptors::Interceptors;
 use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::logs::LogRing;
 use crate::transport::bus::Bus;
+use crate::transport::envelope::SendError;
 use crate::transport::router::Router;
 
 /// The rooms that the door opens to, and what it tells of the node.
@@ -42,6 +45,10 @@ pub struct AdminHost {
     pub matrices: Matrices,
     /// Components.
     pub catalog: Catalog,
+    /// What judges messages.
+    pub interceptors: Interceptors,
+    /// The threads on which it does.
+    pub guests: Tasks,
     /// The replicated KV.
     pub kv: Kv,
     /// The nodes that share it.
@@ -56,6 +63,25 @@ pub struct AdminHost {
     pub logs: LogRing,
     /// What the door counts.
     pub metrics: AdminMetrics,
+}
+
+impl AdminHost {
+    /// Sends, or asks: on the threads of the guests where they judge what is said, so that none of them keeps the
+    /// operator out. What its caller no longer waits for is given up.
+    pub(super) async fn say<T, F>(&self, saying: F) -> Result<T, SendError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, SendError>> + Send + 'static,
+    {
+        if !self.router.passage().is_held() {
+            return saying.await;
+        }
+        let given_up = CancellationToken::new();
+        let _caller = given_up.clone().drop_guard();
+        let said = async move { given_up.run_until_cancelled(saying).await };
+        let said = self.guests.spawn("message.said", said).await;
+        said.ok().flatten().unwrap_or_else(|| Err(SendError::Failed("the node is stopping".into())))
+    }
 }
 
 /// Whether the node accepts work, and why not.

@@ -23,6 +23,7 @@ mod cluster;
 mod components;
 mod events;
 mod http;
+mod interceptors;
 mod kv;
 mod logs;
 mod matrices;

@@ -11,6 +11,7 @@ use matrix_proto::FILE_DESCRIPTOR_SET;
 use matrix_proto::v1::cluster_server::ClusterServer;
 use matrix_proto::v1::components_server::ComponentsServer;
 use matrix_proto::v1::events_server::EventsServer;
+use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
@@ -33,6 +34,7 @@ use super::config::{AdminConfig, TlsConfig};
 use super::desk::Desk;
 use super::error::AdminError;
 use super::events::EventsService;
+use super::interceptors::InterceptorsService;
 use super::kv::KvService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
@@ -47,11 +49,12 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 8] = [
+const HEALTHY: [&str; 9] = [
     "",
     "matrix.v1.Cluster",
     "matrix.v1.Components",
     "matrix.v1.Events",
+    "matrix.v1.Interceptors",
     "matrix.v1.Kv",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
@@ -105,6 +108,7 @@ impl Server {
             ClusterServer(ClusterService),
             ComponentsServer(ComponentsService),
             EventsServer(EventsService),
+            InterceptorsServer(InterceptorsService),
             KvServer(KvService),
             LogsServer(LogsService),
             MatricesServer(MatricesService),

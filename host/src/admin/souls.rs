@@ -92,7 +92,8 @@ impl Souls for SoulsService {
             if host.router.directory().route(&draft.recipient).is_none() {
                 host.souls.find(&draft.recipient).await;
             }
-            let id = host.router.send(draft)?;
+            let router = host.router.clone();
+            let id = host.say(async move { router.send(draft) }).await?;
             Ok(v1::SendResponse { message_id: id.to_string() })
         };
         self.0.repeatable(key, sent).await.map(Response::new)
@@ -155,7 +156,8 @@ async fn ask(
     if host.router.directory().route(&draft.recipient).is_none() {
         host.souls.find(&draft.recipient).await;
     }
-    let answer = host.router.ask(draft, timeout).await?;
+    let router = host.router.clone();
+    let answer = host.say(async move { router.ask(draft, timeout).await }).await?;
     let reply = answer.content.as_ref().map(convert::content_to);
     Ok(v1::AskResponse { message_id: answer.question.to_string(), reply })
 }

@@ -12,8 +12,13 @@ use crate::config::Config;
 use crate::kv::{Kv, KvConfig, Roster};
 use crate::p2p::{Admission, Key, Link, P2p};
 use crate::realm::{self, Identity, IdentityError, Realm};
+use crate::runtime::catalog::Catalog;
+use crate::runtime::interceptors::InterceptorsHost;
 use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
+use crate::transport::bus::Bus;
 use crate::transport::remote;
+use crate::transport::router::Router;
 
 /// How long a node that starts waits for its ways to the others.
 const REACHING: Duration = Duration::from_secs(3);
@@ -32,6 +37,27 @@ pub(super) fn make_private_folder(path: &Path) -> anyhow::Result<()> {
 /// What people and telemetry call a node.
 pub(super) fn node_id(node: u64) -> String {
     format!("node-{node}")
+}
+
+/// What interceptors need of the node.
+pub(super) fn interceptors_host(
+    config: &Config,
+    telemetry: &Telemetry,
+    catalog: &Catalog,
+    kv: &Kv,
+    bus: &Bus,
+    router: &Router,
+) -> InterceptorsHost {
+    InterceptorsHost {
+        kv: kv.clone(),
+        catalog: catalog.clone(),
+        bus: bus.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: telemetry.metrics().clone(),
+        config: config.interceptors.clone(),
+        body_bytes_max: config.transport.body_bytes_max,
+        passage: router.passage().clone(),
+    }
 }
 
 /// Waits until messages can leave for every node that is alive, for a while: one that cannot be reached must not keep

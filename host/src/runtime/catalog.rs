@@ -22,6 +22,7 @@ use super::memory::GuestMemory;
 use super::pace::Ground;
 use super::rules::RulesInstance;
 use super::soul::SoulInstance;
+use super::stage::StageInstance;
 use super::state::GuestState;
 use crate::capabilities::{self, Capabilities};
 use crate::clock;
@@ -239,7 +240,7 @@ impl Catalog {
         match component.info().kind {
             Kind::Soul => SoulInstance::check(&component, state).await?,
             Kind::Rules => drop(RulesInstance::new(&component, state).await?),
-            Kind::Transport => {}
+            Kind::Transport => StageInstance::check(&component, state).await?,
         }
         Ok((component, admitted.compile_us))
     }

@@ -9,6 +9,7 @@ use super::inspect::{ComponentInfo, Kind};
 use super::pace::{Ground, Mode, Pace};
 use super::rules::RulesExports;
 use super::soul::SoulExports;
+use super::stage::StageExports;
 use super::state::GuestState;
 use super::stateful::StatefulExports;
 use crate::ids::Digest;
@@ -26,7 +27,7 @@ pub struct Component {
 enum World {
     Soul(SoulExports),
     Rules(RulesExports),
-    Transport,
+    Transport(StageExports),
 }
 
 /// Why a component cannot be joined to the host.
@@ -54,7 +55,7 @@ impl Component {
         let world = match info.kind {
             Kind::Soul => World::Soul(SoulExports::of(compiled)?),
             Kind::Rules => World::Rules(RulesExports::of(compiled)?),
-            Kind::Transport => World::Transport,
+            Kind::Transport => World::Transport(StageExports::of(compiled)?),
         };
         let stateful = StatefulExports::of(compiled)?;
         let mode = if info.can_block { Mode::Fiber } else { Mode::Direct };
@@ -92,6 +93,13 @@ impl Component {
         match &self.world {
             World::Rules(exports) => Ok(exports),
             _ => Err(Crash::Contract { function: "rules", reason: "the component is no rule engine".into() }),
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Result<&StageExports, Crash> {
+        match &self.world {
+            World::Transport(exports) => Ok(exports),
+            _ => Err(Crash::Contract { function: "interceptor", reason: "the component is no stage".into() }),
         }
     }
 

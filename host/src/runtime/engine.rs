@@ -73,7 +73,8 @@ pub fn config(settings: &EngineConfig) -> Config {
     config.wasm_memory64(false);
     config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config.max_wasm_stack(settings.stack_bytes);
-    config.async_stack_size(settings.stack_bytes + 512 * 1024);
+    // Twice: a stage of the transport judges what a guest on a stack of its own sends, and has its own full measure.
+    config.async_stack_size(2 * settings.stack_bytes + 512 * 1024);
     config.memory_init_cow(true);
     config
 }

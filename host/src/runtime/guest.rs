@@ -75,14 +75,11 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Instantiates a component.
-    pub(crate) async fn new(component: &Component, mut state: GuestState) -> Result<Self, Crash> {
+    pub(crate) async fn new(component: &Component, state: GuestState) -> Result<Self, Crash> {
         let (pre, pace) = (component.pre(), component.pace().clone());
-        state.limiter.draw_on(&pace.ground().memory);
-        let mut store = Store::new(pre.engine(), state);
-        store.limiter(|state| &mut state.limiter);
         let paced = pace.clone();
-        store.epoch_deadline_callback(move |context| epoch(context, &paced));
-        let lane = arm(&mut store, &pace, Moment::default(), LIFTED_BYTES_MAX);
+        let mut store = store(component, state, move |context| epoch(context, Some(&paced)));
+        let lane = arm(&mut store, pace.lane(), Moment::default(), LIFTED_BYTES_MAX);
         let instance = match lane {
             Lane::Direct => pre.instantiate(&mut store),
             Lane::Fiber => pre.instantiate_async(&mut store).await,
@@ -97,11 +94,17 @@ impl Guest {
                 instance
             }
         };
-        let instance =
-            instance.map_err(|error| match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
-                Some(full) => Crash::NoRoom(full.to_string()),
-                None => crash(&mut store, error),
-            })?;
+        let instance = instance.map_err(|error| unborn(&mut store, error))?;
+        Ok(Self { store: Some(store), instance, pace, fuel_used: 0 })
+    }
+
+    /// Instantiates a component that imports nothing that waits, on the caller's stack, where it is to be called by
+    /// [`Guest::call_here`] only. How quick its calls are is not remembered.
+    pub(crate) fn new_here(component: &Component, state: GuestState) -> Result<Self, Crash> {
+        let (pre, pace) = (component.pre(), component.pace().clone());
+        let mut store = store(component, state, |context| epoch(context, None));
+        arm(&mut store, Lane::Direct, Moment::default(), LIFTED_BYTES_MAX);
+        let instance = pre.instantiate(&mut store).map_err(|error| unborn(&mut store, error))?;
         Ok(Self { store: Some(store), instance, pace, fuel_used: 0 })
     }
 
@@ -148,7 +151,7 @@ impl Guest {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let store = self.store.as_mut().ok_or_else(given_up)?;
-        let lane = arm(store, &self.pace, moment, lifted_bytes_max);
+        let lane = arm(store, self.pace.lane(), moment, lifted_bytes_max);
         let result = match lane {
             Lane::Direct => function.call(&mut *store, parameters),
             Lane::Fiber => function.call_async(&mut *store, parameters).await,
@@ -163,6 +166,29 @@ impl Guest {
                 result
             }
         };
+        self.left(result)
+    }
+
+    /// [`Guest::call_lifting`], on the caller's stack: for a guest of [`Guest::new_here`].
+    pub(crate) fn call_here<P, R>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        parameters: P,
+        moment: Moment,
+        lifted_bytes_max: usize,
+    ) -> Result<R, Crash>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let store = self.store.as_mut().ok_or_else(given_up)?;
+        arm(store, Lane::Direct, moment, lifted_bytes_max);
+        let result = function.call(&mut *store, parameters);
+        self.left(result)
+    }
+
+    /// The guest has been left: counts what it used, and reads why where it failed.
+    fn left<R>(&mut self, result: wasmtime::Result<R>) -> Result<R, Crash> {
         let store = self.store.as_mut().ok_or_else(given_up)?;
         let left = store.get_fuel().unwrap_or(0);
         self.fuel_used += store.data().call_fuel.saturating_sub(left);
@@ -193,14 +219,34 @@ impl Guest {
     }
 }
 
+/// A store for one instance, which is called back at each epoch.
+fn store(
+    component: &Component,
+    mut state: GuestState,
+    epoch: impl FnMut(StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> + Send + Sync + 'static,
+) -> Store<GuestState> {
+    state.limiter.draw_on(&component.pace().ground().memory);
+    let mut store = Store::new(component.pre().engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.epoch_deadline_callback(epoch);
+    store
+}
+
+/// Why there is no instance.
+fn unborn(store: &mut Store<GuestState>, error: wasmtime::Error) -> Crash {
+    match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+        Some(full) => Crash::NoRoom(full.to_string()),
+        None => crash(store, error),
+    }
+}
+
 fn given_up() -> Crash {
     Crash::Trap("its last call was given up".into())
 }
 
-/// Gives the guest its full time and fuel for the entry that follows, and says where it is to run: a deadline
-/// that is set once would bound the life of the store instead.
-fn arm(store: &mut Store<GuestState>, pace: &Pace, moment: Moment, lifted_bytes_max: usize) -> Lane {
-    let lane = pace.lane();
+/// Gives the guest its full time and fuel for the entry that follows, which runs on `lane`: a deadline that is set
+/// once would bound the life of the store instead.
+fn arm(store: &mut Store<GuestState>, lane: Lane, moment: Moment, lifted_bytes_max: usize) -> Lane {
     store.set_hostcall_fuel(lifted_bytes_max);
     let state = store.data_mut();
     state.moment = moment;
@@ -217,12 +263,15 @@ fn arm(store: &mut Store<GuestState>, pace: &Pace, moment: Moment, lifted_bytes_
     lane
 }
 
-/// An epoch has passed, and the guest still runs.
-fn epoch(mut context: StoreContextMut<'_, GuestState>, pace: &Pace) -> wasmtime::Result<UpdateDeadline> {
+/// An epoch has passed, and the guest still runs. `pace` remembers how quick it is, if anything does.
+fn epoch(
+    mut context: StoreContextMut<'_, GuestState>,
+    pace: Option<&Pace>,
+) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data_mut();
     state.time_passed();
     let long = state.budget.charge() >= LONG;
-    if long {
+    if let Some(pace) = pace.filter(|_| long) {
         pace.note_long();
     }
     if state.budget.is_spent() {

@@ -3,7 +3,8 @@
 use opentelemetry::metrics::Meter;
 
 use super::metrics::{
-    CallSeconds, QuickSecondsBy, SecondsBy, Total, TotalBy, observe, observe_by, observe_total_by,
+    CALL_SECONDS, CallSeconds, QuickSecondsBy, SLOW_SECONDS, SecondsBy, Total, TotalBy, TotalByTwo, observe,
+    observe_by, observe_total_by,
 };
 
 /// What every room may count.
@@ -20,6 +21,8 @@ pub struct Metrics {
     pub runtime: RuntimeMetrics,
     /// Messages and events.
     pub transport: TransportMetrics,
+    /// What judges messages.
+    pub interceptors: InterceptorMetrics,
     /// The replicated KV.
     pub kv: KvMetrics,
     /// The realm's.
@@ -39,6 +42,7 @@ impl Metrics {
             matrices: MatrixMetrics::new(meter, registry)?,
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
+            interceptors: InterceptorMetrics::new(meter, registry)?,
             kv: KvMetrics::new(meter),
             realm: RealmMetrics::new(meter),
             admin: AdminMetrics::new(meter),
@@ -119,7 +123,13 @@ impl MatrixMetrics {
             meter: meter.clone(),
             ticks: Total::new(meter, "matrix_ticks", "Ticks of all Matrices."),
             actions: TotalBy::new(meter, "matrix_actions", "result", "Actions that players were asked for."),
-            tick_seconds: QuickSecondsBy::new(registry, "matrix_tick_seconds", "part", seconds)?,
+            tick_seconds: QuickSecondsBy::new(
+                registry,
+                "matrix_tick_seconds",
+                "part",
+                seconds,
+                &SLOW_SECONDS,
+            )?,
         })
     }
 
@@ -227,6 +237,26 @@ impl TransportMetrics {
         observe(&self.meter, "matrix_events", description, move || events().events);
         let description = "Open subscriptions to events.";
         observe(&self.meter, "matrix_event_subscribers", description, move || subscribers().subscribers);
+    }
+}
+
+/// What interceptors are counted by: their place in the chain, from 1 on.
+#[derive(Debug, Clone)]
+pub struct InterceptorMetrics {
+    /// `matrix_interceptor_verdicts_total{stage,verdict}`: messages judged, by `pass`, `rewrite`, `reject` or `fail`.
+    pub verdicts: TotalByTwo,
+    /// `matrix_interceptor_seconds{stage}`: how long it took.
+    pub seconds: QuickSecondsBy,
+}
+
+impl InterceptorMetrics {
+    fn new(meter: &Meter, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let (judged, took) = ("Messages that interceptors judged.", "How long interceptors took.");
+        let (verdicts, seconds) = ("matrix_interceptor_verdicts", "matrix_interceptor_seconds");
+        Ok(Self {
+            verdicts: TotalByTwo::new(meter, verdicts, ["stage", "verdict"], judged),
+            seconds: QuickSecondsBy::new(registry, seconds, "stage", took, &CALL_SECONDS)?,
+        })
     }
 }
 

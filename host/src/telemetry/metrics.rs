@@ -67,6 +67,32 @@ impl TotalBy {
     }
 }
 
+/// As [`TotalBy`], told apart by two labels.
+#[derive(Debug, Clone)]
+pub struct TotalByTwo {
+    counter: Counter<u64>,
+    labels: [&'static str; 2],
+}
+
+impl TotalByTwo {
+    pub(super) fn new(
+        meter: &Meter,
+        name: &'static str,
+        labels: [&'static str; 2],
+        description: &'static str,
+    ) -> Self {
+        Self { counter: meter.u64_counter(name).with_description(description).build(), labels }
+    }
+
+    /// Adds `n` to the figure of these label values.
+    pub fn add(&self, values: [&'static str; 2], n: u64) {
+        let [first, second] = self.labels;
+        if n > 0 {
+            self.counter.add(n, &[KeyValue::new(first, values[0]), KeyValue::new(second, values[1])]);
+        }
+    }
+}
+
 /// How long something took, told apart by one label with fixed values. For what takes its time: each
 /// record costs a lock.
 #[derive(Debug, Clone)]
@@ -120,14 +146,15 @@ impl CallSeconds {
 pub struct QuickSecondsBy(prometheus::HistogramVec);
 
 impl QuickSecondsBy {
-    /// `registry` is given directly, as for [`CallSeconds`].
+    /// `registry` is given directly, as for [`CallSeconds`]; `bounds` are the buckets' upper ones, in seconds.
     pub(super) fn new(
         registry: &prometheus::Registry,
         name: &str,
         label: &'static str,
         description: &str,
+        bounds: &[f64],
     ) -> Result<Self, prometheus::Error> {
-        let options = prometheus::HistogramOpts::new(name, description).buckets(SLOW_SECONDS.to_vec());
+        let options = prometheus::HistogramOpts::new(name, description).buckets(bounds.to_vec());
         let histograms = prometheus::HistogramVec::new(options, &[label])?;
         registry.register(Box::new(histograms.clone()))?;
         Ok(Self(histograms))

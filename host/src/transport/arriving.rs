@@ -22,7 +22,8 @@ impl Router {
         self.0.limbo.settle(&address.clone(), push, || directory.insert(address, mailbox));
     }
 
-    /// Hands a message on that was accepted here for somebody who lives elsewhere now.
+    /// Hands a message on that was accepted here for somebody who lives elsewhere now. It was judged when it left its
+    /// sender, and is judged again where it arrives.
     pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
         if let Err(error) = self.0.remotes.send(outpost, envelope) {
             self.undelivered(&error);
@@ -72,7 +73,7 @@ impl Router {
     }
 
     /// Tells whoever waits that a message was refused.
-    fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
+    pub(super) fn refuse(&self, (reply_to, error): (ReplyTo, SendError)) {
         self.undelivered(&error);
         if let ReplyTo::Remote(caller) = reply_to {
             caller.answer(&Err(error));

@@ -143,7 +143,7 @@ pub enum SendError {
     /// Nobody has this address.
     #[error("nobody has the address {0}")]
     UnknownRecipient(Address),
-    /// The sender holds no grant; the text says which one is missing.
+    /// The sender may not: the text says which grant is missing, or which interceptor lets the message not pass.
     #[error("{0}")]
     Denied(String),
     /// The mailbox is full.

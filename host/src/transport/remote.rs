@@ -9,11 +9,14 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
+use super::lines::Lines;
 use super::router::Router;
+use super::stages::Passage;
 use super::wire::{self, Frame, WireLimits};
 use crate::ids::MessageId;
 use crate::kv::Roster;
 use crate::p2p::{Lane, Link, Protocol, PushError, Violation};
+use crate::tasks::Tasks;
 
 /// The lane.
 pub const LANE: Lane = Lane::new("/matrix/1.0.0");
@@ -89,6 +92,7 @@ pub struct Remotes {
     limits: WireLimits,
     outposts: RwLock<HashMap<u64, Arc<Outpost>>>,
     waiting: Mutex<HashMap<MessageId, (u64, Waiting)>>,
+    passage: Arc<Passage>,
 }
 
 impl std::fmt::Debug for Remotes {
@@ -111,7 +115,13 @@ impl Drop for Asked<'_> {
 
 impl Remotes {
     pub(super) fn new(roster: Roster, limits: WireLimits) -> Self {
-        Self { roster, limits, outposts: RwLock::default(), waiting: Mutex::default() }
+        let (outposts, waiting, passage) = (RwLock::default(), Mutex::default(), Arc::default());
+        Self { roster, limits, outposts, waiting, passage }
+    }
+
+    /// What judges messages on their way.
+    pub(super) fn passage(&self) -> &Arc<Passage> {
+        &self.passage
     }
 
     /// Another node.
@@ -192,13 +202,21 @@ impl Waiting {
     }
 }
 
-/// The other nodes' end of the lane, and the clients'.
-pub struct Inbound(pub(super) Router);
+/// The other nodes' end of the lane, and the clients'. What comes is delivered on the network's thread, and where it
+/// has to be judged, on those of the guests.
+pub struct Inbound {
+    router: Router,
+    lines: Lines,
+}
 
 impl Inbound {
+    pub(super) fn new(router: Router, guests: Tasks) -> Self {
+        Self { lines: Lines::new(router.clone(), guests), router }
+    }
+
     /// Takes a message. What cannot be delivered is answered where somebody waits; where nobody does, it is counted.
     fn take(&self, link: &Link, node: Option<u64>, mut envelope: Envelope, wants_reply: bool) {
-        let router = &self.0;
+        let router = &self.router;
         let caller = RemoteCaller {
             link: link.clone(),
             question: envelope.id,
@@ -214,7 +232,7 @@ impl Inbound {
         if wants_reply {
             envelope.reply_to = ReplyTo::Remote(caller);
         }
-        router.arrive(envelope, node);
+        self.lines.take(link.peer(), envelope, node);
     }
 
     /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
@@ -223,7 +241,7 @@ impl Inbound {
         match (node, sender) {
             (None, Address::Client(_)) => Ok(()),
             (None, _) => denied("may not be said by a client, which speaks as client:NAME"),
-            (Some(_), sender) if self.0.directory().find(sender).is_some() => {
+            (Some(_), sender) if self.router.directory().find(sender).is_some() => {
                 denied("lives here, and nobody else speaks for it")
             }
             (Some(_), _) => Ok(()),
@@ -233,7 +251,7 @@ impl Inbound {
 
 impl Protocol for Inbound {
     fn up(&self, link: &Link) {
-        let remotes = self.0.remotes();
+        let remotes = self.router.remotes();
         if let Some(node) = remotes.roster.node(link.peer()) {
             let outpost = remotes.outpost(node);
             *outpost.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
@@ -241,7 +259,7 @@ impl Protocol for Inbound {
     }
 
     fn received(&self, link: &Link, input: &mut BytesMut) -> Result<(), Violation> {
-        let remotes = self.0.remotes();
+        let remotes = self.router.remotes();
         let (now, node) = (Instant::now(), remotes.roster.node(link.peer()));
         loop {
             let frame = wire::decode(input, &remotes.limits, now);
@@ -255,7 +273,7 @@ impl Protocol for Inbound {
                     None => return Err(Violation("a client answers what it was not asked".into())),
                 },
                 Some(Frame::Refused { id, wants_reply, error }) => {
-                    self.0.undelivered(&error);
+                    self.router.undelivered(&error);
                     let limits = remotes.limits.clone();
                     let mut caller =
                         RemoteCaller { link: link.clone(), question: id, limits, answered: !wants_reply };
@@ -268,10 +286,11 @@ impl Protocol for Inbound {
     }
 
     fn down(&self, link: &Link) {
-        let remotes = self.0.remotes();
+        let remotes = self.router.remotes();
         if let Some(node) = remotes.roster.node(link.peer()) {
             remotes.lost(node);
         }
+        self.lines.end(link.peer());
     }
 
     fn takes_clients(&self) -> bool {

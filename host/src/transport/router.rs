@@ -15,10 +15,12 @@ use super::handled::Handled;
 use super::limbo::Limbo;
 use super::mailbox::{Mailbox, Refused};
 use super::remote::{Inbound, Outpost, Remotes};
+use super::stages::Way;
 use super::wire::WireLimits;
 use crate::clock;
 use crate::ids::{IdBlock, MessageId, MessageIds};
 use crate::kv::Roster;
+use crate::tasks::Tasks;
 use crate::telemetry::instruments::TransportMetrics;
 
 /// What the operator may set.
@@ -106,9 +108,9 @@ impl Router {
         self.0.remotes.outpost(node)
     }
 
-    /// What takes the messages of other nodes, on their lane.
-    pub fn inbound(&self) -> Inbound {
-        Inbound(self.clone())
+    /// What takes the messages of other nodes, on their lane; those that are to be judged are so by `guests`.
+    pub fn inbound(&self, guests: Tasks) -> Inbound {
+        Inbound::new(self.clone(), guests)
     }
 
     /// Says that an address is one of another node.
@@ -155,7 +157,7 @@ impl Router {
     /// Sends a message and waits for its reply, for at most `timeout`.
     pub async fn ask(&self, draft: Draft, timeout: Duration) -> Result<Answer, SendError> {
         let (caller, reply) = oneshot::channel();
-        let recipient = draft.recipient.clone();
+        let (sender, recipient) = (draft.sender.clone(), draft.recipient.clone());
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
@@ -164,7 +166,10 @@ impl Router {
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
-            Ok(Ok(reply)) => reply.map(|content| Answer { question, content }),
+            Ok(Ok(reply)) => {
+                let reply = self.judge_reply(Way::Inbound, question, (&sender, &recipient), reply);
+                reply.map(|content| Answer { question, content })
+            }
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
             Err(_) => Err(SendError::DeadlineExceeded),
         }
@@ -172,10 +177,12 @@ impl Router {
 
     /// Carries a recipient's answer to whoever wants it. `handled` is the message that it answers.
     pub fn reply(&self, handled: Handled, reply: Reply) {
+        let between = (&handled.sender, &handled.recipient);
+        let leaving = |reply| self.judge_reply(Way::Outbound, handled.id, between, self.bounded(reply));
         match handled.reply_to {
             // A caller who gave up wants nothing any more.
-            ReplyTo::Caller(caller) => drop(caller.send(self.bounded(reply))),
-            ReplyTo::Remote(caller) => caller.answer(&self.bounded(reply)),
+            ReplyTo::Caller(caller) => drop(caller.send(leaving(reply))),
+            ReplyTo::Remote(caller) => caller.answer(&leaving(reply)),
             ReplyTo::Sender => {
                 let Ok(Some(content)) = reply else { return };
                 if self.0.directory.route(&handled.sender).is_none() {
@@ -257,7 +264,7 @@ impl Router {
             return Err(error);
         }
         let Stamp { id, sent_at_ms } = stamp;
-        let envelope = Envelope {
+        let mut envelope = Envelope {
             id,
             sender: draft.sender,
             recipient: draft.recipient,
@@ -269,6 +276,7 @@ impl Router {
             deadline,
             reply_to,
         };
+        self.judge_sent(&mut envelope, place != Place::There)?;
         match route {
             Some(Route::Here(mailbox)) => match mailbox.push(envelope) {
                 Ok(()) => {}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    apply, ask, chat, cluster, completion, components, events, kv, logs, matrices, nodes, send, souls,
+    apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices, nodes, send,
+    souls,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     Ask(ask::Args),
     /// Talks with a Soul, a line at a time
     Chat(chat::Args),
+    /// Says which interceptors messages pass
+    #[command(subcommand, visible_alias = "interceptor")]
+    Interceptors(interceptors::Command),
     /// Creates, runs and looks at Matrices
     #[command(subcommand, visible_alias = "matrix")]
     Matrices(matrices::Command),

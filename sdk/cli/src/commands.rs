@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod components;
 pub(crate) mod events;
+pub(crate) mod interceptors;
 pub(crate) mod kv;
 pub(crate) mod logs;
 pub(crate) mod matrices;
@@ -38,6 +39,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Send(args) => send::run(args, session).await,
         Command::Ask(args) => ask::run(args, session).await,
         Command::Chat(args) => chat::run(args, session).await,
+        Command::Interceptors(command) => interceptors::run(command, session).await,
         Command::Matrices(command) => matrices::run(command, session).await,
         Command::Events(args) => events::run(args, session).await,
         Command::Logs(args) => logs::run(args, session).await,

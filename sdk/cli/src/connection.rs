@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use matrix_proto::v1::cluster_client::ClusterClient;
 use matrix_proto::v1::components_client::ComponentsClient;
 use matrix_proto::v1::events_client::EventsClient;
+use matrix_proto::v1::interceptors_client::InterceptorsClient;
 use matrix_proto::v1::kv_client::KvClient;
 use matrix_proto::v1::logs_client::LogsClient;
 use matrix_proto::v1::matrices_client::MatricesClient;
@@ -104,6 +105,8 @@ clients! {
     components: ComponentsClient,
     /// What happens.
     events: EventsClient,
+    /// What judges messages.
+    interceptors: InterceptorsClient,
     /// The replicated KV.
     kv: KvClient,
     /// Logs.

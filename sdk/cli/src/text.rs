@@ -107,6 +107,12 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// `KEY=VALUE`, in its parts.
+pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "write KEY=VALUE".to_owned())
+}
+
 /// A time limit given in seconds, with or without a fraction; at most a day.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     const SECONDS_MAX: f64 = 86_400.0;

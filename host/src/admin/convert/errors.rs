@@ -103,7 +103,7 @@ impl From<SendError> for Status {
             SendError::UnknownRecipient(address) => {
                 failure(Code::NotFound, "RECIPIENT_UNKNOWN").resource("address", address)
             }
-            SendError::Denied(_) => failure(Code::PermissionDenied, "GRANT_MISSING"),
+            SendError::Denied(_) => failure(Code::PermissionDenied, "DENIED"),
             SendError::MailboxFull => {
                 failure(Code::ResourceExhausted, "MAILBOX_FULL").limit("limits.mailbox_messages")
             }

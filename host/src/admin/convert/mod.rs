@@ -5,6 +5,7 @@
 //! details the field or the limit that it is about.
 
 mod errors;
+mod interceptors;
 mod matrices;
 mod shared;
 mod souls;
@@ -21,6 +22,7 @@ use crate::ids::IdError;
 use crate::runtime::catalog::ComponentError;
 use crate::telemetry::logs::sanitize;
 
+pub(super) use interceptors::chain;
 pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
 pub(super) use shared::{
     address, change, component, content, content_to, entry, event, level, line, swap_expectation,
@@ -125,6 +127,14 @@ pub(super) fn busy(limit: &str, max: usize) -> Status {
 /// What is used cannot be deleted.
 pub(super) fn in_use(digest: &dyn Display, souls: usize, matrices: usize) -> Status {
     let message = format!("{digest} is used by {souls} Souls and {matrices} Matrices: delete these first");
+    Failure::new(Code::FailedPrecondition, "COMPONENT_IN_USE", &message)
+        .resource("component", digest)
+        .status()
+}
+
+/// What judges messages cannot be deleted.
+pub(super) fn in_chain(digest: &dyn Display) -> Status {
+    let message = format!("{digest} is one of the realm's interceptors: set a chain without it first");
     Failure::new(Code::FailedPrecondition, "COMPONENT_IN_USE", &message)
         .resource("component", digest)
         .status()

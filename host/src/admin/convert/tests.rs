@@ -46,7 +46,7 @@ fn errors_name_the_field_the_limit_or_the_thing() {
     let limit = ManifestError::from(LimitsConfig::default().resolve(&asked).expect_err("too much"));
     expect(SoulError::from(limit), Code::InvalidArgument, "MANIFEST_INVALID", "manifest.limits.call_ms");
     expect(SendError::MailboxFull, Code::ResourceExhausted, "MAILBOX_FULL", "limits.mailbox_messages");
-    expect(SendError::Denied("no".into()), Code::PermissionDenied, "GRANT_MISSING", "");
+    expect(SendError::Denied("no".into()), Code::PermissionDenied, "DENIED", "");
     expect(SendError::DeadlineExceeded, Code::DeadlineExceeded, "NO_REPLY", "");
     expect(SendError::Failed("no".into()), Code::FailedPrecondition, "GUEST_FAILED", "");
     let full = KvError::Full { limit: 1 };

@@ -20,6 +20,7 @@ use crate::runtime::catalog::Catalog;
 use crate::runtime::compile;
 use crate::runtime::components::{Components, ComponentsConfig};
 use crate::runtime::engine;
+use crate::runtime::interceptors::{Interceptors, InterceptorsConfig, InterceptorsHost};
 use crate::runtime::limits::LimitsConfig;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
@@ -145,8 +146,20 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     });
     let matrices = matrices.await.expect("no Matrices yet");
     let backups = Backups::new(realm.clone(), catalog.clone(), matrices.clone());
+    let interceptors = InterceptorsHost {
+        kv: kv.clone(),
+        catalog: catalog.clone(),
+        bus: bus.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: metrics.clone(),
+        config: InterceptorsConfig::default(),
+        body_bytes_max: 1024,
+        passage: router.passage().clone(),
+    };
     AdminHost {
         backups,
+        interceptors: Interceptors::start(interceptors, guests).await,
+        guests: guests.clone(),
         node_id: "test".to_owned(),
         data_dir: data.to_owned(),
         souls,

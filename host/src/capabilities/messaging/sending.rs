@@ -6,7 +6,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
 
 use super::super::types;
-use super::{Ctx, ctx};
+use super::{Ctx, GuestMoment, ctx};
 use crate::ids::{IdError, MessageId};
 use crate::runtime::bindings::matrix::node::messaging::SendError as WitError;
 use crate::runtime::bindings::matrix::node::types::MessageId as WitId;
@@ -96,17 +96,16 @@ fn send(
         Err(error) => return Ok(Err(SendError::Denied(error.to_string()))),
     };
     let (moment, now_ms) = (store.data().moment, store.data_mut().now_ms());
-    let ctx = ctx(store.data_mut())?;
-    let stamp = ctx.router.stamp(&mut ctx.ids, now_ms);
-    let (address, route) = match whom {
-        Whom::Known(place) => &ctx.known.found[place],
-        Whom::New(address) => match ctx.meet(&address) {
-            Ok(Some(place)) => &ctx.known.found[place],
-            Ok(None) => return Ok(ctx.router.send_stamped(ctx.draft(moment, address, content), stamp)),
-            Err(error) => return Ok(Err(error)),
-        },
-    };
-    Ok(ctx.router.send_by(ctx.draft(moment, address.clone(), content), stamp, route))
+    // Who judges the message has a time of its own: it is not the sender's.
+    let judged = ctx(store.data_mut())?.router.passage().is_held();
+    if judged {
+        store.data_mut().budget.pause();
+    }
+    let sent = ctx(store.data_mut())?.post(moment, now_ms, whom, content);
+    if judged {
+        store.data_mut().budget.resume();
+    }
+    Ok(sent)
 }
 
 fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {
@@ -133,6 +132,25 @@ fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Re
 }
 
 impl Ctx {
+    fn post(
+        &mut self,
+        moment: GuestMoment,
+        now_ms: u64,
+        whom: Whom,
+        content: Content,
+    ) -> Result<MessageId, SendError> {
+        let stamp = self.router.stamp(&mut self.ids, now_ms);
+        let place = match whom {
+            Whom::Known(place) => place,
+            Whom::New(address) => match self.meet(&address)? {
+                Some(place) => place,
+                None => return self.router.send_stamped(self.draft(moment, address, content), stamp),
+            },
+        };
+        let (address, route) = &self.known.found[place];
+        self.router.send_by(self.draft(moment, address.clone(), content), stamp, route)
+    }
+
     /// Looks somebody up who may be written to, and returns the place in [`Known`]; none: nobody has this address.
     fn meet(&mut self, address: &Address) -> Result<Option<usize>, SendError> {
         self.grants.may_send(address).map_err(SendError::Denied)?;

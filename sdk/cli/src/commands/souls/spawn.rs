@@ -4,6 +4,7 @@ use matrix_proto::v1::{Durability, Grants, Limits, Persona, Placement, SoulManif
 
 use crate::errors::Error;
 use crate::request;
+use crate::text::parse_pair;
 
 /// What the Soul is.
 #[derive(Debug, Clone, clap::Args)]
@@ -111,11 +112,6 @@ impl TryFrom<Args> for SpawnRequest {
         };
         Ok(Self { manifest: Some(manifest), request_id: request::id()? })
     }
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "write KEY=VALUE".to_owned())
 }
 
 fn parse_value(text: &str) -> Result<Value, String> {

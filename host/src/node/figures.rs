@@ -1,0 +1,44 @@
+//! What the metrics look up in the rooms.
+
+use crate::kv::Kv;
+use crate::realm::{NodeState, Realm};
+use crate::telemetry::Telemetry;
+use crate::telemetry::instruments::{KvFigures, RealmFigures};
+
+/// Lets the metrics look the KV up, as long as the node runs.
+pub(super) fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
+    let kv = kv.downgrade();
+    telemetry.metrics().kv.observe(move || {
+        let Some(stats) = kv.upgrade().map(|kv| kv.stats()) else { return KvFigures::default() };
+        KvFigures {
+            term: stats.term,
+            applied: stats.applied_index,
+            leader: stats.is_leader,
+            keys: stats.keys,
+            bytes: stats.state_bytes,
+            writes: stats.writes,
+            writes_failed: stats.writes_failed,
+            reads: stats.reads,
+            fsyncs: stats.fsyncs,
+            snapshots: stats.snapshots,
+        }
+    });
+}
+
+/// Lets the metrics look the realm up, as long as the node runs.
+pub(super) fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
+    let (nodes, holds) = (realm.nodes(), realm.holds_lease());
+    let connected = realm.network().count();
+    telemetry.metrics().realm.observe(move || {
+        let (nodes, count) = (nodes.borrow().clone(), |count: usize| count as u64);
+        let present = nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed);
+        RealmFigures {
+            nodes: count(present.count()),
+            alive: count(nodes.nodes.values().filter(|view| view.is_alive).count()),
+            connected: count(connected()),
+            voters: count(nodes.members.voters.len()),
+            lease: u64::from(*holds.borrow()),
+            lag: nodes.members.lag.values().copied().flatten().max().unwrap_or(0),
+        }
+    });
+}

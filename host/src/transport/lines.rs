@@ -1,0 +1,88 @@
+//! Messages that came in and are to be judged: the network's thread must not run guests, so they stand in line for
+//! threads that do, link by link.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::envelope::{Envelope, SendError};
+use super::line::Line;
+use super::router::Router;
+use super::stages::{Held, Way};
+use crate::p2p::Peer;
+use crate::tasks::Tasks;
+
+/// Messages of one line that are judged before other tasks get their turn.
+const TURNS: u32 = 16;
+
+/// A message, the node that it came from (none: a client), and what keeps the passage held until it is delivered.
+type Waiting = (Box<Envelope>, Option<u64>, Held);
+
+/// All lines.
+pub(super) struct Lines {
+    router: Router,
+    guests: Tasks,
+    lines: Mutex<HashMap<Peer, Arc<Line<Waiting>>>>,
+}
+
+impl Lines {
+    /// Lines that are served by `guests`.
+    pub(super) fn new(router: Router, guests: Tasks) -> Self {
+        Self { router, guests, lines: Mutex::default() }
+    }
+
+    /// Takes a message that came from a peer: it is delivered at once where nothing is to be judged, and nobody stands
+    /// in line any more. What finds no room is refused.
+    pub(super) fn take(&self, peer: Peer, envelope: Envelope, node: Option<u64>) {
+        let passage = self.router.passage();
+        if !passage.is_held() {
+            return self.router.arrive(envelope, node);
+        }
+        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
+        let bytes = envelope.content.body.len();
+        match line.push((Box::new(envelope), node, passage.hold()), bytes) {
+            Ok(false) => {}
+            Ok(true) => {
+                let serving = serve(self.router.clone(), Serving(line), self.guests.stopping());
+                self.guests.spawn("transport.judge", serving);
+            }
+            Err((envelope, ..)) => self.router.refuse((envelope.reply_to, SendError::MailboxFull)),
+        }
+    }
+
+    /// Nothing more comes from a peer by this link. What stands in line is still delivered.
+    pub(super) fn end(&self, peer: Peer) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+    }
+}
+
+/// A line that a task serves. A task that panics leaves it to the next.
+struct Serving(Arc<Line<Waiting>>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
+    }
+}
+
+/// Judges and delivers what stands in a line. On a thread of the guests.
+async fn serve(router: Router, line: Serving, stopping: CancellationToken) {
+    let mut turns = 0_u32;
+    while let Some((mut envelope, node, _held)) = line.0.next() {
+        if stopping.is_cancelled() {
+            // Whoever waits for an answer is told by this that there is none.
+            continue;
+        }
+        match router.passage().judge(&[Way::Inbound], &mut envelope) {
+            Ok(()) => router.arrive(*envelope, node),
+            Err(error) => router.refuse((envelope.reply_to, error)),
+        }
+        turns = turns.wrapping_add(1);
+        if turns.is_multiple_of(TURNS) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
