@@ -223,6 +223,7 @@ impl Base {
         let metrics = telemetry.metrics().transport.clone();
         let router = Router::new(&config.transport, random_number()?, realm.roster().clone(), metrics);
         realm.network().serve(remote::LANE, Arc::new(router.inbound())).await;
+        place::share_topics(&realm, &router).await;
         let kv = realm.kv().clone();
         observe_kv(&kv, &telemetry);
         observe_realm(&realm, &telemetry);

@@ -3,7 +3,7 @@
 //! A [`Draft`](router::Draft) enters by [`Router`](router::Router), which gives it an id and asks the
 //! pure [`decide`](decide::decide) what becomes of it; a local recipient's
 //! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is, and that of another node is
-//! reached by its [`Outpost`](remote::Outpost). The
+//! reached by its [`Outpost`](remote::Outpost); [`topics`] reach the subscribers of all nodes. The
 //! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
 
 mod arriving;
@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod media;
 pub mod remote;
 pub mod router;
+pub mod topics;
 pub mod wire;
 
 #[cfg(test)]

@@ -85,8 +85,8 @@ impl Drop for RemoteCaller {
 
 /// All other nodes.
 pub struct Remotes {
-    roster: Roster,
-    limits: WireLimits,
+    pub(super) roster: Roster,
+    pub(super) limits: WireLimits,
     outposts: RwLock<HashMap<u64, Arc<Outpost>>>,
     waiting: Mutex<HashMap<MessageId, (u64, Waiting)>>,
 }
@@ -216,7 +216,7 @@ impl Inbound {
     }
 
     /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
-    fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
+    pub(super) fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
         let denied = |why: &str| Err(SendError::Denied(format!("{sender} {why}")));
         match (node, sender) {
             (None, Address::Client(_)) => Ok(()),

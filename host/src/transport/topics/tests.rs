@@ -1,0 +1,135 @@
+//! What a node may say on a topic, and who hears it.
+
+use super::super::mailbox::{Inbox, Mailbox};
+use super::super::router::TransportConfig;
+use super::super::testing::envelope;
+use super::*;
+use crate::kv::Roster;
+use crate::p2p::{Admission, Key, P2p, P2pConfig};
+use crate::telemetry::{Telemetry, TelemetryConfig};
+
+const REALM: [u8; 16] = [7; 16];
+
+struct Here {
+    router: Router,
+    topics: Topics,
+    /// The other node.
+    other: Peer,
+    network: P2p,
+    _folder: tempfile::TempDir,
+}
+
+/// A node that knows one other.
+async fn here() -> Here {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = |name: &str| Key::load_or_create(&folder.path().join(name)).expect("a folder of its own");
+    let network = P2p::start(P2pConfig::default(), key("key"), Admission::default(), None).await;
+    let network = network.expect("loopback can be listened on");
+    let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+    let (roster, other) = (Roster::default(), key("other").peer());
+    roster.set(2, other);
+    let metrics = telemetry.metrics().transport.clone();
+    let router = Router::new(&TransportConfig::default(), 1, roster, metrics);
+    router.reach(network.gossip(), REALM);
+    let topics = router.listener();
+    Here { router, topics, other, network, _folder: folder }
+}
+
+impl Here {
+    /// A subscriber's mailbox.
+    fn subscriber(&self, name: &str, topic: &str, room: usize) -> Inbox {
+        let (mailbox, inbox) = Mailbox::new(room);
+        let directory = self.router.directory();
+        directory.insert(format!("soul:{name}").parse().expect("an address"), mailbox);
+        let subscribed = directory.subscribe(topic.parse().expect("a topic"), name.parse().expect("a name"));
+        assert_eq!(subscribed, Ok(()));
+        inbox
+    }
+
+    fn hears(&self, topic: &str, said: &[u8]) -> Verdict {
+        self.topics.heard(GossipTopic::new(&REALM, topic), self.other, Bytes::copy_from_slice(said))
+    }
+}
+
+fn said(sender: &str, recipient: &str) -> Envelope {
+    Envelope {
+        sender: sender.parse().expect("an address"),
+        recipient: recipient.parse().expect("an address"),
+        ..envelope("hi")
+    }
+}
+
+fn written(envelope: &Envelope, wants_reply: bool) -> BytesMut {
+    let mut frame = BytesMut::new();
+    let limits = wire::WireLimits::default();
+    wire::encode_message(envelope, wants_reply, Instant::now(), &limits, &mut frame).expect("it is short");
+    frame
+}
+
+fn texts(inbox: &mut Inbox) -> Vec<String> {
+    let mut batch = Vec::new();
+    inbox.drain(&mut batch, 99);
+    batch.iter().map(|e| format!("{} {} {:?}", e.sender, e.recipient, e.content.body)).collect()
+}
+
+#[tokio::test]
+async fn a_message_to_a_topic_has_golden_bytes_and_is_heard_by_its_subscribers() {
+    let here = here().await;
+    let (mut neo, mut smith) = (here.subscriber("neo", "news", 8), here.subscriber("smith", "other", 8));
+    #[rustfmt::skip]
+    let golden: &[u8] = &[
+        67, 0x0a, 65,                                                                 // length, message
+        0x0a, 18, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x11, 1, 0, 0, 0, 0, 0, 0, 0,         // id
+        0x12, 6, b's', b'o', b'u', b'l', b':', b'a',                                  // sender
+        0x1a, 10, b't', b'o', b'p', b'i', b'c', b':', b'n', b'e', b'w', b's',         // recipient
+        0x2a, 16, 0x0a, 10, b't', b'e', b'x', b't', b'/', b'p', b'l', b'a', b'i', b'n',
+                  0x12, 2, b'h', b'i',                                                // content
+        0x38, 1,                                                                      // hops
+    ];
+    assert_eq!(&written(&said("soul:a", "topic:news"), false)[..], golden);
+    assert_eq!(here.hears("news", golden), Verdict::Accept);
+    assert_eq!(texts(&mut neo), ["soul:a topic:news b\"hi\""]);
+    assert!(texts(&mut smith).is_empty());
+    here.network.close().await;
+}
+
+#[tokio::test]
+async fn what_no_honest_node_says_is_rejected() {
+    let here = here().await;
+    let mut neo = here.subscriber("neo", "news", 8);
+    let sound = written(&said("soul:a", "topic:news"), false);
+    let late = Envelope { deadline: Some(Instant::now()), ..said("soul:a", "topic:news") };
+    let rejected: [&[u8]; 8] = [
+        b"",
+        &sound[..sound.len() - 1],
+        &[&sound[..], &sound[..]].concat(),
+        &[&sound[..], &[0]].concat(),
+        &written(&said("soul:a", "topic:other"), false),
+        &written(&said("soul:a", "soul:neo"), false),
+        &written(&said("soul:a", "topic:news"), true),
+        &written(&late, false),
+    ];
+    for said in rejected {
+        assert_eq!(here.hears("news", said), Verdict::Reject, "{said:?}");
+    }
+    assert_eq!(here.hears("news", &written(&said("soul:neo", "topic:news"), false)), Verdict::Ignore);
+    let far = Envelope { hops: 33, ..said("soul:a", "topic:news") };
+    assert_eq!(here.hears("news", &written(&far, false)), Verdict::Ignore);
+    let nobody = Key::load_or_create(&here._folder.path().join("nobody")).expect("a folder").peer();
+    let topic = GossipTopic::new(&REALM, "news");
+    assert_eq!(here.topics.heard(topic, nobody, sound.freeze()), Verdict::Ignore);
+    assert!(texts(&mut neo).is_empty());
+    here.network.close().await;
+}
+
+#[tokio::test]
+async fn a_full_subscriber_does_without() {
+    let here = here().await;
+    let (mut neo, mut smith) = (here.subscriber("neo", "news", 1), here.subscriber("smith", "news", 8));
+    let said = written(&said("soul:a", "topic:news"), false);
+    for _ in 0..3 {
+        assert_eq!(here.hears("news", &said), Verdict::Accept);
+    }
+    assert_eq!((texts(&mut neo).len(), texts(&mut smith).len()), (1, 3));
+    here.network.close().await;
+}
