@@ -2,6 +2,7 @@
 
 mod foreign;
 mod processes;
+mod topics;
 
 use std::time::{Duration, Instant};
 

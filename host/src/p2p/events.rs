@@ -304,9 +304,9 @@ impl Loop {
                     self.learn(Peer(peer_id), address);
                 }
             }
-            BehaviourEvent::Gossip(event) => {
+            BehaviourEvent::Gossip(told) => {
                 let members = &mut self.swarm.behaviour_mut().gossip;
-                self.gossiping.take(event, members, &self.admission);
+                self.gossiping.take(told, members, &self.admission);
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {

@@ -2,7 +2,7 @@
 //! github.com/libp2p/specs, `pubsub/gossipsub`). This is the part that the rooms above hold; [`super::gossiping`] is
 //! the network's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -68,6 +68,10 @@ pub enum Lost {
     NotMember,
     /// A later one of the same member and topic came before it.
     Late,
+    /// Its member publishes more than a member may.
+    Flood,
+    /// It is not signed by whom it names, or no message at all.
+    Malformed,
     /// As many wait for a peer as may.
     Slow,
     /// It could not be signed, or is too long.
@@ -98,7 +102,8 @@ pub struct Gossip(pub(super) Arc<Shared>);
 /// What the rooms above and the network's thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// What is to be listened to, and what no more, since the network's thread looked.
+    /// What is to be listened to, and what no more, since the network's thread looked. What was undone before that is
+    /// not among it, so that there are at most as many as topics, before and after.
     wishes: Mutex<HashMap<GossipTopic, bool>>,
     pub(super) wished: Notify,
     publications: mpsc::Sender<Publication>,
@@ -123,7 +128,7 @@ impl Gossip {
         (Self(Arc::new(shared)), inbox)
     }
 
-    /// Listens to a topic from now on.
+    /// Listens to a topic from now on, if it does not yet.
     pub fn enter(&self, topic: GossipTopic) {
         self.0.wish(topic, true);
     }
@@ -160,7 +165,11 @@ impl Gossip {
 
 impl Shared {
     fn wish(&self, topic: GossipTopic, listen: bool) {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, listen);
+        match self.wishes.lock().unwrap_or_else(PoisonError::into_inner).entry(topic) {
+            hash_map::Entry::Occupied(wish) if *wish.get() != listen => drop(wish.remove()),
+            hash_map::Entry::Occupied(_) => {}
+            hash_map::Entry::Vacant(wish) => drop(wish.insert(listen)),
+        }
         self.wished.notify_one();
     }
 
@@ -207,12 +216,27 @@ mod tests {
     #[test]
     fn topics_are_named_by_realm_and_name() {
         let topic = GossipTopic::new(&[7; 16], "news");
+        assert_eq!(topic.hash().as_str(), "ce8b94bf7a6749765bce9b3032c55e57");
         assert_eq!(GossipTopic::of(&topic.hash()), Some(topic));
         assert_ne!(topic, GossipTopic::new(&[8; 16], "news"));
         assert_ne!(topic, GossipTopic::new(&[7; 16], "new"));
         for wrong in ["", "news", "+0000000000000000000000000000000", "0000000000000000000000000000000A"] {
             assert_eq!(GossipTopic::of(&TopicHash::from_raw(wrong)), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_undone_before_it_is_begun_is_not_done() {
+        let (gossip, _inbox) = Gossip::new(10);
+        let [news, weather] = ["news", "weather"].map(|name| GossipTopic::new(&[0; 16], name));
+        for _ in 0..3 {
+            gossip.enter(news);
+            gossip.leave(news);
+        }
+        gossip.enter(weather);
+        assert_eq!(gossip.0.take_wishes(), HashMap::from([(weather, true)]));
+        gossip.leave(weather);
+        assert_eq!(gossip.0.take_wishes(), HashMap::from([(weather, false)]));
     }
 
     #[tokio::test]

@@ -231,6 +231,12 @@ impl P2p {
         self.tell(Command::Listen(listener)).await;
     }
 
+    /// Opens streams of any protocol.
+    #[cfg(test)]
+    pub(super) fn streams(&self) -> libp2p_stream::Control {
+        self.0.streams.clone()
+    }
+
     /// What publishes to topics.
     pub fn gossip(&self) -> Gossip {
         self.0.gossip.clone()

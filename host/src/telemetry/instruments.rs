@@ -204,7 +204,7 @@ pub struct TransportMetrics {
     pub undelivered: TotalBy,
     /// `matrix_topic_messages_total{result}`: messages to topics between nodes: `published`, `received`, `dropped`
     /// (too many waited here), `slow-peer` (too many waited for one peer), `failed`, and those of others that were not
-    /// taken: `late`, `no-member`, `malformed`, `denied`, `over-limits`.
+    /// taken: `late`, `flood`, `no-member`, `malformed`, `denied`, `over-limits`.
     pub topics: TotalBy,
 }
 

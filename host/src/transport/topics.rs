@@ -163,6 +163,8 @@ impl Listener for Topics {
         let why = match why {
             Lost::NotMember => "no-member",
             Lost::Late => "late",
+            Lost::Flood => "flood",
+            Lost::Malformed => "malformed",
             Lost::Slow => "slow-peer",
             Lost::Failed => "failed",
         };

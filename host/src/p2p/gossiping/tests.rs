@@ -77,8 +77,14 @@ fn each_message_of_a_member_is_heard_once_and_in_order() {
     for member in [1, 2] {
         court.admission.set(peer(member), Standing::Member);
     }
-    for (number, source, text) in [(5, 1, "a"), (5, 1, "a again"), (3, 1, "late"), (4, 2, "b"), (6, 1, "c")] {
-        assert_eq!(court.judge(1, source, number, text), Verdict::Accept);
+    for (number, source, text, verdict) in [
+        (5, 1, "a", Verdict::Accept),
+        (5, 1, "a again", Verdict::Ignore),
+        (3, 1, "late", Verdict::Ignore),
+        (4, 2, "b", Verdict::Accept),
+        (6, 1, "c", Verdict::Accept),
+    ] {
+        assert_eq!(court.judge(1, source, number, text), verdict);
     }
     assert_eq!(*court.judge.heard.lock().expect("nothing panics"), ["a", "b", "c"]);
     assert_eq!(*court.judge.lost.lock().expect("nothing panics"), [Lost::Late, Lost::Late]);
@@ -102,18 +108,57 @@ fn whoever_passes_on_what_no_member_says_loses_score() {
         assert_eq!(court.judge(1, 9, number, "of a stranger"), Verdict::Reject);
     }
     // A member that knows a new one earlier is still heard.
-    assert_eq!(court.owes(1), UNKNOWN.1);
+    assert_eq!(court.owes(1), DOUBTFUL.1);
     assert!(-court.owes(1) > THRESHOLDS[1]);
     for other in [3, 4] {
         assert_eq!(court.judge(1, other, 1, "of one who is known to be none"), Verdict::Reject);
     }
-    assert_eq!(court.owes(1), UNKNOWN.1 + 2.0 * MALFORMED);
+    assert_eq!(court.owes(1), DOUBTFUL.1 + 2.0 * MALFORMED);
     assert_eq!(court.judge(1, 2, 1, "bad"), Verdict::Reject);
-    assert_eq!((court.owes(1), court.owes(2)), (UNKNOWN.1 + 3.0 * MALFORMED, MALFORMED));
+    assert_eq!((court.owes(1), court.owes(2)), (DOUBTFUL.1 + 3.0 * MALFORMED, MALFORMED));
     assert!(-court.owes(1) < THRESHOLDS[2], "and heard no more");
     assert_eq!(*court.judge.heard.lock().expect("nothing panics"), ["bad"]);
     for _ in 0..9 {
         court.gossiping.forgive(&mut court.members);
     }
     assert!(court.gossiping.owed.is_empty());
+}
+
+#[test]
+fn whoever_publishes_too_much_is_not_heard_beyond_it() {
+    let mut court = court();
+    court.admission.set(peer(1), Standing::Member);
+    court.admission.set(peer(2), Standing::Member);
+    let long = "x".repeat(1 << 20);
+    let most = u64::from(BYTES_PER_SECOND_MAX >> 20);
+    let taken = (0..=2 * most).filter(|number| court.judge(2, 1, *number, &long) == Verdict::Accept).count();
+    // Time passes while it is judged: what that brings is taken, too.
+    assert!((most as usize..2 * most as usize).contains(&taken), "{taken} MiB");
+    assert!(court.judge.lost.lock().expect("nothing panics").iter().all(|lost| *lost == Lost::Flood));
+    assert!(court.owes(1) > 0.0 && court.owes(1) <= DOUBTFUL.1);
+    assert_eq!(court.owes(2), 0.0, "it only passed them on");
+    assert_eq!(court.judge(1, 2, 1, "another"), Verdict::Accept);
+}
+
+#[test]
+fn whoever_is_not_understood_loses_score() {
+    let mut court = court();
+    let Court { gossiping, members, admission, judge } = &mut court;
+    gossiping.take(Told::Malformed(peer(1).0, 5), members, admission);
+    assert_eq!(*judge.lost.lock().expect("nothing panics"), [Lost::Malformed]);
+    assert!(-court.owes(1) < THRESHOLDS[2]);
+}
+
+#[tokio::test]
+async fn topics_are_entered_a_few_at_a_time() {
+    let mut court = court();
+    let gossip = Gossip(court.gossiping.shared.clone());
+    (0..2 * WISHES.0).for_each(|n| gossip.enter(GossipTopic::new(&[1; 16], &n.to_string())));
+    let began = court.gossiping.looked;
+    for looks in 1..=2 {
+        let work = court.gossiping.next().await;
+        assert!(matches!(work, Work::Wishes) && began.elapsed() >= looks * WISHES.1);
+        court.gossiping.work(work, &mut court.members);
+        assert_eq!(court.gossiping.topics.len(), 1 + looks as usize * WISHES.0);
+    }
 }

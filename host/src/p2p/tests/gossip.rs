@@ -1,8 +1,12 @@
 //! What is published: who hears it, and whom nobody hears.
 
+use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use libp2p::StreamProtocol;
 use tokio::sync::watch;
 
 use super::*;
+
+const GOSSIP: StreamProtocol = StreamProtocol::new("/matrix/gossip/1");
 
 /// Keeps what it hears, and what was lost.
 struct Ear {
@@ -134,4 +138,69 @@ async fn what_a_member_passes_on_of_one_who_is_none_is_refused() {
     assert_eq!(*refused.expect("it was passed on").expect("it is kept"), [Lost::NotMember]);
     assert_eq!(b.network.gossip().publish(topic(), b"well".to_vec()), Ok(()));
     assert_eq!(ear_c.has_heard(1).await, [(b.network.me(), "well".to_owned())], "b itself is still heard");
+}
+
+/// A field of a protocol buffer, of 128 bytes to 16 KiB, or fewer than 128.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2][..], &length(bytes.len()), bytes].concat()
+}
+
+fn length(length: usize) -> Vec<u8> {
+    let low = u8::try_from(length & 0x7f).expect("seven bits");
+    if length < 128 { vec![low] } else { vec![low | 0x80, u8::try_from(length >> 7).expect("it is short")] }
+}
+
+/// A frame of gossipsub with one message that `origin` has not signed.
+fn forged(origin: Peer) -> Vec<u8> {
+    let message = [
+        field(1, &origin.0.to_bytes()),
+        field(2, b"forged"),
+        field(3, &[0, 0, 0, 0, 0, 0, 0, 1]),
+        field(4, topic().hash().as_str().as_bytes()),
+        field(5, &[7; 64]),
+    ];
+    let rpc = field(2, &message.concat());
+    [length(rpc.len()), rpc].concat()
+}
+
+#[tokio::test]
+async fn what_is_forged_or_no_message_is_refused_and_scored() {
+    let (a, b, c) = (start().await, start().await, start().await);
+    members(&a, &b).await;
+    members(&a, &c).await;
+    let ear = Ear::of(&a).await;
+    a.network.gossip().enter(topic());
+    until_listeners(&b, 1).await;
+    until_listeners(&c, 1).await;
+    let mut lost = ear.lost.subscribe();
+    let has_lost = async |lost: &mut watch::Receiver<Vec<Lost>>, count: usize| {
+        let waiting = tokio::time::timeout(PATIENCE, lost.wait_for(|lost| lost.len() >= count)).await;
+        let lost = waiting.expect("it is told").expect("it is kept").clone();
+        assert!(lost.iter().all(|lost| *lost == Lost::Malformed), "{lost:?}");
+    };
+    let too_long = [&[0xff, 0xff, 0xff, 0x7f][..], &vec![0; 2 << 20]].concat();
+    let garbage = vec![0xff; 64];
+    let frames = [forged(c.network.me()), too_long, garbage];
+    let open = async || {
+        let mut streams = b.network.streams();
+        let opened = tokio::time::timeout(PATIENCE, streams.open_stream(a.network.me().0, GOSSIP));
+        opened.await.expect("it is answered")
+    };
+    for (count, frame) in (1..).zip(&frames) {
+        let mut stream = open().await.expect("b is a member");
+        // What is too long need not be taken whole.
+        let _ = stream.write_all(frame).await;
+        let _ = stream.flush().await;
+        has_lost(&mut lost, count).await;
+        if *frame != frames[0] {
+            let mut end = Vec::new();
+            let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut end)).await;
+            assert!(ended.is_ok() && end.is_empty(), "nothing is said on a stream of this kind: {ended:?}");
+        }
+    }
+    // No peer may go on like this; others are heard.
+    let more = async { while open().await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, more).await.expect("it is refused in the end");
+    assert_eq!(c.network.gossip().publish(topic(), b"hello".to_vec()), Ok(()));
+    assert_eq!(ear.has_heard(1).await, [(c.network.me(), "hello".to_owned())]);
 }

@@ -1,5 +1,8 @@
 //! What a node may say on a topic, and who hears it.
 
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
 use super::super::mailbox::{Inbox, Mailbox};
 use super::super::router::TransportConfig;
 use super::super::testing::envelope;
@@ -78,8 +81,8 @@ async fn a_message_to_a_topic_has_golden_bytes_and_is_heard_by_its_subscribers()
     let (mut neo, mut smith) = (here.subscriber("neo", "news", 8), here.subscriber("smith", "other", 8));
     #[rustfmt::skip]
     let golden: &[u8] = &[
-        67, 0x0a, 65,                                                                 // length, message
-        0x0a, 18, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x11, 1, 0, 0, 0, 0, 0, 0, 0,         // id
+        53, 0x0a, 51,                                                                 // length, message
+        0x0a, 9, 0x11, 1, 0, 0, 0, 0, 0, 0, 0,                                        // id
         0x12, 6, b's', b'o', b'u', b'l', b':', b'a',                                  // sender
         0x1a, 10, b't', b'o', b'p', b'i', b'c', b':', b'n', b'e', b'w', b's',         // recipient
         0x2a, 16, 0x0a, 10, b't', b'e', b'x', b't', b'/', b'p', b'l', b'a', b'i', b'n',
@@ -131,5 +134,26 @@ async fn a_full_subscriber_does_without() {
         assert_eq!(here.hears("news", &said), Verdict::Accept);
     }
     assert_eq!((texts(&mut neo).len(), texts(&mut smith).len()), (1, 3));
+    here.network.close().await;
+}
+
+#[tokio::test]
+async fn whatever_is_said_is_heard_only_if_it_is_accepted() {
+    let here = here().await;
+    let inbox = std::cell::RefCell::new(here.subscriber("neo", "news", 8));
+    let sound = written(&said("soul:a", "topic:news"), false);
+    let changed = proptest::collection::vec((0..sound.len(), any::<u8>()), 0..4);
+    let garbage = proptest::collection::vec(any::<u8>(), 0..200);
+    let judged = TestRunner::default().run(&(changed, garbage), |(changes, garbage)| {
+        let mut said = sound.to_vec();
+        changes.iter().for_each(|(place, byte)| said[*place] = *byte);
+        for said in [&said, &garbage] {
+            let verdict = here.hears("news", said);
+            let heard = texts(&mut inbox.borrow_mut()).len();
+            prop_assert_eq!(heard, usize::from(verdict == Verdict::Accept), "{:?}", said);
+        }
+        Ok(())
+    });
+    assert_eq!(judged, Ok(()));
     here.network.close().await;
 }
