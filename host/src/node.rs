@@ -225,6 +225,7 @@ impl Base {
         let interceptors = Interceptors::start(host, realm_tasks).await;
         // Nothing comes in before it is known what judges it.
         realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;
+        place::share_topics(&realm, &router, guests).await;
         Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors })
     }
 

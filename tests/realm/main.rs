@@ -5,6 +5,7 @@ mod foreign;
 mod interceptors;
 mod matrices;
 mod processes;
+mod topics;
 
 use std::time::{Duration, Instant};
 

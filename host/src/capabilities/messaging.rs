@@ -159,8 +159,7 @@ impl messaging::Host for View<'_> {
         }
         let subscribed = topic_name(&topic).and_then(|topic| {
             ctx.grants.may_subscribe(&topic).map_err(SendError::Denied)?;
-            let fits = ctx.router.directory().subscribe(topic, ctx.soul.clone());
-            if fits { Ok(()) } else { Err(SendError::QuotaExceeded) }
+            ctx.router.directory().subscribe(topic, ctx.soul.clone())
         });
         Ok(subscribed.map_err(types::send_error))
     }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,15 +11,15 @@ use futures::future::join_all;
 use super::KV_DIR;
 use crate::config::Config;
 use crate::kv::{Kv, KvConfig, Roster};
-use crate::p2p::{Admission, Key, Link, P2p};
+use crate::p2p::{Admission, Key, Link, P2p, P2pConfig};
 use crate::realm::{self, Identity, IdentityError, Realm};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::interceptors::InterceptorsHost;
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
 use crate::transport::bus::Bus;
-use crate::transport::remote;
 use crate::transport::router::Router;
+use crate::transport::{remote, topics};
 
 /// How long a node that starts waits for its ways to the others.
 const REACHING: Duration = Duration::from_secs(3);
@@ -72,13 +73,21 @@ pub(super) async fn reach_others(realm: &Realm) {
     }
 }
 
+/// Lets topics reach the subscribers of all nodes.
+pub(super) async fn share_topics(realm: &Realm, router: &Router, guests: &Tasks) {
+    realm.network().listen(Arc::new(router.listener(guests.clone()))).await;
+    router.reach(realm.network().gossip(), realm.id().0);
+}
+
 /// Joins the network, and takes this node's place in its realm: the one that its data folder remembers, the one that
 /// it is invited to, or a new one.
 pub(super) async fn open(config: &Config, known: Option<Identity>, tasks: &Tasks) -> anyhow::Result<Realm> {
     let folder = &config.data_dir;
     let key = Key::load_or_create(&folder.join(KEY_FILE))?;
     let ports = Some(folder.join(PORTS_FILE));
-    let network = P2p::start(config.p2p.clone(), key, Admission::default(), ports).await?;
+    let gossip_bytes_max = topics::gossip_bytes_max(config.transport.body_bytes_max);
+    let settings = P2pConfig { gossip_bytes_max, ..config.p2p.clone() };
+    let network = P2p::start(settings, key, Admission::default(), ports).await?;
     let mut identity = match (known, &config.join) {
         (Some(known), Some(token)) if token.realm != known.realm => {
             anyhow::bail!(IdentityError::Taken { realm: known.realm, node: known.node })

@@ -14,8 +14,10 @@ use libp2p::{
 use super::admission::Admission;
 use super::config::P2pConfig;
 use super::gate::Gate;
+use super::gossiping;
 use super::host::P2pError;
 use super::key::Key;
+use super::members::Members;
 
 /// The protocols' name and version that peers tell each other.
 const PROTOCOL: &str = "/matrix/1.0.0";
@@ -49,6 +51,7 @@ pub(super) struct Behaviour {
     relay: Toggle<relay::Behaviour>,
     hole_punching: dcutr::Behaviour,
     pub(super) streams: libp2p_stream::Behaviour,
+    pub(super) gossip: Members,
 }
 
 /// Builds the network; it must be polled on the runtime that this is called on.
@@ -106,10 +109,11 @@ fn behaviour(
         .with_push_listen_addr_updates(true);
     let mdns = (config.mdns && !is_loopback_only(config))
         .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), me));
+    let gossip = gossiping::behaviour(key, config, admission.clone()).map_err(std::io::Error::other)?;
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits),
         memory: memory.into(),
-        gate: Gate::new(admission, config.strangers_max),
+        gate: Gate::new(admission.clone(), config.strangers_max),
         ping: ping::Behaviour::new(
             ping::Config::new()
                 .with_interval(Duration::from_millis(config.ping_ms))
@@ -124,6 +128,7 @@ fn behaviour(
         relay: config.relay.then(|| relay::Behaviour::new(me, relay::Config::default())).into(),
         hole_punching: dcutr::Behaviour::new(me),
         streams: libp2p_stream::Behaviour::new(),
+        gossip,
     })
 }
 

@@ -38,6 +38,9 @@ pub struct P2pConfig {
     pub link_bytes_max: usize,
     /// Milliseconds between two looks whether a silent peer is still there; after three, it is not.
     pub ping_ms: u64,
+    /// The longest message to a topic, in bytes: no setting, but the node's bound of a message.
+    #[serde(skip)]
+    pub gossip_bytes_max: usize,
 }
 
 impl Default for P2pConfig {
@@ -58,6 +61,7 @@ impl Default for P2pConfig {
             memory_bytes_max: 0,
             link_bytes_max: 8 << 20,
             ping_ms: 1_000,
+            gossip_bytes_max: 256 << 10,
         }
     }
 }

@@ -17,6 +17,8 @@ use super::admission::{Admission, Standing};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::config::P2pConfig;
 use super::door::{self, Door};
+use super::gossip::Listener;
+use super::gossiping::Gossiping;
 use super::host::{ADDRESSES_MAX, Contact, P2pError};
 use super::keeping::{Keeper, Slots, accept, connect};
 use super::lane::{Lane, Protocol};
@@ -41,6 +43,7 @@ pub(super) enum Command {
     Forget(Peer),
     Serve(Lane, Arc<dyn Protocol>),
     Open(Lane, Arc<dyn Door>),
+    Listen(Arc<dyn Listener>),
 }
 
 /// The loop and what it knows.
@@ -61,6 +64,7 @@ pub(super) struct Loop {
     strangers: HashMap<ConnectionId, (PeerId, tokio::time::Instant)>,
     /// Where streams of members go that they have opened.
     slots: Slots,
+    gossiping: Gossiping,
 }
 
 impl Loop {
@@ -72,6 +76,7 @@ impl Loop {
         admission: Admission,
         tasks: Tasks,
         ports: Option<PathBuf>,
+        gossiping: Gossiping,
     ) -> Result<Self, P2pError> {
         let ports = Ports::new(ports);
         for (place, address) in config.listen.iter().enumerate() {
@@ -99,6 +104,7 @@ impl Loop {
             dials: mpsc::channel(DIALS_MAX),
             strangers: HashMap::new(),
             slots: Arc::default(),
+            gossiping,
         })
     }
 
@@ -119,7 +125,15 @@ impl Loop {
                 },
                 Some(peer) = self.dials.1.recv() => self.dial(peer),
                 event = self.swarm.select_next_some() => self.take(event),
-                _ = look.tick() => self.send_strangers_away(),
+                work = self.gossiping.next() => {
+                    self.gossiping.work(work, &mut self.swarm.behaviour_mut().gossip);
+                    // A flood of publications must not keep the lanes waiting.
+                    tokio::task::yield_now().await;
+                }
+                _ = look.tick() => {
+                    self.send_strangers_away();
+                    self.gossiping.forgive(&mut self.swarm.behaviour_mut().gossip);
+                }
             }
         }
         self.kept.values().for_each(CancellationToken::cancel);
@@ -144,6 +158,7 @@ impl Loop {
                 let _ = self.swarm.disconnect_peer_id(peer.0);
             }
             Command::Serve(lane, protocol) => self.serve(lane, protocol),
+            Command::Listen(listener) => self.gossiping.listener = Some(listener),
             Command::Open(name, door) => match self.streams().accept(name.name()) {
                 Ok(incoming) => drop(self.tasks.spawn("p2p.doors", {
                     let (tasks, stopping) = (self.tasks.clone(), self.tasks.stopping());
@@ -155,6 +170,7 @@ impl Loop {
     }
 
     fn keep(&mut self, peer: Peer) {
+        self.swarm.behaviour_mut().gossip.let_in(peer.0);
         if peer.0 == *self.swarm.local_peer_id() || self.kept.contains_key(&peer) {
             return;
         }
@@ -248,6 +264,9 @@ impl Loop {
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, num_established, .. } => {
                 self.tries.remove(&Peer(peer_id));
+                if num_established.get() == 1 {
+                    self.gossiping.met(peer_id);
+                }
                 self.table.connections(Peer(peer_id), num_established.get() as usize);
                 if matches!(self.admission.standing(Peer(peer_id)), Standing::Stranger | Standing::Refused(_))
                 {
@@ -256,6 +275,9 @@ impl Loop {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.strangers.remove(&connection_id);
+                if num_established == 0 {
+                    self.gossiping.gone(peer_id);
+                }
                 self.table.connections(Peer(peer_id), num_established as usize);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
@@ -281,6 +303,10 @@ impl Loop {
                 for address in info.listen_addrs.into_iter().take(ADDRESSES_MAX) {
                     self.learn(Peer(peer_id), address);
                 }
+            }
+            BehaviourEvent::Gossip(told) => {
+                let members = &mut self.swarm.behaviour_mut().gossip;
+                self.gossiping.take(told, members, &self.admission);
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {

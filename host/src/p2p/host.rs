@@ -17,6 +17,8 @@ use super::behaviour;
 use super::config::P2pConfig;
 use super::door::{self, Door, DoorError};
 use super::events::{Command, Loop};
+use super::gossip::{Gossip, Listener};
+use super::gossiping::Gossiping;
 use super::key::Key;
 use super::lane::{Lane, Protocol};
 use super::link::Link;
@@ -66,6 +68,7 @@ struct Inner {
     admission: Admission,
     commands: mpsc::Sender<Command>,
     streams: libp2p_stream::Control,
+    gossip: Gossip,
     stop: tokio_util::sync::CancellationToken,
     finished: watch::Receiver<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -122,6 +125,8 @@ impl P2p {
         let (table, stopping, let_in, me) =
             (Arc::new(Table::new()), stop.clone(), admission.clone(), key.peer());
         let known = table.clone();
+        let (gossip, publications) = Gossip::new(config.link_bytes_max);
+        let gossiping = Gossiping::new(&gossip, publications);
         let body = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = match runtime {
@@ -133,8 +138,9 @@ impl P2p {
             runtime.block_on(async {
                 let tasks = Tasks::new();
                 let built = behaviour::build(&key, &config, let_in.clone());
-                let network =
-                    built.and_then(|swarm| Loop::new(swarm, config, known, let_in, tasks.clone(), ports));
+                let network = built.and_then(|swarm| {
+                    Loop::new(swarm, config, known, let_in, tasks.clone(), ports, gossiping)
+                });
                 match network {
                     Ok(network) => {
                         let streams = network.streams();
@@ -156,7 +162,8 @@ impl P2p {
         let died = |_| P2pError::Start("its thread", "it ended at once".into());
         let streams = started.await.map_err(died)??;
         let thread = Mutex::new(Some(thread));
-        let p2p = P2p(Arc::new(Inner { me, table, admission, commands, streams, stop, finished, thread }));
+        let inner = Inner { me, table, admission, commands, streams, gossip, stop, finished, thread };
+        let p2p = P2p(Arc::new(inner));
         for contact in contacts {
             p2p.know(contact).await;
         }
@@ -217,6 +224,22 @@ impl P2p {
     /// Answers the questions that come to a door from now on.
     pub async fn open(&self, name: Lane, door: Arc<dyn Door>) {
         self.tell(Command::Open(name, door)).await;
+    }
+
+    /// Has `listener` hear from now on what others publish.
+    pub async fn listen(&self, listener: Arc<dyn Listener>) {
+        self.tell(Command::Listen(listener)).await;
+    }
+
+    /// Opens streams of any protocol.
+    #[cfg(test)]
+    pub(super) fn streams(&self) -> libp2p_stream::Control {
+        self.0.streams.clone()
+    }
+
+    /// What publishes to topics.
+    pub fn gossip(&self) -> Gossip {
+        self.0.gossip.clone()
     }
 
     /// The way to a peer on a lane, if the peer is kept.

@@ -6,7 +6,8 @@
 //! Between two members stand *lanes*: one long-lived stream for each [`Protocol`], so that bulk never stands in front
 //! of a vote. Of two members the one with the smaller id opens the streams, and both write on them. What is sent on a
 //! lane goes into its [`Link`], a bounded buffer that is handed to the stream whole: many frames become one write.
-//! [`rpc`] makes questions and answers of frames. A [`Door`] is for single questions of whoever is connected.
+//! [`rpc`] makes questions and answers of frames. A [`Door`] is for single questions of whoever is connected. What is
+//! for many at once is published to a topic, by [`Gossip`].
 //!
 //! ```text
 //! Link::push --> buffer --> lane task --> yamux stream --> noise --> TCP or QUIC
@@ -23,11 +24,14 @@ mod door;
 mod events;
 pub mod frame;
 mod gate;
+mod gossip;
+mod gossiping;
 mod host;
 mod keeping;
 mod key;
 mod lane;
 mod link;
+mod members;
 mod peer;
 mod ports;
 pub mod rpc;
@@ -39,6 +43,7 @@ mod tests;
 pub use admission::{Admission, Standing};
 pub use config::P2pConfig;
 pub use door::{Door, DoorError};
+pub use gossip::{Gossip, GossipTopic, Listener, Lost, TOPICS_MAX, Verdict};
 pub use host::{Contact, P2p, P2pError};
 pub use key::{Key, KeyError};
 pub use lane::{Lane, Protocol, Violation};

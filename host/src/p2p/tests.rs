@@ -1,5 +1,7 @@
 //! Networks on loopback: what is kept, what is refused, what is bounded.
 
+mod gossip;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

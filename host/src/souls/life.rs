@@ -14,13 +14,14 @@ use super::manifest::Manifest;
 use super::saving::Begun;
 use crate::capabilities::random;
 use crate::clock;
-use crate::ids::{Digest, SoulName};
+use crate::ids::{Digest, SoulName, TopicName};
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
 use crate::runtime::soul::{Origin, SoulInstance};
 use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::stateful::Snapshot;
+use crate::transport::router::Router;
 
 /// Why a Soul did not come to life.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +243,14 @@ impl Life {
     }
 }
 
+/// Gives a Soul back a topic that it subscribed to before. A node that listens to as many as it may goes without: the
+/// Soul still lives.
+pub(super) fn subscribe(router: &Router, topic: TopicName, soul: &SoulName) {
+    if let Err(error) = router.directory().subscribe(topic.clone(), soul.clone()) {
+        tracing::warn!(%soul, %topic, %error, "a subscription is lost");
+    }
+}
+
 async fn restore(
     host: &Host,
     manifest: &Manifest,
@@ -254,7 +263,7 @@ async fn restore(
         directory.unsubscribe(topic, &manifest.name);
     }
     for topic in topics {
-        directory.subscribe(topic.clone(), manifest.name.clone());
+        subscribe(&host.router, topic.clone(), &manifest.name);
     }
     if checkpoint.header.schema.is_empty() {
         return Ok(());

@@ -15,7 +15,7 @@ use super::error::SoulError;
 use super::handle::{Handle, SoulView};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
-use super::life::Life;
+use super::life::{self, Life};
 use super::manifest::Manifest;
 use super::placed::{self, Placed};
 use super::records::{self, Record, Wanted};
@@ -241,7 +241,7 @@ impl Souls {
         match checkpoint::load(&self.0.host.kv, soul).await {
             Ok(Some(saved)) => {
                 for topic in saved.header.topics {
-                    self.0.host.router.directory().subscribe(topic, soul.clone());
+                    life::subscribe(&self.0.host.router, topic, soul);
                 }
             }
             Ok(None) => {}

@@ -212,6 +212,10 @@ pub struct TransportMetrics {
     /// `matrix_messages_undelivered_total{reason}`: messages that were not accepted, by the name of the
     /// error in `wit/messaging.wit`.
     pub undelivered: TotalBy,
+    /// `matrix_topic_messages_total{result}`: messages to topics between nodes: `published`, `received`, `dropped`
+    /// (too many waited here), `slow-peer` (too many waited for one peer), `failed`, and those of others that were not
+    /// taken: `late`, `flood`, `no-member`, `malformed`, `denied`, `over-limits`.
+    pub topics: TotalBy,
 }
 
 impl TransportMetrics {
@@ -225,6 +229,12 @@ impl TransportMetrics {
                 "Messages that Souls took out of their mailboxes.",
             ),
             undelivered: TotalBy::new(meter, "matrix_messages_undelivered", "reason", undelivered),
+            topics: TotalBy::new(
+                meter,
+                "matrix_topic_messages",
+                "result",
+                "Messages to topics between nodes.",
+            ),
         }
     }
 

@@ -23,8 +23,12 @@ impl Router {
     }
 
     /// Hands a message on that was accepted here for somebody who lives elsewhere now. It was judged when it left its
-    /// sender, and is judged again where it arrives.
+    /// sender, and is judged again where it arrives. One of a topic is lost: there is no address for it that is not also
+    /// others'.
     pub fn hand_on(&self, outpost: &Outpost, envelope: Envelope) {
+        if matches!(envelope.recipient, Address::Topic(_)) {
+            return self.undelivered(&SendError::Unreachable);
+        }
         if let Err(error) = self.0.remotes.send(outpost, envelope) {
             self.undelivered(&error);
         }
@@ -33,7 +37,12 @@ impl Router {
     /// Takes a message that came from another node, or from a client (none).
     pub(super) fn arrive(&self, envelope: Envelope, from: Option<u64>) {
         if matches!(envelope.recipient, Address::Topic(_)) {
-            return self.fan_out(&envelope);
+            return match from {
+                // What a client says to a topic, this node says to the others.
+                None => drop(self.publish(&envelope).inspect_err(|error| self.undelivered(error))),
+                // Nodes say it by gossip.
+                Some(_) => self.undelivered(&SendError::UnknownRecipient(envelope.recipient)),
+            };
         }
         let delivered = match self.0.directory.route(&envelope.recipient) {
             Some(Route::Here(mailbox)) => push(&mailbox, envelope),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::envelope::{Envelope, SendError};
+use super::envelope::{Address, Envelope, SendError};
 use super::line::Line;
 use super::router::Router;
 use super::stages::{Held, Way};
@@ -16,8 +16,29 @@ use crate::tasks::Tasks;
 /// Messages of one line that are judged before other tasks get their turn.
 const TURNS: u32 = 16;
 
-/// A message, the node that it came from (none: a client), and what keeps the passage held until it is delivered.
-type Waiting = (Box<Envelope>, Option<u64>, Held);
+/// A message, where it came from, and what keeps the passage held until it is delivered.
+type Waiting = (Box<Envelope>, Origin, Held);
+
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Another node, on the lane of messages.
+    Node(u64),
+    /// A client, on the same lane.
+    Client,
+    /// Another node, which said it to a topic.
+    Gossip,
+}
+
+impl Router {
+    fn deliver(&self, envelope: Envelope, from: Origin) {
+        match from {
+            Origin::Node(node) => self.arrive(envelope, Some(node)),
+            Origin::Client => self.arrive(envelope, None),
+            Origin::Gossip => _ = self.fan_out(&envelope),
+        }
+    }
+}
 
 /// All lines.
 pub(super) struct Lines {
@@ -34,14 +55,14 @@ impl Lines {
 
     /// Takes a message that came from a peer: it is delivered at once where nothing is to be judged, and nobody stands
     /// in line any more. What finds no room is refused.
-    pub(super) fn take(&self, peer: Peer, envelope: Envelope, node: Option<u64>) {
+    pub(super) fn take(&self, peer: Peer, envelope: Envelope, from: Origin) {
         let passage = self.router.passage();
         if !passage.is_held() {
-            return self.router.arrive(envelope, node);
+            return self.router.deliver(envelope, from);
         }
         let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
         let bytes = envelope.content.body.len();
-        match line.push((Box::new(envelope), node, passage.hold()), bytes) {
+        match line.push((Box::new(envelope), from, passage.hold()), bytes) {
             Ok(false) => {}
             Ok(true) => {
                 let serving = serve(self.router.clone(), Serving(line), self.guests.stopping());
@@ -71,13 +92,16 @@ impl Drop for Serving {
 /// Judges and delivers what stands in a line. On a thread of the guests.
 async fn serve(router: Router, line: Serving, stopping: CancellationToken) {
     let mut turns = 0_u32;
-    while let Some((mut envelope, node, _held)) = line.0.next() {
+    while let Some((mut envelope, from, _held)) = line.0.next() {
         if stopping.is_cancelled() {
             // Whoever waits for an answer is told by this that there is none.
             continue;
         }
-        match router.passage().judge(&[Way::Inbound], &mut envelope) {
-            Ok(()) => router.arrive(*envelope, node),
+        // What a client says to a topic leaves from here, and arrives at every subscriber's node.
+        let leaves = from == Origin::Client && matches!(envelope.recipient, Address::Topic(_));
+        let way = if leaves { Way::Outbound } else { Way::Inbound };
+        match router.passage().judge(&[way], &mut envelope) {
+            Ok(()) => router.deliver(*envelope, from),
             Err(error) => router.refuse((envelope.reply_to, error)),
         }
         turns = turns.wrapping_add(1);

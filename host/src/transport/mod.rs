@@ -3,7 +3,8 @@
 //! A [`Draft`](router::Draft) enters by [`Router`](router::Router), which gives it an id and asks the
 //! pure [`decide`](decide::decide) what becomes of it; a local recipient's
 //! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is, and that of another node is
-//! reached by its [`Outpost`](remote::Outpost), through the [`Stages`](stages::Stages) if there are any. The
+//! reached by its [`Outpost`](remote::Outpost); [`topics`] reach the subscribers of all nodes. Whatever passes goes
+//! through the [`Stages`](stages::Stages), if there are any. The
 //! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
 
 mod arriving;
@@ -20,6 +21,7 @@ pub mod media;
 pub mod remote;
 pub mod router;
 pub mod stages;
+pub mod topics;
 pub mod wire;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
-use super::lines::Lines;
+use super::lines::{Lines, Origin};
 use super::router::Router;
 use super::stages::Passage;
 use super::wire::{self, Frame, WireLimits};
@@ -88,8 +88,8 @@ impl Drop for RemoteCaller {
 
 /// All other nodes.
 pub struct Remotes {
-    roster: Roster,
-    limits: WireLimits,
+    pub(super) roster: Roster,
+    pub(super) limits: WireLimits,
     outposts: RwLock<HashMap<u64, Arc<Outpost>>>,
     waiting: Mutex<HashMap<MessageId, (u64, Waiting)>>,
     passage: Arc<Passage>,
@@ -205,8 +205,8 @@ impl Waiting {
 /// The other nodes' end of the lane, and the clients'. What comes is delivered on the network's thread, and where it
 /// has to be judged, on those of the guests.
 pub struct Inbound {
-    router: Router,
-    lines: Lines,
+    pub(super) router: Router,
+    pub(super) lines: Lines,
 }
 
 impl Inbound {
@@ -232,11 +232,11 @@ impl Inbound {
         if wants_reply {
             envelope.reply_to = ReplyTo::Remote(caller);
         }
-        self.lines.take(link.peer(), envelope, node);
+        self.lines.take(link.peer(), envelope, node.map_or(Origin::Client, Origin::Node));
     }
 
     /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
-    fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
+    pub(super) fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
         let denied = |why: &str| Err(SendError::Denied(format!("{sender} {why}")));
         match (node, sender) {
             (None, Address::Client(_)) => Ok(()),

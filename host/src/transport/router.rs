@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::decide::{Bounds, Decision, Head, Place, decide};
-use super::directory::{Directory, Route};
+use super::directory::{Directory, Route, TOPICS_MAX};
 use super::envelope::{
     Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
 };
@@ -32,11 +32,13 @@ pub struct TransportConfig {
     /// The longest chain of messages, each caused by the one before. It ends what would go back and
     /// forth for ever; long conversations go through a client or a Matrix.
     pub hops_max: u16,
+    /// The most topics that Souls of this node may subscribe to, all together; at most 16,384.
+    pub topics_max: usize,
 }
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self { body_bytes_max: 256 * 1024, hops_max: 32 }
+        Self { body_bytes_max: 256 * 1024, hops_max: 32, topics_max: TOPICS_MAX }
     }
 }
 
@@ -84,7 +86,7 @@ pub(super) struct Inner {
     bounds: Bounds,
     pub(super) remotes: Remotes,
     pub(super) limbo: Limbo,
-    metrics: TransportMetrics,
+    pub(super) metrics: TransportMetrics,
 }
 
 impl Router {
@@ -94,7 +96,7 @@ impl Router {
         let bounds = Bounds { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
         let limits = WireLimits { body_bytes_max: config.body_bytes_max, hops_max: config.hops_max };
         Self(Arc::new(Inner {
-            directory: Directory::default(),
+            directory: Directory::new(config.topics_max),
             ids: MessageIds::new(process),
             bounds,
             remotes: Remotes::new(roster, limits),
@@ -128,7 +130,8 @@ impl Router {
     }
 
     /// Sends a message; returns once its recipient's mailbox has accepted it. A message to a topic
-    /// is accepted when every subscriber with room has it; one without subscribers is accepted too.
+    /// is accepted when every subscriber here with room has it, and it is on its way to the other nodes;
+    /// one without subscribers is accepted too.
     pub fn send(&self, draft: Draft) -> Result<MessageId, SendError> {
         self.send_stamped(draft, self.stamp_now())
     }
@@ -276,7 +279,7 @@ impl Router {
             deadline,
             reply_to,
         };
-        self.judge_sent(&mut envelope, place != Place::There)?;
+        self.judge_sent(&mut envelope, place == Place::Here)?;
         match route {
             Some(Route::Here(mailbox)) => match mailbox.push(envelope) {
                 Ok(()) => {}
@@ -288,7 +291,7 @@ impl Router {
                 Err(refused) => return Err(refusal(refused).1),
             },
             Some(Route::There(outpost)) => self.0.remotes.send(outpost, envelope)?,
-            None => self.fan_out(&envelope),
+            None => self.publish(&envelope)?,
         }
         Ok(id)
     }
@@ -298,22 +301,6 @@ impl Router {
         match self.0.directory.route(address) {
             Some(Route::There(outpost)) => Some(outpost),
             _ => None,
-        }
-    }
-
-    pub(super) fn fan_out(&self, envelope: &Envelope) {
-        let Address::Topic(topic) = &envelope.recipient else { return };
-        for mailbox in self.0.directory.subscribers(topic) {
-            let copy = Envelope {
-                sender: envelope.sender.clone(),
-                recipient: envelope.recipient.clone(),
-                content: envelope.content.clone(),
-                reply_to: ReplyTo::Sender,
-                ..*envelope
-            };
-            if mailbox.push(copy).is_err() {
-                self.0.metrics.undelivered.add(SendError::MailboxFull.kind(), 1);
-            }
         }
     }
 }

@@ -9,10 +9,11 @@ use matrix_sdk::prelude::*;
 use matrix_sdk::{config, messaging};
 use programs::{command, say};
 
-/// How many messages it has seen, and the last that came by a topic.
+/// How many messages it has seen, how many of them came by a topic, and the last of those.
 #[derive(Default, Serialize, Deserialize)]
 struct Citizen {
     seen: u64,
+    by_topic: u64,
     heard: String,
 }
 
@@ -20,6 +21,7 @@ impl Soul for Citizen {
     fn receive(&mut self, message: Message<'_>) -> Reply {
         self.seen += 1;
         if message.topic.is_some() {
+            self.by_topic += 1;
             message.text()?.clone_into(&mut self.heard);
             return Ok(None);
         }
@@ -28,6 +30,7 @@ impl Soul for Citizen {
             "ping" => say("pong"),
             "seen" => say(self.seen),
             "heard" => say(&self.heard),
+            "heard-count" => say(self.by_topic),
             "moment" => say(moment()),
             "nap" => nap(&argument),
             "setting" => {
@@ -37,10 +40,22 @@ impl Soul for Citizen {
                 Ok(()) => say("subscribed"),
                 Err(error) => Err(format!("{error:?}")),
             },
+            "unsubscribe" => match messaging::unsubscribe(&argument) {
+                Ok(()) => say("unsubscribed"),
+                Err(error) => Err(format!("{error:?}")),
+            },
+            "publish" => publish(&argument),
             // What others send it without being asked is as good as a ping.
             _ => Ok(None),
         }
     }
+}
+
+/// Says something to a topic: `TOPIC TEXT`.
+fn publish(argument: &str) -> Reply {
+    let (topic, text) = argument.split_once(' ').ok_or("say `publish TOPIC TEXT`")?;
+    messaging::send(&Address::topic(topic), &Content::text(text)).map_err(|error| format!("{error:?}"))?;
+    say("published")
 }
 
 /// What it knows of time and chance: the same for the same messages in the same order.
