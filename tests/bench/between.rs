@@ -1,21 +1,20 @@
-//! Messages of 100 bytes between Souls of two nodes, encrypted, beside two nodes of Erlang/OTP and beside NATS. This
-//! process is the one node, and a `matrixd` of its own the other.
+//! Messages of 100 bytes between Souls of two nodes, encrypted, beside two nodes of Erlang/OTP and beside NATS.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use matrix_tests::node::{PATIENCE, TestNode, built, manifest};
+use matrix_tests::node::{PATIENCE, TestNode, manifest};
+use matrixd::config::Config;
 use matrixd::kv::Expect;
 use matrixd::runtime::limits::LimitsConfig;
 use matrixd::transport::envelope::{Address, Content};
 use matrixd::transport::mailbox::{Inbox, Mailbox};
 use matrixd::transport::router::Draft;
-use tempfile::TempDir;
 
 use crate::distribution::{Pair, Wire};
 use crate::nats::Nats;
 use crate::table::{Row, Wanted};
+use crate::two::Two;
 
 /// Bytes of a message, the count of its hops included.
 const BODY_BYTES: usize = 100;
@@ -34,7 +33,7 @@ const CALLS: usize = 10_000;
 pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     let (plain, tls) = (Pair::start(Wire::Plain), Pair::start(Wire::Tls));
     let (mut plain, mut tls, nats) = (plain, tls, Nats::start().await);
-    let two = Two::start().await;
+    let two = Pairs::start().await;
     let [mut sent, mut erlang, mut erlang_tls, mut nats_sent] = [const { Vec::new() }; 4];
     let [mut asked, mut erlang_asked, mut erlang_called, mut nats_asked] = [const { Vec::new() }; 4];
     for _ in 0..rounds {
@@ -71,47 +70,24 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     ]
 }
 
-/// The other node; killed when this is dropped.
-struct There(Child);
-
-impl Drop for There {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Two nodes, with Souls in pairs, one on each.
-struct Two {
-    here: TestNode,
-    there: There,
+struct Pairs {
+    two: Two,
     goal: tokio::sync::Mutex<Inbox>,
-    _folder: TempDir,
 }
 
-impl Two {
+impl Pairs {
     async fn start() -> Self {
-        let here = TestNode::start_with(|config| {
+        let quota = LimitsConfig::default().max.messages_per_second;
+        let settings = "[realm]\nlabels = { side = \"there\" }\n[transport]\nhops_max = 65535\n";
+        let settings = format!("{settings}[limits.default]\nmessages_per_second = {quota}\n");
+        let change = |config: &mut Config| {
             config.transport.hops_max = u16::MAX;
             config.limits.default.messages_per_second = config.limits.max.messages_per_second;
             config.engine.live_instances_max = 2_000;
-        })
-        .await;
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let settings = "[admin]\nlisten = \"off\"\nhttp = \"off\"\n[realm]\nlabels = { side = \"there\" }\n\
-                        [transport]\nhops_max = 65535\n";
-        let quota = LimitsConfig::default().max.messages_per_second;
-        let settings = format!("{settings}[limits.default]\nmessages_per_second = {quota}\n");
-        std::fs::write(folder.path().join("matrixd.toml"), settings).expect("our own folder");
-        let token = here.node().realm().invite(Duration::from_secs(60)).await.expect("it listens");
-        let mut command = Command::new(built("matrixd"));
-        command.arg("--data-dir").arg(folder.path()).arg("--join").arg(token.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let there = There(command.spawn().expect("matrixd is built beside this program"));
-        let mut nodes = here.node().realm().nodes();
-        let joined = nodes.wait_for(|nodes| nodes.nodes.get(&2).is_some_and(|node| node.is_alive));
-        tokio::time::timeout(PATIENCE, joined).await.expect("it joins in time").expect("the realm lives");
+        };
+        let two = Two::start(change, &settings).await;
+        let here = &two.here;
         let relay = here.program("relay").await;
         for place in 0..PAIRS * 2 {
             let next = format!("relay-{}", place ^ 1);
@@ -123,8 +99,8 @@ impl Two {
                 here.spawn(soul).await.expect("there is room for it");
             }
         }
-        let goal = Self::goal(&here).await;
-        Self { here, there, goal: tokio::sync::Mutex::new(goal), _folder: folder }
+        let goal = tokio::sync::Mutex::new(Self::goal(here).await);
+        Self { two, goal }
     }
 
     /// The mailbox that messages end in: it is on this node, and the other one knows it.
@@ -157,7 +133,7 @@ impl Two {
                     hops: 0,
                     trace: None,
                 };
-                self.here.node().router().send(draft).expect("there is room in a mailbox");
+                self.two.here.node().router().send(draft).expect("there is room in a mailbox");
             }
         }
         let (mut goal, mut batch, mut arrived) = (self.goal.lock().await, Vec::new(), 0);
@@ -171,8 +147,7 @@ impl Two {
     }
 
     async fn stop(self) {
-        drop(self.there);
-        self.here.stop().await;
+        self.two.stop().await;
     }
 }
 

@@ -12,6 +12,7 @@ mod etcd;
 mod etcd_cluster;
 mod kv;
 mod messages;
+mod moving;
 mod nats;
 mod neighbour;
 mod schelling;
@@ -19,6 +20,7 @@ mod souls;
 mod table;
 mod three;
 mod tournament;
+mod two;
 
 use std::path::PathBuf;
 
@@ -28,8 +30,8 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 8] =
-    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three"];
+const GROUPS: [&str; 9] =
+    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three", "moving"];
 
 /// What the command line says.
 struct Arguments {
@@ -72,6 +74,7 @@ async fn main() -> Result<(), String> {
             "souls" => souls::measure(rounds).await,
             "neighbour" => neighbour::measure(rounds).await,
             "between" => between::measure(rounds).await,
+            "moving" => moving::measure(rounds).await,
             "three" => three::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });

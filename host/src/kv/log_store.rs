@@ -24,6 +24,10 @@ use super::wal::{Batch, Wal, next_of};
 /// Bytes that wait for a frame after which it is written at once.
 const FRAME_BYTES: usize = 16 << 20;
 
+/// Turns that the other tasks of this thread have before a frame is written: what is appended goes from Raft's core to a
+/// task for each follower, and from there into its stream.
+const TURNS: usize = 4;
+
 /// A handle on the log; the copies share one log.
 #[derive(Clone)]
 pub(super) struct LogStore(Arc<Log>);
@@ -68,8 +72,11 @@ impl Log {
         loop {
             self.work.notified().await;
             // Whoever else is ready on this thread goes first: Raft may append more, followers be sent what is
-            // already there, and answers to what was written before go out.
-            tokio::task::yield_now().await;
+            // already there, so that their disks work while this one does, and answers to what was written before go
+            // out.
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
             // Whom it fails is told by the callbacks.
             drop(self.flush());
         }

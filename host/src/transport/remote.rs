@@ -217,20 +217,20 @@ impl Inbound {
     /// Takes a message. What cannot be delivered is answered where somebody waits; where nobody does, it is counted.
     fn take(&self, link: &Link, node: Option<u64>, mut envelope: Envelope, wants_reply: bool) {
         let router = &self.router;
-        let caller = RemoteCaller {
+        let caller = || RemoteCaller {
             link: link.clone(),
             question: envelope.id,
             limits: router.remotes().limits.clone(),
-            answered: !wants_reply,
+            answered: false,
         };
         if let Err(error) = self.check(node, &envelope.sender) {
             router.undelivered(&error);
             return if wants_reply {
-                caller.answer(&Err(error))
+                caller().answer(&Err(error))
             };
         }
         if wants_reply {
-            envelope.reply_to = ReplyTo::Remote(caller);
+            envelope.reply_to = ReplyTo::Remote(caller());
         }
         self.lines.take(link.peer(), envelope, node.map_or(Origin::Client, Origin::Node));
     }

@@ -1,0 +1,142 @@
+//! How long Souls are away while they move: off a node that is drained, and off one that is dead. They are asked all the
+//! while, each again as soon as it has answered and a pause is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use matrix_tests::node::{PATIENCE, manifest, name};
+use matrixd::realm::NodeState;
+use matrixd::transport::envelope::Content;
+use matrixd::transport::router::{Draft, Router};
+
+use crate::table::{Row, Wanted};
+use crate::two::Two;
+
+/// Souls that move.
+const SOULS: usize = 100;
+/// Between an answer and the next question to the same Soul.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long a question to a Soul of a dead node waits before it is asked again.
+const PATIENT: Duration = Duration::from_millis(50);
+
+/// Measures it.
+pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
+    let [mut drained, mut quiet, mut dead] = [const { Vec::new() }; 3];
+    for _ in 0..rounds {
+        let mut two = Two::start(|_| {}, "").await;
+        let citizen = two.here.program("citizen").await;
+        for number in 0..SOULS {
+            let soul = manifest(&soul(number), citizen, &[]);
+            two.here.node().fleet().spawn(soul, None).await.expect("there is room for it");
+        }
+        gather(&two).await;
+        let began = Instant::now();
+        let watched = Watched::start(&two);
+        two.here.node().realm().want(2, NodeState::Draining).await.expect("this node stays");
+        until_empty(&two).await;
+        let took = began.elapsed();
+        drained.push(watched.longest().await);
+        two.here.node().realm().want(2, NodeState::Member).await.expect("it is alive");
+        gather(&two).await;
+        let watched = Watched::start(&two);
+        tokio::time::sleep(took).await;
+        quiet.push(watched.longest().await);
+        dead.push(survive(&mut two).await);
+        two.stop().await;
+    }
+    let row = |what: &str, unit, ours, wanted| Row { what: what.into(), unit, ours, other: None, wanted };
+    vec![
+        row("longest answer while 100 Souls leave a drained node, p99", "ms", drained, Wanted::AtMost(50.0)),
+        row("longest answer in the same time while none moves, p99", "ms", quiet, Wanted::Nothing),
+        row("a Soul of a killed node answers elsewhere", "s", dead, Wanted::AtMost(5.0)),
+    ]
+}
+
+fn soul(number: usize) -> String {
+    format!("mover-{number}")
+}
+
+/// All Souls live on the other node.
+async fn gather(two: &Two) {
+    let fleet = two.here.node().fleet();
+    for number in 0..SOULS {
+        let to = async {
+            while fleet.move_to(&name(&soul(number)), 2).await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, to).await.expect("it takes Souls");
+    }
+}
+
+async fn until_empty(two: &Two) {
+    let emptied = async {
+        while two.here.node().fleet().load().get(&2).is_some_and(|souls| *souls > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, emptied).await.expect("a drained node is emptied");
+}
+
+async fn ask(router: &Router, number: usize, patience: Duration) -> bool {
+    let content = Content { content_type: "text/plain".into(), body: Bytes::from_static(b"ping") };
+    let draft = Draft {
+        sender: "client:bench".parse().expect("an address"),
+        recipient: format!("soul:{}", soul(number)).parse().expect("an address"),
+        content,
+        in_reply_to: None,
+        hops: 0,
+        trace: None,
+    };
+    router.ask(draft, patience).await.is_ok()
+}
+
+/// Souls that are asked.
+struct Watched {
+    over: Arc<AtomicBool>,
+    askers: Vec<tokio::task::JoinHandle<Duration>>,
+}
+
+impl Watched {
+    fn start(two: &Two) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let asker = |number| {
+            let (router, over) = (two.here.node().router().clone(), over.clone());
+            tokio::spawn(async move {
+                let mut longest = Duration::ZERO;
+                while !over.load(Ordering::Relaxed) {
+                    let asked = Instant::now();
+                    assert!(ask(&router, number, PATIENCE).await, "no question is lost to a Soul that moves");
+                    longest = longest.max(asked.elapsed());
+                    tokio::time::sleep(PAUSE).await;
+                }
+                longest
+            })
+        };
+        Self { askers: (0..SOULS).map(asker).collect(), over }
+    }
+
+    /// Milliseconds that the longest answer took: of 100 Souls, the one but worst.
+    async fn longest(self) -> f64 {
+        self.over.store(true, Ordering::Relaxed);
+        let longest = join_all(self.askers).await;
+        let mut longest: Vec<_> =
+            longest.into_iter().map(|asker| asker.expect("it asks to its end")).collect();
+        longest.sort();
+        longest[SOULS * 99 / 100 - 1].as_secs_f64() * 1e3
+    }
+}
+
+/// Seconds from the death of the other node until a Soul that was there answers.
+async fn survive(two: &mut Two) -> f64 {
+    let router = two.here.node().router().clone();
+    assert!(ask(&router, 0, PATIENCE).await, "it lives");
+    two.kill_there();
+    let killed = Instant::now();
+    let answered = async { while !ask(&router, 0, PATIENT).await {} };
+    tokio::time::timeout(PATIENCE, answered).await.expect("it comes up elsewhere");
+    killed.elapsed().as_secs_f64()
+}
