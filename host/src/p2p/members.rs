@@ -270,6 +270,7 @@ impl Guarded {
 
 /// What a connection's part says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and each is moved only")]
 pub(super) enum FromGuarded {
     /// Gossipsub's part says it.
     Inner(Heard),
