@@ -21,8 +21,8 @@ impl Listener for Ear {
         Verdict::Accept
     }
 
-    fn lost(&self, why: Lost, _: u64) {
-        self.lost.send_modify(|lost| lost.push(why));
+    fn lost(&self, why: Lost, count: u64) {
+        self.lost.send_modify(|lost| lost.extend((0..count).map(|_| why)));
     }
 }
 
@@ -51,9 +51,13 @@ async fn members(a: &Node, b: &Node) {
 
 /// Waits until so many others are known to listen; there is no event for that outside.
 async fn until_listeners(node: &Node, count: usize) {
+    until_listeners_to(node, topic(), count).await;
+}
+
+async fn until_listeners_to(node: &Node, topic: GossipTopic, count: usize) {
     let gossip = node.network.gossip();
     let looking = async {
-        while gossip.0.listeners(topic()) != count {
+        while gossip.0.listeners(topic) != count {
             tokio::task::yield_now().await;
         }
     };
@@ -166,12 +170,17 @@ fn forged(origin: Peer) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_forged_or_no_message_is_refused_and_scored() {
     let (a, b, c) = (start().await, start().await, start().await);
-    members(&a, &b).await;
+    // It is b that connects, so that all its streams are on one connection.
+    a.network.admission().set(b.network.me(), Standing::Member);
+    b.admit(&a).await;
     members(&a, &c).await;
     let ear = Ear::of(&a).await;
     a.network.gossip().enter(topic());
-    until_listeners(&b, 1).await;
     until_listeners(&c, 1).await;
+    // The first stream is an honest one.
+    let other = GossipTopic::new(&[1; 16], "other");
+    b.network.gossip().enter(other);
+    until_listeners_to(&a, other, 1).await;
     let mut lost = ear.lost.subscribe();
     let has_lost = async |lost: &mut watch::Receiver<Vec<Lost>>, count: usize| {
         let waiting = tokio::time::timeout(PATIENCE, lost.wait_for(|lost| lost.len() >= count)).await;
@@ -180,23 +189,32 @@ async fn what_is_forged_or_no_message_is_refused_and_scored() {
     };
     let too_long = [&[0xff, 0xff, 0xff, 0x7f][..], &vec![0; 2 << 20]].concat();
     let garbage = vec![0xff; 64];
-    let frames = [forged(c.network.me()), too_long, garbage];
     let open = async || {
         let mut streams = b.network.streams();
         let opened = tokio::time::timeout(PATIENCE, streams.open_stream(a.network.me().0, GOSSIP));
         opened.await.expect("it is answered")
     };
-    for (count, frame) in (1..).zip(&frames) {
-        let mut stream = open().await.expect("b is a member");
-        // What is too long need not be taken whole.
-        let _ = stream.write_all(frame).await;
-        let _ = stream.flush().await;
+    let mut stream = open().await.expect("b is a member");
+    stream.write_all(&forged(c.network.me())).await.expect("it is read");
+    stream.flush().await.expect("it is read");
+    // The second stream, and the message that is not signed.
+    has_lost(&mut lost, 2).await;
+    for (count, frame) in [(3, too_long), (4, garbage)] {
+        let (mut read, mut write) = open().await.expect("b is a member").split();
+        let mut end = Vec::new();
+        // What is too long is not taken whole: whoever writes it waits, until the stream has ended.
+        let writing = async {
+            let _ = write.write_all(&frame).await;
+            let _ = write.flush().await;
+            std::future::pending::<()>().await;
+        };
+        let reading = tokio::time::timeout(PATIENCE, read.read_to_end(&mut end));
+        let ended = tokio::select! {
+            () = writing => None,
+            ended = reading => ended.ok(),
+        };
+        assert!(ended.is_some() && end.is_empty(), "nothing is said on a stream of this kind: {ended:?}");
         has_lost(&mut lost, count).await;
-        if *frame != frames[0] {
-            let mut end = Vec::new();
-            let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut end)).await;
-            assert!(ended.is_ok() && end.is_empty(), "nothing is said on a stream of this kind: {ended:?}");
-        }
     }
     // No peer may go on like this; others are heard.
     let more = async { while open().await.is_ok() {} };
