@@ -226,6 +226,7 @@ impl Base {
         // Nothing comes in before it is known what judges it.
         realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;
         place::share_topics(&realm, &router, guests).await;
+        place::refuse_late(&router, realm_tasks);
         Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors })
     }
 

@@ -1,7 +1,6 @@
 //! How long Souls are away while they move: off a node that is drained, and off one that is dead. They are asked all the
 //! while, each again as soon as it has answered and a pause is over.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use matrix_tests::node::{PATIENCE, manifest, name};
 use matrixd::realm::NodeState;
-use matrixd::transport::envelope::Content;
+use matrixd::transport::envelope::{Content, SendError};
 use matrixd::transport::router::{Draft, Router};
 
 use crate::table::{Row, Wanted};
@@ -26,24 +25,22 @@ const PATIENT: Duration = Duration::from_millis(50);
 pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     let [mut drained, mut quiet, mut dead] = [const { Vec::new() }; 3];
     for _ in 0..rounds {
-        let mut two = Two::start(|_| {}, "").await;
+        let mut two = Two::start(|config| config.engine.live_instances_max = 2_000, "").await;
         let citizen = two.here.program("citizen").await;
         for number in 0..SOULS {
             let soul = manifest(&soul(number), citizen, &[]);
             two.here.node().fleet().spawn(soul, None).await.expect("there is room for it");
         }
         gather(&two).await;
-        let began = Instant::now();
-        let watched = Watched::start(&two);
-        two.here.node().realm().want(2, NodeState::Draining).await.expect("this node stays");
-        until_empty(&two).await;
-        let took = began.elapsed();
-        drained.push(watched.longest().await);
+        let (longest, took) = watched(&two, async {
+            two.here.node().realm().want(2, NodeState::Draining).await.expect("this node stays");
+            until_empty(&two).await;
+        })
+        .await;
+        drained.push(longest);
         two.here.node().realm().want(2, NodeState::Member).await.expect("it is alive");
         gather(&two).await;
-        let watched = Watched::start(&two);
-        tokio::time::sleep(took).await;
-        quiet.push(watched.longest().await);
+        quiet.push(watched(&two, tokio::time::sleep(took)).await.0);
         dead.push(survive(&mut two).await);
         two.stop().await;
     }
@@ -81,7 +78,7 @@ async fn until_empty(two: &Two) {
     tokio::time::timeout(PATIENCE, emptied).await.expect("a drained node is emptied");
 }
 
-async fn ask(router: &Router, number: usize, patience: Duration) -> bool {
+async fn ask(router: &Router, number: usize, patience: Duration) -> Result<(), SendError> {
     let content = Content { content_type: "text/plain".into(), body: Bytes::from_static(b"ping") };
     let draft = Draft {
         sender: "client:bench".parse().expect("an address"),
@@ -91,52 +88,41 @@ async fn ask(router: &Router, number: usize, patience: Duration) -> bool {
         hops: 0,
         trace: None,
     };
-    router.ask(draft, patience).await.is_ok()
+    router.ask(draft, patience).await.map(drop)
 }
 
-/// Souls that are asked.
-struct Watched {
-    over: Arc<AtomicBool>,
-    askers: Vec<tokio::task::JoinHandle<Duration>>,
-}
-
-impl Watched {
-    fn start(two: &Two) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let asker = |number| {
-            let (router, over) = (two.here.node().router().clone(), over.clone());
-            tokio::spawn(async move {
-                let mut longest = Duration::ZERO;
-                while !over.load(Ordering::Relaxed) {
-                    let asked = Instant::now();
-                    assert!(ask(&router, number, PATIENCE).await, "no question is lost to a Soul that moves");
-                    longest = longest.max(asked.elapsed());
-                    tokio::time::sleep(PAUSE).await;
-                }
-                longest
-            })
-        };
-        Self { askers: (0..SOULS).map(asker).collect(), over }
-    }
-
-    /// Milliseconds that the longest answer took: of 100 Souls, the one but worst.
-    async fn longest(self) -> f64 {
-        self.over.store(true, Ordering::Relaxed);
-        let longest = join_all(self.askers).await;
-        let mut longest: Vec<_> =
-            longest.into_iter().map(|asker| asker.expect("it asks to its end")).collect();
-        longest.sort();
-        longest[SOULS * 99 / 100 - 1].as_secs_f64() * 1e3
-    }
+/// Asks all Souls while something is done. Milliseconds that the longest answer took: of 100 Souls, the one but worst; and
+/// how long that was done.
+async fn watched(two: &Two, during: impl Future<Output = ()>) -> (f64, Duration) {
+    let (router, over, began) = (two.here.node().router(), AtomicBool::new(false), Instant::now());
+    let asker = async |number| {
+        let mut longest = Duration::ZERO;
+        while !over.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            let answer = ask(router, number, PATIENCE).await;
+            answer.expect("no question is lost to a Soul that moves");
+            longest = longest.max(asked.elapsed());
+            tokio::time::sleep(PAUSE).await;
+        }
+        longest
+    };
+    let during = async {
+        during.await;
+        over.store(true, Ordering::Relaxed);
+        began.elapsed()
+    };
+    let (mut longest, took) = tokio::join!(join_all((0..SOULS).map(asker)), during);
+    longest.sort();
+    (longest[SOULS * 99 / 100 - 1].as_secs_f64() * 1e3, took)
 }
 
 /// Seconds from the death of the other node until a Soul that was there answers.
 async fn survive(two: &mut Two) -> f64 {
     let router = two.here.node().router().clone();
-    assert!(ask(&router, 0, PATIENCE).await, "it lives");
+    ask(&router, 0, PATIENCE).await.expect("it lives");
     two.kill_there();
     let killed = Instant::now();
-    let answered = async { while !ask(&router, 0, PATIENT).await {} };
+    let answered = async { while ask(&router, 0, PATIENT).await.is_err() {} };
     tokio::time::timeout(PATIENCE, answered).await.expect("it comes up elsewhere");
     killed.elapsed().as_secs_f64()
 }

@@ -95,6 +95,7 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
         hops: 1,
         trace: None,
         deadline: None,
+        left_in: None,
         reply_to: ReplyTo::Sender,
     };
     let answers = soul.receive(Batch::of([&envelope]), Moment::default()).await;

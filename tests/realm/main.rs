@@ -7,6 +7,7 @@ mod matrices;
 mod processes;
 mod topics;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use processes::{PATIENCE, Realm};
@@ -116,6 +117,42 @@ fn a_soul_moves_under_load_and_loses_nothing() {
     });
     assert_eq!(told, clients * each);
     assert_eq!(realm.ask(2, "tally", "get"), Ok(told.to_string()), "each addition was done once");
+}
+
+#[test]
+fn souls_that_go_to_and_fro_between_two_nodes_lose_nothing() {
+    let realm = Realm::start(2);
+    realm.push(1, "counter");
+    let souls: Vec<_> = (0..12).map(|number| format!("tally-{number}")).collect();
+    for soul in &souls {
+        realm.matrix(1, &["souls", "spawn", soul, "--component", "counter"]).ok();
+    }
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4)
+            .map(|client| {
+                let (realm, over, souls) = (&realm, &over, &souls);
+                scope.spawn(move || {
+                    for (told, soul) in (0_u64..).zip(souls.iter().cycle().skip(client * 3)) {
+                        if over.load(Ordering::Relaxed) {
+                            return told;
+                        }
+                        // By way of the node that a Soul comes to as often as by that which it leaves.
+                        realm.ask(1 + told % 2, soul, "add 1").unwrap_or_else(|why| panic!("{soul}: {why}"));
+                    }
+                    unreachable!("the list goes round")
+                })
+            })
+            .collect();
+        for leaves in [1, 2, 1, 2] {
+            realm.matrix(1, &["nodes", "drain", &leaves.to_string()]).ok();
+            realm.matrix(1, &["nodes", "resume", &leaves.to_string()]).ok();
+        }
+        over.store(true, Ordering::Relaxed);
+        let told: u64 = asking.into_iter().map(|client| client.join().expect("a client ends well")).sum();
+        let count = |soul: &String| realm.ask(1, soul, "get").expect("it lives").parse().unwrap_or(0);
+        assert_eq!(souls.iter().map(count).sum::<u64>(), told, "each addition was done once");
+    });
 }
 
 #[test]

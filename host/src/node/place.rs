@@ -21,6 +21,8 @@ use crate::transport::bus::Bus;
 use crate::transport::router::Router;
 use crate::transport::{remote, topics};
 
+/// How often senders are told of recipients that did not come.
+const LATE: Duration = Duration::from_secs(1);
 /// How long a node that starts waits for its ways to the others.
 const REACHING: Duration = Duration::from_secs(3);
 /// The file of the node's key, in the data folder.
@@ -71,6 +73,18 @@ pub(super) async fn reach_others(realm: &Realm) {
     if tokio::time::timeout(REACHING, join_all(links.iter().map(Link::until_up))).await.is_err() {
         tracing::warn!("some nodes that are alive cannot be reached yet");
     }
+}
+
+/// Tells senders, now and then, of recipients that were said to come and did not.
+pub(super) fn refuse_late(router: &Router, tasks: &Tasks) {
+    let (router, stop) = (router.clone(), tasks.stopping());
+    let refusing = async move {
+        loop {
+            tokio::time::sleep(LATE).await;
+            router.refuse_late();
+        }
+    };
+    tasks.spawn("transport.late", async move { stop.run_until_cancelled(refusing).await });
 }
 
 /// Lets topics reach the subscribers of all nodes.

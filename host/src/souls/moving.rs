@@ -106,6 +106,7 @@ impl Souls {
         let (router, address) = (&self.0.host.router, Address::Soul(soul.clone()));
         self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(soul);
         let outpost = router.outpost(placed.node);
+        router.directory().note_left(&address, placed.generation);
         let leave = || {
             router.directory().remove(&address);
             router.place(address.clone(), placed.node);

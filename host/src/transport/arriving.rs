@@ -29,7 +29,8 @@ impl Router {
         if matches!(envelope.recipient, Address::Topic(_)) {
             return self.undelivered(&SendError::Unreachable);
         }
-        if let Err(error) = self.0.remotes.send(outpost, envelope) {
+        let left_in = self.0.directory.left(&envelope.recipient);
+        if let Err(error) = self.0.remotes.send(outpost, Envelope { left_in, ..envelope }) {
             self.undelivered(&error);
         }
     }
@@ -46,14 +47,34 @@ impl Router {
         }
         let delivered = match self.0.directory.route(&envelope.recipient) {
             Some(Route::Here(mailbox)) => push(&mailbox, envelope),
-            // It lives elsewhere by now. Not sent back: who sent it knows better.
+            // It lives elsewhere by now.
             Some(Route::There(outpost)) if Some(outpost.node()) != from => {
-                self.0.remotes.send(&outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+                self.send_on(&outpost, Envelope { left_in: None, ..envelope })
             }
-            _ => self.arrive_early(envelope, from),
+            Some(Route::There(outpost)) => match self.0.directory.left(&envelope.recipient) {
+                // It has left this node for the one that this comes from, which has not heard of it yet.
+                Some(left) if envelope.left_in.is_none_or(|before| before < left) => {
+                    self.send_on(&outpost, Envelope { left_in: Some(left), ..envelope })
+                }
+                // Who sent it knows better.
+                _ => self.arrive_early(envelope, from),
+            },
+            None => self.arrive_early(envelope, from),
         };
         if let Err(refused) = delivered {
             self.refuse(refused);
+        }
+    }
+
+    fn send_on(&self, outpost: &Outpost, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
+        self.0.remotes.send(outpost, envelope).map_err(|error| (ReplyTo::Sender, error))
+    }
+
+    /// Tells who waits for those that never came. To be called now and then.
+    pub fn refuse_late(&self) {
+        for envelope in self.0.limbo.late() {
+            let error = SendError::UnknownRecipient(envelope.recipient.clone());
+            self.refuse((envelope.reply_to, error));
         }
     }
 
@@ -68,14 +89,7 @@ impl Router {
         }
         let is_here = |address: &Address| self.0.directory.find(address);
         match self.0.limbo.wait(envelope, is_here) {
-            Early::Waiting(late) => {
-                for envelope in late {
-                    if let Err(refused) = unknown(envelope) {
-                        self.refuse(refused);
-                    }
-                }
-                Ok(())
-            }
+            Early::Waiting => Ok(()),
             Early::Settled(envelope, mailbox) => push(&mailbox, *envelope),
             Early::TooMany(envelope) => unknown(*envelope),
         }

@@ -25,6 +25,8 @@ pub struct Directory {
     /// Counts the changes of `routes`.
     version: AtomicU64,
     routes: RwLock<HashMap<Address, Route>>,
+    /// Who lived here, or is about to go, and in which generation each left.
+    left: RwLock<HashMap<Address, u64>>,
     topics: RwLock<Topics>,
     topics_max: usize,
     /// Told which topics have subscribers, while `topics` is held, so that it hears the changes in their order.
@@ -79,6 +81,7 @@ impl Directory {
         Self {
             version: AtomicU64::new(0),
             routes: RwLock::default(),
+            left: RwLock::default(),
             topics: RwLock::default(),
             topics_max: topics_max.min(crate::p2p::TOPICS_MAX),
             abroad: OnceLock::new(),
@@ -118,6 +121,7 @@ impl Directory {
 
     /// Makes an address reachable. A mailbox that it had before is replaced.
     pub fn insert(&self, address: Address, mailbox: Arc<Mailbox>) {
+        write(&self.left).remove(&address);
         write(&self.routes).insert(address, Route::Here(mailbox));
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -132,11 +136,22 @@ impl Directory {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// Notes that an address leaves this node for another, in this generation.
+    pub fn note_left(&self, address: &Address, generation: u64) {
+        write(&self.left).insert(address.clone(), generation);
+    }
+
+    /// In which generation an address left this node, if it lived here and has not come back.
+    pub(super) fn left(&self, address: &Address) -> Option<u64> {
+        read(&self.left).get(address).copied()
+    }
+
     /// Makes an address of another node unknown. A mailbox that it has here stays.
     pub fn remove_remote(&self, address: &Address) {
         let mut routes = write(&self.routes);
         if matches!(routes.get(address), Some(Route::There(_))) {
             routes.remove(address);
+            write(&self.left).remove(address);
         }
         drop(routes);
         self.version.fetch_add(1, Ordering::Release);

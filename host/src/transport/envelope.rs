@@ -121,6 +121,8 @@ pub struct Envelope {
     pub trace: Option<TraceContext>,
     /// When its sender stops waiting.
     pub deadline: Option<Instant>,
+    /// In which generation its recipient left the node that this comes from for this one; none: it is not from there.
+    pub left_in: Option<u64>,
     /// Who wants the reply.
     pub reply_to: ReplyTo,
 }

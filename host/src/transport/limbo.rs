@@ -28,8 +28,8 @@ struct Queue {
 
 /// What became of a message that came early.
 pub(super) enum Early {
-    /// It waits. Those in here have waited in vain.
-    Waiting(Vec<Envelope>),
+    /// It waits.
+    Waiting,
     /// Its recipient has come meanwhile.
     Settled(Box<Envelope>, Arc<Mailbox>),
     /// Too many wait.
@@ -48,16 +48,19 @@ impl Limbo {
         if let Some(mailbox) = is_here(&envelope.recipient) {
             return Early::Settled(Box::new(envelope), mailbox);
         }
-        let now = Instant::now();
-        let late = early.late(now);
         let bytes = envelope.content.body.len();
         if early.count >= MESSAGES_MAX || early.bytes + bytes > BYTES_MAX {
             return Early::TooMany(Box::new(envelope));
         }
         early.count += 1;
         early.bytes += bytes;
-        early.messages.entry(envelope.recipient.clone()).or_default().push((now, envelope));
-        Early::Waiting(late)
+        early.messages.entry(envelope.recipient.clone()).or_default().push((Instant::now(), envelope));
+        Early::Waiting
+    }
+
+    /// Takes out what has waited in vain.
+    pub(super) fn late(&self) -> Vec<Envelope> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).late(Instant::now())
     }
 
     /// Gives `push` what waits for an address, and then lets `insert` make it known.
@@ -96,7 +99,7 @@ mod tests {
     fn what_came_early_goes_first_and_in_order() {
         let limbo = Limbo::default();
         for text in ["a", "b"] {
-            assert!(matches!(limbo.wait(envelope(text), |_| None), Early::Waiting(late) if late.is_empty()));
+            assert!(matches!(limbo.wait(envelope(text), |_| None), Early::Waiting));
         }
         let neo: Address = "soul:neo".parse().expect("an address");
         let (mut pushed, mut inserted) = (Vec::new(), false);
@@ -111,8 +114,12 @@ mod tests {
     fn it_is_bounded() {
         let limbo = Limbo::default();
         for _ in 0..MESSAGES_MAX {
-            assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::Waiting(_)));
+            assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::Waiting));
         }
         assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::TooMany(_)));
+        assert!(limbo.late().is_empty());
+        let late = limbo.0.lock().expect("mine").late(Instant::now() + PATIENCE);
+        assert_eq!(late.len(), MESSAGES_MAX);
+        assert!(matches!(limbo.wait(envelope("a"), |_| None), Early::Waiting));
     }
 }

@@ -46,6 +46,7 @@ pub(crate) mod testing {
             hops: 1,
             trace: None,
             deadline: None,
+            left_in: None,
             reply_to: ReplyTo::Sender,
         }
     }

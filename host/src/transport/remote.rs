@@ -86,12 +86,16 @@ impl Drop for RemoteCaller {
     }
 }
 
+type Waits = HashMap<MessageId, Vec<(u64, Waiting)>>;
+
 /// All other nodes.
 pub struct Remotes {
     pub(super) roster: Roster,
     pub(super) limits: WireLimits,
     outposts: RwLock<HashMap<u64, Arc<Outpost>>>,
-    waiting: Mutex<HashMap<MessageId, (u64, Waiting)>>,
+    /// Who waits for which reply, of which node. A message that comes by this node twice has two that wait; the one that
+    /// sent it on last is answered first.
+    waiting: Mutex<Waits>,
     passage: Arc<Passage>,
 }
 
@@ -144,7 +148,7 @@ impl Remotes {
         let wants_reply = waiting.is_some();
         // Before the message leaves: its reply may come at once.
         if let Some(waiting) = waiting {
-            self.waiting().insert(envelope.id, (outpost.node, waiting));
+            self.waiting().entry(envelope.id).or_default().push((outpost.node, waiting));
         }
         let write = |out: &mut BytesMut| {
             wire::encode_message(&envelope, wants_reply, Instant::now, &self.limits, out)
@@ -156,7 +160,9 @@ impl Remotes {
             Err(PushError::Down) => SendError::Unreachable,
             Err(PushError::Full) => SendError::MailboxFull,
         };
-        if let Some((_, Waiting::Relayed(caller))) = self.waiting().remove(&envelope.id) {
+        if wants_reply
+            && let Some(Waiting::Relayed(caller)) = take(&mut self.waiting(), envelope.id, outpost.node)
+        {
             caller.answer(&Err(error.clone()));
         }
         Err(error)
@@ -169,27 +175,37 @@ impl Remotes {
 
     /// A reply came from a node.
     fn answered(&self, node: u64, question: MessageId, reply: Reply) {
-        let mut waiting = self.waiting();
-        // Only whom it was asked may answer.
-        let is_asked = waiting.get(&question).is_some_and(|(asked, _)| *asked == node);
-        let found = is_asked.then(|| waiting.remove(&question)).flatten();
-        drop(waiting);
-        if let Some((_, caller)) = found {
+        let found = take(&mut self.waiting(), question, node);
+        if let Some(caller) = found {
             caller.answer(reply);
         }
     }
 
     /// Nothing more comes from a node.
     fn lost(&self, node: u64) {
-        let lost: Vec<_> = self.waiting().extract_if(|_, (asked, _)| *asked == node).collect();
-        for (_, (_, caller)) in lost {
+        let mut lost = Vec::new();
+        self.waiting().retain(|_, waits| {
+            lost.extend(waits.extract_if(.., |(asked, _)| *asked == node));
+            !waits.is_empty()
+        });
+        for (_, caller) in lost {
             caller.answer(Err(SendError::Unreachable));
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<MessageId, (u64, Waiting)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waits> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who sent a question to a node last: only whom it was asked may answer.
+fn take(waits: &mut Waits, question: MessageId, node: u64) -> Option<Waiting> {
+    let waiting = waits.get_mut(&question)?;
+    let (_, caller) = waiting.pop_if(|(asked, _)| *asked == node)?;
+    if waiting.is_empty() {
+        waits.remove(&question);
+    }
+    Some(caller)
 }
 
 impl Waiting {
@@ -232,6 +248,8 @@ impl Inbound {
         if wants_reply {
             envelope.reply_to = ReplyTo::Remote(caller());
         }
+        // A client gives nothing back.
+        envelope.left_in = envelope.left_in.filter(|_| node.is_some());
         self.lines.take(link.peer(), envelope, node.map_or(Origin::Client, Origin::Node));
     }
 

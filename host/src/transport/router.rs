@@ -277,6 +277,7 @@ impl Router {
             hops,
             trace: draft.trace,
             deadline,
+            left_in: None,
             reply_to,
         };
         self.judge_sent(&mut envelope, place == Place::Here)?;

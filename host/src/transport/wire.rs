@@ -199,6 +199,7 @@ fn read_message(message: &View<'_>, limits: &WireLimits, now: Instant) -> Result
         hops,
         trace: message.trace.map(read_trace).transpose()?,
         deadline: message.deadline_ms.map(|ms| now + left(ms)),
+        left_in: message.left_in,
         reply_to: ReplyTo::Sender,
     };
     let error = if hops > limits.hops_max {

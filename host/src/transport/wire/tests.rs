@@ -23,17 +23,18 @@ fn plain(hops: u16, body: &[u8]) -> Envelope {
         hops,
         trace: None,
         deadline: None,
+        left_in: None,
         reply_to: ReplyTo::Sender,
     }
 }
 
 /// Everything that travels.
 fn shown(envelope: &Envelope, wants_reply: bool) -> String {
-    let Envelope { id, sender, recipient, in_reply_to, content, sent_at_ms, hops, trace, deadline, .. } =
-        envelope;
+    let Envelope { id, sender, recipient, in_reply_to, content, sent_at_ms, .. } = envelope;
+    let Envelope { hops, trace, deadline, left_in, .. } = envelope;
     format!(
         "{id} {sender} {recipient} {in_reply_to:?} {content:?} {sent_at_ms} {hops} {trace:?} {deadline:?} \
-         {wants_reply}"
+         {left_in:?} {wants_reply}"
     )
 }
 
@@ -252,10 +253,10 @@ fn reply() -> impl Strategy<Value = Reply> {
 /// Messages without a deadline, of as many hops as may be.
 pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
     let trace = proptest::option::of((1u128.., 1u64.., any::<u8>()));
-    let ids = (any::<u128>(), any::<Option<u128>>());
+    let ids = (any::<u128>(), any::<Option<u128>>(), any::<Option<u64>>());
     let numbers = (any::<u64>(), 1u16..=64);
     (ids, address(), address(), some_content(), numbers, trace).prop_map(
-        |((id, in_reply_to), sender, recipient, content, (sent_at_ms, hops), trace)| {
+        |((id, in_reply_to, left_in), sender, recipient, content, (sent_at_ms, hops), trace)| {
             let trace = trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags });
             let (id, in_reply_to) = (MessageId(id), in_reply_to.map(MessageId));
             let (deadline, reply_to) = (None, ReplyTo::Sender);
@@ -269,6 +270,7 @@ pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
                 hops,
                 trace,
                 deadline,
+                left_in,
                 reply_to,
             }
         },

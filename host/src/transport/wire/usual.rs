@@ -23,6 +23,7 @@ pub(super) struct View<'a> {
     pub(super) trace: Option<TraceProto>,
     pub(super) deadline_ms: Option<u64>,
     pub(super) wants_reply: bool,
+    pub(super) left_in: Option<u64>,
 }
 
 impl<'a> View<'a> {
@@ -40,6 +41,7 @@ impl<'a> View<'a> {
             trace: message.trace,
             deadline_ms: message.deadline_ms,
             wants_reply: message.wants_reply,
+            left_in: message.left_in,
         }
     }
 
@@ -61,6 +63,7 @@ impl<'a> View<'a> {
                 0x42 => view.trace = Some(trace(input.bytes()?)?),
                 0x48 => view.deadline_ms = Some(input.varint()?),
                 0x50 => view.wants_reply = input.varint()? != 0,
+                0x58 => view.left_in = Some(input.varint()?),
                 _ => return None,
             }
         }
@@ -189,6 +192,7 @@ impl Writing<'_> {
             + trace.map_or(0, |trace| sized(trace_bytes(&trace_proto(trace))))
             + self.deadline_ms.map_or(0, number)
             + if self.wants_reply { 2 } else { 0 }
+            + self.envelope.left_in.map_or(0, number)
     }
 
     fn content_bytes(&self) -> usize {
@@ -231,6 +235,10 @@ impl Writing<'_> {
             put_varint(out, ms);
         }
         put_unless_zero(out, 0x50, self.wants_reply.into());
+        if let Some(generation) = self.envelope.left_in {
+            out.put_u8(0x58);
+            put_varint(out, generation);
+        }
     }
 }
 
@@ -345,8 +353,9 @@ mod tests {
                 kind: Some(matrix_proto::wire::message_frame::Kind::Message(message.clone())),
             };
             prop_assert_eq!(&frame.encode_to_vec()[..], &out[begin..]);
-            // A time to a deadline of ten bytes is unusual.
-            if deadline_ms.is_none_or(|ms| ms < 1 << 63) && envelope.sent_at_ms < 1 << 63 {
+            // Numbers of ten bytes are unusual.
+            let numbers = [deadline_ms, envelope.left_in, Some(envelope.sent_at_ms)];
+            if numbers.iter().flatten().all(|number| *number < 1 << 63) {
                 prop_assert_eq!(View::read(&out[begin..]), Some(View::of(&message)));
             }
         }
