@@ -1,5 +1,6 @@
 //! [`Realm`], the handle that the node works with.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use super::records::{self, Invitation, NodeRecord, NodeState, RealmId};
 use super::token::{CONTACTS_MAX, Token};
 use super::{follow, hello, join, lease, membership};
 use crate::clock;
+use crate::ids::StateHash;
 use crate::kv::{Consistency, Expect, Kv, LeaseId, Members, OnFatal, Roster, Swap};
 use crate::p2p::{Contact, P2p};
 use crate::tasks::Tasks;
@@ -86,6 +88,22 @@ pub struct Nodes {
     pub nodes: BTreeMap<u64, NodeView>,
     /// Who leads, decides and follows.
     pub members: Members,
+}
+
+impl Nodes {
+    /// The nodes that may be given work, by number.
+    pub fn takers(&self) -> impl Iterator<Item = u64> {
+        self.nodes.values().filter(|view| view.takes_work()).map(|view| view.record.node)
+    }
+}
+
+/// These nodes in the order in which they are to hold what `key` names. It is said by the key and the nodes alone
+/// (rendezvous hashing, Thaler and Ravishankar 1998): each node knows it without asking, and where one comes or goes,
+/// the others keep their order.
+pub fn ranked(key: &str, nodes: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    let mut nodes: Vec<_> = nodes.into_iter().collect();
+    nodes.sort_by_cached_key(|node| Reverse(*StateHash::of(format!("{key}/{node}").as_bytes()).as_bytes()));
+    nodes
 }
 
 /// The realm. Clones are the same.

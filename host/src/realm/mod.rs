@@ -20,7 +20,7 @@ mod token;
 
 pub use error::RealmError;
 pub use follow::NODES_MAX;
-pub use handle::{Ground, NodeView, Nodes, Realm, RealmConfig};
+pub use handle::{Ground, NodeView, Nodes, Realm, RealmConfig, ranked};
 pub use identity::{FILE as IDENTITY_FILE, Identity, IdentityError, meet};
 pub use join::ask_to_join;
 pub use lease::RENEWALS;

@@ -140,8 +140,7 @@ impl Catalog {
             Err(error) => {
                 self.0.refused.add(1);
                 if self.record(digest).await?.is_none() {
-                    self.linked().remove(&digest);
-                    self.0.components.remove(digest).await?;
+                    self.discard(digest).await?;
                 }
                 return Err(error);
             }
@@ -227,9 +226,13 @@ impl Catalog {
             self.0.kv.delete(NAMES_BUCKET, name.as_str().as_bytes(), None).await?;
         }
         self.0.kv.delete(BUCKET, digest.to_string().as_bytes(), None).await?;
+        Ok(self.discard(digest).await?)
+    }
+
+    /// Deletes what this node has of a component.
+    async fn discard(&self, digest: Digest) -> Result<(), AdmitError> {
         self.linked().remove(&digest);
-        self.0.components.remove(digest).await?;
-        Ok(())
+        self.0.components.remove(digest).await.map(drop)
     }
 
     async fn checked(&self, digest: Digest) -> Result<(Arc<Component>, u64), ComponentError> {

@@ -5,10 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use matrix_proto::wire::runs_question::Kind;
-use matrix_proto::wire::{RunFile as FileKind, RunPart};
-
-use super::wire::{OPENING, PIECE_BYTES, ask};
+use super::wire::{OPENING, part};
 use crate::matrices::error::MatrixError;
 use crate::matrices::host::MatrixHost;
 use crate::matrices::records::Record;
@@ -78,9 +75,7 @@ async fn fetch_from(
     fetched: &Fetched,
 ) -> Result<Result<(), CallError>, MatrixError> {
     loop {
-        let (run, length) = (record.run.clone(), u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX));
-        let part = RunPart { run, file: FileKind::Log.into(), offset: *offset, length };
-        let answer = match ask(rpc, peer, Kind::Part(part)).await {
+        let answer = match part(rpc, peer, &record.run, *offset).await {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };

@@ -12,7 +12,7 @@ use matrix_proto::wire::runs_question::Kind;
 use matrix_proto::wire::{RunFile, RunPart, RunPiece, RunStand, RunsAnswer};
 use prost::Message as _;
 
-use super::wire::{PIECE_BYTES, read};
+use super::wire::{PIECE_BYTES, digest, read};
 use crate::ids::{Digest, MessageId};
 use crate::matrices::checkpoint;
 use crate::p2p::Peer;
@@ -103,9 +103,7 @@ impl Holder {
             let file = open(log)?;
             let length = length(&file)?.min(question.length);
             file.set_len(length).map_err(io)?;
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader((&file).take(length)).map_err(io)?;
-            let digest = Bytes::copy_from_slice(hasher.finalize().as_bytes());
+            let digest = digest(&file, length).map_err(io)?;
             Ok(RunsAnswer { length, digest, data: Bytes::new() })
         })
     }

@@ -18,14 +18,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Copies;
-use super::wire::{OPENING, PIECE_BYTES, ask};
-use crate::ids::{Digest, StateHash};
+use super::wire::{OPENING, PIECE_BYTES, ask, digest};
+use crate::ids::Digest;
 use crate::matrices::checkpoint;
 use crate::matrices::deed::Deed;
 use crate::matrices::error::MatrixError;
 use crate::p2p::Peer;
 use crate::p2p::rpc::Rpc;
-use crate::realm::{Nodes, Realm};
+use crate::realm::{Nodes, Realm, ranked};
 
 /// How long a node that failed is passed over.
 const SHUN: Duration = Duration::from_secs(5);
@@ -113,9 +113,8 @@ impl Keeping {
 
     /// The node that should have a copy: each run has an order of its own, so that copies are spread.
     fn choose(&self, nodes: &Nodes, passed_over: impl Fn(u64) -> bool) -> Option<u64> {
-        let candidates = nodes.nodes.values().filter(|view| view.takes_work()).map(|view| view.record.node);
-        let fit = candidates.filter(|node| *node != self.realm.me() && !passed_over(*node));
-        fit.max_by_key(|node| *StateHash::of(format!("{}/{node}", self.run).as_bytes()).as_bytes())
+        let fit = nodes.takers().filter(|node| *node != self.realm.me() && !passed_over(*node));
+        ranked(&self.run, fit).first().copied()
     }
 
     async fn hold_while_alive(&self, node: u64) -> (u64, Gone) {
@@ -167,20 +166,9 @@ impl Keeping {
             return Ok(0);
         }
         let file = file.try_clone().map_err(|error| Gone::Failed(error.to_string()))?;
-        let same = tokio::task::spawn_blocking(move || {
-            let (mut hasher, mut from) = (blake3::Hasher::new(), 0);
-            let mut bytes = vec![0; PIECE_BYTES as usize];
-            while from < answer.length {
-                let piece = &mut bytes[..PIECE_BYTES.min(answer.length - from) as usize];
-                file.read_exact_at(piece, from)?;
-                hasher.update(piece);
-                from += piece.len() as u64;
-            }
-            Ok::<_, std::io::Error>(hasher.finalize().as_bytes()[..] == answer.digest[..])
-        });
-        match same.await {
-            Ok(Ok(true)) => Ok(answer.length),
-            Ok(Ok(false)) => Ok(0),
+        let hashed = tokio::task::spawn_blocking(move || digest(&file, answer.length));
+        match hashed.await {
+            Ok(Ok(hash)) => Ok(if hash == answer.digest { answer.length } else { 0 }),
             Ok(Err(error)) => Err(Gone::Failed(error.to_string())),
             Err(_) => Err(Gone::Failed("this node is stopping".to_owned())),
         }

@@ -5,11 +5,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use matrix_proto::wire::runs_question::Kind;
-use matrix_proto::wire::{RunFile, RunPart};
-
 use super::Copies;
-use super::wire::{OPENING, PIECE_BYTES, ask};
+use super::wire::{OPENING, part};
 use crate::matrices::deed::Deed;
 use crate::matrices::error::MatrixError;
 use crate::matrices::runlog::reader::Reader;
@@ -32,8 +29,13 @@ pub(crate) async fn recover(
     log: &Path,
     bytes_max: u64,
 ) -> Result<(), MatrixError> {
-    for node in copies.in_sync() {
-        let end = end_of(log).await?;
+    let holders = copies.in_sync();
+    if holders.is_empty() {
+        return Ok(());
+    }
+    // The whole log is read for it, so once.
+    let mut end = end_of(log).await?;
+    for node in holders {
         let Some(peer) = realm.roster().peer(node) else {
             copies.strike(deed, node).await?;
             continue;
@@ -43,6 +45,7 @@ pub(crate) async fn recover(
             Ok(tail) if tail.is_empty() => {}
             Ok(tail) => {
                 let gained = append(log, end, tail).await?;
+                end += gained;
                 tracing::warn!(
                     run,
                     node,
@@ -80,9 +83,8 @@ async fn end_of(log: &Path) -> Result<u64, LogError> {
 async fn tail(rpc: &Rpc, peer: Peer, run: &str, from: u64, bytes_max: u64) -> Result<Vec<u8>, CallError> {
     let mut tail = Vec::new();
     loop {
-        let (offset, length) = (from + tail.len() as u64, PIECE_BYTES as u32);
-        let part = RunPart { run: run.to_owned(), file: RunFile::Log.into(), offset, length };
-        let data = ask(rpc, peer, Kind::Part(part)).await?.data;
+        let offset = from + tail.len() as u64;
+        let data = part(rpc, peer, run, offset).await?.data;
         if data.is_empty() || offset + data.len() as u64 > bytes_max {
             return Ok(tail);
         }

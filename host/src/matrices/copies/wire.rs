@@ -1,5 +1,7 @@
 //! What is asked and answered about run logs (`proto/matrix/wire/v1/runs.proto`).
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +29,24 @@ pub(super) async fn ask(rpc: &Rpc, peer: Peer, kind: Kind) -> Result<wire::RunsA
     let question = wire::RunsQuestion { kind: Some(kind) }.encode_to_vec();
     let answer = rpc.call(peer, question.into(), patience).await?;
     wire::RunsAnswer::decode(answer).map_err(|_| CallError::Refused(peer, "its answer makes no sense".into()))
+}
+
+/// Asks a node for a piece of its run log, from an offset on.
+pub(super) async fn part(
+    rpc: &Rpc,
+    peer: Peer,
+    run: &str,
+    offset: u64,
+) -> Result<wire::RunsAnswer, CallError> {
+    let (file, length) = (wire::RunFile::Log.into(), PIECE_BYTES as u32);
+    ask(rpc, peer, Kind::Part(wire::RunPart { run: run.to_owned(), file, offset, length })).await
+}
+
+/// BLAKE3 of the first `length` bytes of a file that was just opened. Blocks on the disk.
+pub(super) fn digest(file: &File, length: u64) -> io::Result<Bytes> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(length))?;
+    Ok(Bytes::copy_from_slice(hasher.finalize().as_bytes()))
 }
 
 /// What a question asks; none: it makes no sense.

@@ -1,6 +1,5 @@
 //! Where the bytes of components lie: each on as many nodes as are wanted, so that none is lost with the node that it was
-//! uploaded to. Which nodes those are is said by the digest and the nodes alone (rendezvous hashing, Thaler and
-//! Ravishankar 1998): each node knows its own part without asking, and little moves when one comes or goes.
+//! uploaded to. Each node knows its own part without asking, and little moves when one comes or goes.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -8,9 +7,9 @@ use std::time::Duration;
 use futures::stream::StreamExt as _;
 
 use super::{BUCKET, Catalog, ComponentError, Record};
-use crate::ids::{Digest, StateHash};
+use crate::ids::Digest;
 use crate::kv::{Change, ChangeKind, Watch};
-use crate::realm::{Nodes, Realm};
+use crate::realm::{Realm, ranked};
 
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -36,7 +35,7 @@ impl Spread {
         let (mut changes, mut seen) = (None, BTreeSet::new());
         loop {
             let Some(watch) = &mut changes else {
-                seen = takers(&nodes.borrow_and_update());
+                seen = nodes.borrow_and_update().takers().collect();
                 match self.fetch_all(&seen).await {
                     Ok(watch) => changes = Some(watch),
                     Err(error) => {
@@ -49,7 +48,7 @@ impl Spread {
             tokio::select! {
                 changed = nodes.changed() => match changed {
                     Err(_) => return,
-                    Ok(()) if takers(&nodes.borrow_and_update()) != seen => changes = None,
+                    Ok(()) if !nodes.borrow_and_update().takers().eq(seen.iter().copied()) => changes = None,
                     Ok(()) => {}
                 },
                 change = watch.next() => match change {
@@ -82,38 +81,24 @@ impl Spread {
         };
         match change.kind {
             ChangeKind::Put(_) => self.fetch(digest, nodes).await,
-            ChangeKind::Deleted if self.fetched.remove(&digest) => {
-                self.catalog.linked().remove(&digest);
-                self.catalog.0.components.remove(digest).await?;
-                Ok(())
-            }
+            ChangeKind::Deleted if self.fetched.remove(&digest) => Ok(self.catalog.discard(digest).await?),
             ChangeKind::Deleted => Ok(()),
         }
     }
 
     async fn fetch(&mut self, digest: Digest, nodes: &BTreeSet<u64>) -> Result<(), ComponentError> {
-        let inner = &self.catalog.0;
-        let Some(exchange) = inner.exchange.get() else { return Ok(()) };
-        let store = inner.components.store();
-        if store.bytes(&digest).is_some() || !part(digest, nodes, self.copies).contains(&self.realm.me()) {
-            return Ok(());
+        let is_here = self.catalog.components().store().bytes(&digest).is_some();
+        if !is_here && part(digest, nodes, self.copies).contains(&self.realm.me()) {
+            self.catalog.bring(digest).await?;
+            self.fetched.insert(digest);
         }
-        exchange.fetch(digest).await?;
-        self.fetched.insert(digest);
         Ok(())
     }
 }
 
-/// Who may be given something to keep.
-fn takers(nodes: &Nodes) -> BTreeSet<u64> {
-    nodes.nodes.values().filter(|view| view.takes_work()).map(|view| view.record.node).collect()
-}
-
 /// The nodes that are to have a component.
 fn part(digest: Digest, nodes: &BTreeSet<u64>, copies: usize) -> Vec<u64> {
-    let weight = |node: &u64| *StateHash::of(format!("{digest}/{node}").as_bytes()).as_bytes();
-    let mut nodes: Vec<_> = nodes.iter().copied().collect();
-    nodes.sort_by_cached_key(|node| std::cmp::Reverse(weight(node)));
+    let mut nodes = ranked(&digest.to_string(), nodes.iter().copied());
     nodes.truncate(copies);
     nodes
 }
