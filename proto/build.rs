@@ -15,12 +15,13 @@ const FILES: [&str; 9] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 9] = [
+const WIRE: [&str; 10] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
     "matrix/wire/v1/realm.proto",
     "matrix/wire/v1/souls.proto",
+    "matrix/wire/v1/turns.proto",
     "matrix/wire/v1/blob.proto",
     "matrix/wire/v1/admin.proto",
     "matrix/wire/v1/runs.proto",

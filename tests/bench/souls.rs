@@ -97,6 +97,7 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
         deadline: None,
         left_in: None,
         reply_to: ReplyTo::Sender,
+        receipt: false,
     };
     let answers = soul.receive(Batch::of([&envelope]), Moment::default()).await;
     assert!(answers.is_ok_and(|answers| matches!(&answers[..], [Ok(Some(_))])), "it echoes");

@@ -11,6 +11,7 @@ mod partitions;
 mod pauses;
 mod schedules;
 mod snapshots;
+mod turns;
 
 use std::time::Duration;
 

@@ -52,8 +52,8 @@ async fn ask(node: &Process, soul: &str, text: &str) -> String {
         Endpoint::from_shared(socket).expect("an address").connect().await.expect("the node listens");
     let address = v1::Address { to: Some(v1::address::To::Soul(soul.to_owned())) };
     let content = v1::Content { content_type: "text/plain".to_owned(), body: text.to_owned().into() };
-    let mut request =
-        Request::new(v1::AskRequest { recipient: Some(address), content: Some(content), timeout_ms: 0 });
+    let question = v1::AskRequest { recipient: Some(address), content: Some(content), ..Default::default() };
+    let mut request = Request::new(question);
     let token = std::fs::read_to_string(node.data().join("token")).expect("the node made one");
     let headers = [
         ("authorization", format!("Bearer {}", token.trim())),

@@ -15,7 +15,8 @@ use super::replay::Key;
 use crate::ids::{ClientName, SoulName};
 use crate::telemetry::trace::current_place;
 use crate::transport::envelope::{Address, TraceContext};
-use crate::transport::router::Draft;
+use crate::transport::receipts::named;
+use crate::transport::router::{Draft, Stamp};
 
 /// How long a reply may take where the caller says nothing, in milliseconds.
 const TIMEOUT_MS_DEFAULT: u32 = 10_000;
@@ -85,7 +86,7 @@ impl Souls for SoulsService {
     async fn send(&self, request: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
         let (caller, v1::SendRequest { recipient, content, request_id }) = open(request)?;
         let key = Key::new(&caller, "Souls/Send", &request_id)?;
-        let draft = draft(&caller, recipient, content)?;
+        let (draft, stamp) = (draft(&caller, recipient, content)?, stamp(&caller, &request_id));
         let sent = async {
             let host = &self.0.host;
             // Whom this node has not heard of may have come to life on another a moment ago.
@@ -93,7 +94,9 @@ impl Souls for SoulsService {
                 host.souls.find(&draft.recipient).await;
             }
             let router = host.router.clone();
-            let id = host.say(async move { router.send(draft) }).await?;
+            let within = Duration::from_millis(TIMEOUT_MS_DEFAULT.into());
+            let sent = async move { router.send_for_good(draft, stamp, within).await };
+            let id = host.say(sent).await?;
             Ok(v1::SendResponse { message_id: id.to_string() })
         };
         self.0.repeatable(key, sent).await.map(Response::new)
@@ -152,14 +155,29 @@ async fn ask(
     question: v1::AskRequest,
 ) -> Result<v1::AskResponse, Status> {
     let timeout = timeout(question.timeout_ms)?;
+    // Checked as that of a mutation is; the recipient remembers, and not the door.
+    Key::new(caller, "Souls/Ask", &question.request_id)?;
     let draft = draft(caller, question.recipient, question.content)?;
     if host.router.directory().route(&draft.recipient).is_none() {
         host.souls.find(&draft.recipient).await;
     }
     let router = host.router.clone();
-    let answer = host.say(async move { router.ask(draft, timeout).await }).await?;
+    let stamp = stamp(caller, &question.request_id);
+    let answer = host.say(async move {
+        match stamp {
+            Some(stamp) => router.ask_stamped(draft, stamp, timeout).await,
+            None => router.ask(draft, timeout).await,
+        }
+    });
+    let answer = answer.await?;
     let reply = answer.content.as_ref().map(convert::content_to);
     Ok(v1::AskResponse { message_id: answer.question.to_string(), reply })
+}
+
+/// The stamp of a message that may come again under its request id; none: it does not.
+fn stamp(caller: &ClientName, request_id: &str) -> Option<Stamp> {
+    let id = || named(&["request", &caller.to_string(), request_id]);
+    (!request_id.is_empty()).then(|| Stamp::named(id()))
 }
 
 fn timeout(given: u32) -> Result<Duration, Status> {

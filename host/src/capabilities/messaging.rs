@@ -1,7 +1,9 @@
 //! `matrix:node/messaging`: send, ask, subscribe.
 //!
-//! [`sending`] is what a Soul does most, and reads the guest's memory in place.
+//! [`sending`] is what a Soul does most, and reads the guest's memory in place; [`holding`] keeps what a Soul says whose
+//! messages leave only once its turn is kept.
 
+pub(crate) mod holding;
 mod sending;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::runtime::state::GuestState;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::envelope::{self, SendError};
 use crate::transport::router::{Draft, Router};
+use holding::Held;
 use sending::Known;
 
 /// The longest that a guest may wait for a reply.
@@ -37,6 +40,8 @@ pub struct Ctx {
     quota: Quota,
     known: Known,
     ids: IdBlock,
+    /// What does not leave at once; none: everything does.
+    held: Option<Box<Held>>,
     stopping: CancellationToken,
 }
 
@@ -59,6 +64,7 @@ impl Ctx {
             quota: Quota::new("messages_per_second", limits.messages_per_second, refused),
             known: Known::default(),
             ids: IdBlock::default(),
+            held: None,
             stopping,
         }
     }

@@ -16,7 +16,7 @@ use super::placed::Placed;
 use super::restart::{Next, Restarts};
 use super::saving::{Saving, written};
 use super::status::{State, Status};
-use crate::runtime::batch::Batch;
+use super::turns::{self, Turns};
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
@@ -25,11 +25,6 @@ use crate::telemetry::metrics::Stopwatch;
 use crate::transport::envelope::{Envelope, SendError};
 use crate::transport::handled::Handled;
 use crate::transport::mailbox::Inbox;
-
-/// The most messages that enter a guest at once.
-const BATCH_MAX: usize = 64;
-/// How long a batch should take: longer ones would keep other Souls waiting.
-const BATCH_TARGET: Duration = Duration::from_millis(1);
 
 /// How long a Soul that is to end goes on handling what its mailbox holds.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -46,6 +41,8 @@ pub(crate) struct Actor {
     pub(crate) life: Life,
     /// A state on its way to the KV.
     pub(crate) saving: Option<Box<Saving>>,
+    /// What is kept of every turn; none: nothing is.
+    pub(crate) turns: Option<Box<Turns>>,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
     /// How many messages enter at once, by how long the last ones took.
@@ -83,6 +80,7 @@ impl Actor {
                     self.status.set(state, "");
                 }
                 written = written(&mut self.saving), if self.saving.is_some() => self.was_written(written),
+                event = turns::event(&mut self.turns), if self.turns.is_some() => Box::pin(self.go_on(event)).await,
                 () = self.inbox.ready(), if paused.is_none() => self.turn().await,
             }
             if self.restarts.gave_up() {
@@ -140,6 +138,9 @@ impl Actor {
     /// Takes a batch out of the mailbox and lets the guest handle it.
     async fn turn(&mut self) {
         self.host.gate.passed().await;
+        if self.turns.is_some() && !Box::pin(self.recalls()).await {
+            return;
+        }
         if !self.life.is_awake()
             && let Err(error) = Box::pin(self.wake()).await
         {
@@ -148,29 +149,17 @@ impl Actor {
         let mut envelopes: Vec<Envelope> = Vec::new();
         // Who can read a clock sees one message at a time: its time would depend on the batch.
         let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
-        let max = if sees_time { 1 } else { self.batch_max };
+        let batches = if self.turns.is_some() { turns::BATCHES } else { 1 };
+        let max = if sees_time { 1 } else { self.batch_max * batches };
         self.inbox.drain(&mut envelopes, max);
         if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
             let now = Instant::now();
             envelopes.retain(|envelope| !envelope.is_late(now));
         }
-        let Some(first) = envelopes.first() else { return };
-        let moment = Moment {
-            now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
-            hops: envelopes.iter().map(|e| e.hops).max().unwrap_or(0),
-            trace: first.trace,
-        };
-        let span = tracing::debug_span!("receive", soul = %self.manifest.name, messages = envelopes.len());
-        let count = envelopes.len();
-        let batch = Batch::of(&envelopes);
-        let Some(instance) = self.life.instance() else { return };
-        let result = tracing::Instrument::instrument(instance.receive(batch, moment), span).await;
-        self.active = Instant::now();
-        let took = self.active.duration_since(instance.entered());
-        self.stopwatch.record(took);
-        self.pace(took, count);
-        self.status.handled.fetch_add(count as u64, Ordering::Relaxed);
-        self.host.metrics.transport.delivered.add(count as u64);
+        if self.turns.is_some() {
+            return Box::pin(self.keep_turn(envelopes)).await;
+        }
+        let Some(result) = self.enter(&envelopes).await else { return };
         match result {
             Ok(replies) => {
                 self.ended_well().await;
@@ -206,6 +195,10 @@ impl Actor {
             return Err(ActError::NotStarted(error.to_string()));
         }
         // After a crash of the node a tick may be asked for again: it is answered, not played twice.
+        if self.turns.is_some() && !Box::pin(self.recalls()).await {
+            return Err(ActError::NotStarted("what is kept of it cannot be read now".into()));
+        }
+        self.make_room();
         let acted = self.life.header_mut().and_then(|header| header.acted.get(request.run.as_ref()));
         match acted {
             Some(acted) if acted.tick == request.tick => return Ok(acted.actions.clone()),
@@ -229,6 +222,10 @@ impl Actor {
                     header.remember(&request.run, request.tick, &actions, last);
                 }
                 self.ended_well().await;
+                if self.turns.is_some() {
+                    let kept = Box::pin(self.save_turn()).await;
+                    kept.map_err(ActError::NotStarted)?;
+                }
                 Ok(actions)
             }
             Ok(Err(refusal)) => Err(ActError::Refused(refusal)),
@@ -263,19 +260,14 @@ impl Actor {
         Ok(())
     }
 
-    /// Finds the number of messages that enter at once, so that a batch takes about `BATCH_TARGET`.
-    fn pace(&mut self, took: Duration, count: usize) {
-        let each = (took / u32::try_from(count).unwrap_or(u32::MAX).max(1)).max(Duration::from_nanos(1));
-        let fits = BATCH_TARGET.as_nanos() / each.as_nanos();
-        self.batch_max = usize::try_from(fits).unwrap_or(BATCH_MAX).clamp(1, BATCH_MAX);
-    }
-
-    async fn ended_well(&mut self) {
+    pub(crate) async fn ended_well(&mut self) {
         self.host.metrics.souls.turns.add(1);
         self.life.changed();
         self.observe();
         // Tried again only after as many turns more: a snapshot each turn would be worse than a late one.
-        if self.life.turns_unsaved().is_multiple_of(self.host.every_turns(&self.manifest)) {
+        if self.turns.is_none()
+            && self.life.turns_unsaved().is_multiple_of(self.host.every_turns(&self.manifest))
+        {
             Box::pin(self.save_behind()).await;
         }
     }
@@ -309,6 +301,9 @@ impl Actor {
 
     async fn tend(&mut self) {
         self.stopwatch.flush();
+        if self.turns.is_some() {
+            Box::pin(self.tend_outbox()).await;
+        }
         if !self.life.is_awake() {
             return;
         }
@@ -346,6 +341,9 @@ impl Actor {
     /// Saves what is unsaved, and leaves memory. The error says why what came after the last checkpoint is lost.
     async fn end(&mut self, state: State) -> Result<(), String> {
         self.settle().await;
+        if self.turns.is_some() {
+            Box::pin(self.close_outbox()).await;
+        }
         let unsaved = self.life.is_awake() && self.life.turns_unsaved() > 0;
         let saved = if unsaved { self.save().await.map(drop) } else { Ok(()) };
         self.life.sleep();

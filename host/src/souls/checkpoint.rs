@@ -165,6 +165,12 @@ pub async fn delete(kv: &Kv, soul: &SoulName) -> Result<(), CheckpointError> {
     Ok(())
 }
 
+/// What saves a checkpoint, as a part of a larger write.
+pub(super) fn put(kv: &Kv, soul: &SoulName, checkpoint: &Checkpoint) -> Result<Mutation, CheckpointError> {
+    let path = kv.path(BUCKET, soul.as_str().as_bytes())?;
+    Ok(Mutation::Put { path, value: checkpoint.encode()?, lease: None })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

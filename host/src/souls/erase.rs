@@ -4,10 +4,10 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{placed, records};
+use super::{placed, records, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
-use crate::kv::{Consistency, Kv, RequestId};
+use crate::kv::{Consistency, Kv, KvError, RequestId};
 
 /// Keys that are read at once.
 const PAGE_KEYS: usize = 500;
@@ -20,20 +20,26 @@ pub(crate) async fn erase(
     soul: &SoulName,
     request: Option<RequestId>,
 ) -> Result<(), CheckpointError> {
-    let bucket = keyvalue::own_bucket(soul.as_str());
-    loop {
-        let page = kv.range(&bucket, b"", None, PAGE_KEYS, Consistency::Linearizable).await?;
-        for keys in page.entries.chunks(AT_ONCE) {
-            let deletions: Vec<_> = keys.iter().map(|(key, _)| kv.delete(&bucket, key, None)).collect();
-            try_join_all(deletions).await?;
-        }
-        if page.next.is_none() {
-            break;
-        }
+    for bucket in [keyvalue::own_bucket(soul.as_str()), turns::window_bucket(soul)] {
+        empty(kv, &bucket).await?;
     }
+    kv.delete(turns::BUCKET, soul.as_str().as_bytes(), None).await?;
     checkpoint::delete(kv, soul).await?;
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;
     Ok(records::delete(kv, soul, request).await?)
+}
+
+async fn empty(kv: &Kv, bucket: &str) -> Result<(), KvError> {
+    loop {
+        let page = kv.range(bucket, b"", None, PAGE_KEYS, Consistency::Linearizable).await?;
+        for keys in page.entries.chunks(AT_ONCE) {
+            let deletions: Vec<_> = keys.iter().map(|(key, _)| kv.delete(bucket, key, None)).collect();
+            try_join_all(deletions).await?;
+        }
+        if page.next.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -102,6 +102,11 @@ impl Life {
         self.instance.is_some()
     }
 
+    /// Whether the Soul is to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     pub(crate) fn instance(&mut self) -> Option<&mut SoulInstance> {
         self.instance.as_deref_mut()
     }

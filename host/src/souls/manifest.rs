@@ -35,14 +35,34 @@ pub struct Persona {
     pub values: Vec<(String, f32)>,
 }
 
+/// What outlives a crash of the node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The last checkpoint.
+    #[default]
+    Checkpoint,
+    /// Every turn that anybody can know of.
+    Turn,
+}
+
 /// When a Soul's state is saved: whichever comes first. 0 means the node's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Durability {
+    /// What outlives a crash. Left out where it is the default, so that nodes of an earlier version read the record.
+    #[serde(skip_serializing_if = "Mode::is_default")]
+    pub mode: Mode,
     /// After this many turns.
     pub every_turns: u32,
     /// After this many seconds.
     pub every_seconds: u32,
+}
+
+impl Mode {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a Soul may live.

@@ -8,6 +8,7 @@ pub mod actor;
 mod batching;
 mod census;
 pub mod checkpoint;
+mod entering;
 mod erase;
 mod error;
 mod fleet;
@@ -25,6 +26,7 @@ mod registry;
 pub mod restart;
 mod saving;
 pub mod status;
+mod turns;
 mod wire;
 
 pub use census::Census;

@@ -16,7 +16,7 @@ use super::handle::{Handle, SoulView};
 use super::host::Host;
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{self, Life};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Mode};
 use super::placed::{self, Placed};
 use super::records::{self, Record, Wanted};
 use super::restart::Restarts;
@@ -255,7 +255,8 @@ impl Souls {
     pub(super) fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
         let host = &self.0.host;
         let limits = manifest.check(&host.limits)?;
-        let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
+        let (room, keeps) = (limits.mailbox_messages as usize, manifest.durability.mode == Mode::Turn);
+        let (mailbox, inbox) = if keeps { Mailbox::keeping(room) } else { Mailbox::new(room) };
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
         let stopping = host.tasks.stopping().child_token();
         let status = Arc::new(Status::new(State::Passive, String::new()));
@@ -271,6 +272,7 @@ impl Souls {
             status: status.clone(),
             life: Life::new(stopping.clone()),
             saving: None,
+            turns: keeps.then(Box::default),
             restarts: Restarts::new(host.config.restart),
             active: Instant::now(),
             batch_max: 1,

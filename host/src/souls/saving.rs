@@ -45,6 +45,12 @@ impl Actor {
         if self.saving.is_some() {
             return;
         }
+        if self.turns.is_some() {
+            if let Err(reason) = Box::pin(self.save_turn()).await {
+                self.warn(&reason);
+            }
+            return;
+        }
         match self.life.begin_save(&self.host, &self.manifest.name).await {
             Ok((begun, Some(checkpoint))) => {
                 let written = self.write(checkpoint);
@@ -82,6 +88,9 @@ impl Actor {
 
     /// Saves the state, and waits until it is durable.
     pub(crate) async fn save(&mut self) -> Result<Saved, String> {
+        if self.turns.is_some() {
+            return Box::pin(self.save_turn()).await;
+        }
         self.settle().await;
         match self.life.begin_save(&self.host, &self.manifest.name).await {
             Ok((begun, None)) => Ok(self.saved(begun)),
@@ -111,7 +120,7 @@ impl Actor {
         self.host.tasks.spawn("soul.save", writing)
     }
 
-    fn saved(&mut self, begun: Begun) -> Saved {
+    pub(crate) fn saved(&mut self, begun: Begun) -> Saved {
         let Begun { saved, header, .. } = begun;
         self.life.save_done(header);
         self.host.metrics.souls.checkpoints.add("saved", 1);

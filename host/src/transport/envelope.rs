@@ -125,6 +125,8 @@ pub struct Envelope {
     pub left_in: Option<u64>,
     /// Who wants the reply.
     pub reply_to: ReplyTo,
+    /// Whoever waits wants no reply, but a receipt: see [`receipts`](super::receipts).
+    pub receipt: bool,
 }
 
 impl Envelope {

@@ -32,6 +32,7 @@ pub struct Mailbox {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
     capacity: usize,
+    gives_receipts: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +55,23 @@ pub struct Inbox(Arc<Mailbox>);
 impl Mailbox {
     /// A mailbox for at most `capacity` messages of at most [`MAILBOX_BYTES_MAX`] together, and its other end.
     pub fn new(capacity: usize) -> (Arc<Self>, Inbox) {
-        let mailbox = Arc::new(Self { queue: Mutex::default(), waker: AtomicWaker::new(), capacity });
+        Self::make(capacity, false)
+    }
+
+    /// [`Mailbox::new`], for an owner that gives receipts itself, once it has kept what it was told.
+    pub fn keeping(capacity: usize) -> (Arc<Self>, Inbox) {
+        Self::make(capacity, true)
+    }
+
+    fn make(capacity: usize, gives_receipts: bool) -> (Arc<Self>, Inbox) {
+        let (queue, waker) = (Mutex::default(), AtomicWaker::new());
+        let mailbox = Arc::new(Self { queue, waker, capacity, gives_receipts });
         (mailbox.clone(), Inbox(mailbox))
+    }
+
+    /// Whether its owner gives receipts itself: any other message has come to stay once it is in here.
+    pub(super) fn gives_receipts(&self) -> bool {
+        self.gives_receipts
     }
 
     /// Puts a message at the end, or gives it back.

@@ -11,6 +11,7 @@ mod arriving;
 pub mod bus;
 pub mod decide;
 pub mod directory;
+pub mod draft;
 pub mod envelope;
 pub mod handled;
 mod limbo;
@@ -18,6 +19,7 @@ mod line;
 mod lines;
 pub mod mailbox;
 pub mod media;
+pub mod receipts;
 pub mod remote;
 pub mod router;
 pub mod stages;
@@ -48,6 +50,7 @@ pub(crate) mod testing {
             deadline: None,
             left_in: None,
             reply_to: ReplyTo::Sender,
+            receipt: false,
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct RemoteCaller {
     question: MessageId,
     limits: WireLimits,
     answered: bool,
+    /// It waits for a receipt alone: without one it is not known what became of the message.
+    receipt: bool,
 }
 
 impl RemoteCaller {
@@ -81,7 +83,8 @@ impl RemoteCaller {
 impl Drop for RemoteCaller {
     fn drop(&mut self) {
         if !self.answered {
-            self.send(&Err(SendError::Failed("the recipient stopped before it answered".into())));
+            let stopped = || SendError::Failed("the recipient stopped before it answered".into());
+            self.send(&Err(if self.receipt { SendError::Unreachable } else { stopped() }));
         }
     }
 }
@@ -238,6 +241,7 @@ impl Inbound {
             question: envelope.id,
             limits: router.remotes().limits.clone(),
             answered: false,
+            receipt: envelope.receipt,
         };
         if let Err(error) = self.check(node, &envelope.sender) {
             router.undelivered(&error);
@@ -293,8 +297,8 @@ impl Protocol for Inbound {
                 Some(Frame::Refused { id, wants_reply, error }) => {
                     self.router.undelivered(&error);
                     let limits = remotes.limits.clone();
-                    let mut caller =
-                        RemoteCaller { link: link.clone(), question: id, limits, answered: !wants_reply };
+                    let (link, answered) = (link.clone(), !wants_reply);
+                    let mut caller = RemoteCaller { link, question: id, limits, answered, receipt: false };
                     if wants_reply {
                         caller.send(&Err(error));
                     }

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 
 use super::decide::{Bounds, Decision, Head, Place, decide};
 use super::directory::{Directory, Route, TOPICS_MAX};
-use super::envelope::{
-    Address, CONTENT_TYPE_BYTES_MAX, Content, Envelope, Reply, ReplyTo, SendError, TraceContext,
-};
+pub use super::draft::{Answer, Draft, Stamp};
+use super::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Envelope, Reply, ReplyTo, SendError};
 use super::handled::Handled;
 use super::limbo::Limbo;
 use super::mailbox::{Mailbox, Refused};
+use super::receipts::accept;
 use super::remote::{Inbound, Outpost, Remotes};
 use super::stages::Way;
 use super::wire::WireLimits;
@@ -40,39 +40,6 @@ impl Default for TransportConfig {
     fn default() -> Self {
         Self { body_bytes_max: 256 * 1024, hops_max: 32, topics_max: TOPICS_MAX }
     }
-}
-
-/// A message before the node has given it an id.
-#[derive(Debug)]
-pub struct Draft {
-    /// Who sends it.
-    pub sender: Address,
-    /// Whom it is for.
-    pub recipient: Address,
-    /// What it says.
-    pub content: Content,
-    /// The message that it answers.
-    pub in_reply_to: Option<MessageId>,
-    /// How many messages led here, this one not counted.
-    pub hops: u16,
-    /// The trace that it belongs to.
-    pub trace: Option<TraceContext>,
-}
-
-/// What the node adds to a draft.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp {
-    id: MessageId,
-    sent_at_ms: u64,
-}
-
-/// What was asked, and what came back.
-#[derive(Debug)]
-pub struct Answer {
-    /// The question.
-    pub question: MessageId,
-    /// The reply; none: the recipient had nothing to say.
-    pub content: Option<Content>,
 }
 
 /// Sends messages. Clones are the same router.
@@ -152,20 +119,30 @@ impl Router {
         Stamp { id: self.0.ids.next_of(block, now_ms), sent_at_ms: now_ms }
     }
 
-    fn stamp_now(&self) -> Stamp {
+    pub(super) fn stamp_now(&self) -> Stamp {
         let sent_at_ms = clock::now_ms();
         Stamp { id: self.0.ids.next(sent_at_ms), sent_at_ms }
     }
 
     /// Sends a message and waits for its reply, for at most `timeout`.
     pub async fn ask(&self, draft: Draft, timeout: Duration) -> Result<Answer, SendError> {
+        self.ask_stamped(draft, self.stamp_now(), timeout).await
+    }
+
+    /// [`Router::ask`], for a caller that gives a stamp of its own.
+    pub async fn ask_stamped(
+        &self,
+        draft: Draft,
+        stamp: Stamp,
+        timeout: Duration,
+    ) -> Result<Answer, SendError> {
         let (caller, reply) = oneshot::channel();
         let (sender, recipient) = (draft.sender.clone(), draft.recipient.clone());
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
         let (route, deadline) = (self.0.directory.route(&recipient), Instant::now() + timeout);
-        let (stamp, caller) = (self.stamp_now(), ReplyTo::Caller(caller));
+        let caller = ReplyTo::Caller(caller);
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
         match tokio::time::timeout(timeout, reply).await {
@@ -251,38 +228,36 @@ impl Router {
         reply_to: ReplyTo,
         deadline: Option<Instant>,
     ) -> Result<MessageId, SendError> {
-        let hops = draft.hops.saturating_add(1);
+        let envelope = Envelope { deadline, reply_to, ..draft.stamped(stamp) };
+        self.check(&envelope, route)?;
+        self.forward(envelope, route)?;
+        Ok(stamp.id)
+    }
+
+    /// Whether a message may leave on this way.
+    pub(super) fn check(&self, envelope: &Envelope, route: Option<&Route>) -> Result<(), SendError> {
         let head = Head {
-            recipient: &draft.recipient,
-            hops,
-            body_bytes: draft.content.body.len(),
-            content_type_bytes: draft.content.content_type.len(),
+            recipient: &envelope.recipient,
+            hops: envelope.hops,
+            body_bytes: envelope.content.body.len(),
+            content_type_bytes: envelope.content.content_type.len(),
         };
         let place = match route {
             Some(Route::Here(_)) => Place::Here,
             Some(Route::There(_)) => Place::There,
             None => Place::Nowhere,
         };
-        if let Decision::Refuse(error) = decide(head, self.0.bounds, place) {
-            return Err(error);
+        match decide(head, self.0.bounds, place) {
+            Decision::Refuse(error) => Err(error),
+            _ => Ok(()),
         }
-        let Stamp { id, sent_at_ms } = stamp;
-        let mut envelope = Envelope {
-            id,
-            sender: draft.sender,
-            recipient: draft.recipient,
-            in_reply_to: draft.in_reply_to,
-            content: draft.content,
-            sent_at_ms,
-            hops,
-            trace: draft.trace,
-            deadline,
-            left_in: None,
-            reply_to,
-        };
-        self.judge_sent(&mut envelope, place == Place::Here)?;
+    }
+
+    /// Lets a message leave that has been checked.
+    pub(super) fn forward(&self, mut envelope: Envelope, route: Option<&Route>) -> Result<(), SendError> {
+        self.judge_sent(&mut envelope, matches!(route, Some(Route::Here(_))))?;
         match route {
-            Some(Route::Here(mailbox)) => match mailbox.push(envelope) {
+            Some(Route::Here(mailbox)) => match accept(mailbox, envelope) {
                 Ok(()) => {}
                 // It has moved since the sender looked.
                 Err((envelope, Refused::Closed)) if self.moved(&envelope.recipient).is_some() => {
@@ -294,7 +269,7 @@ impl Router {
             Some(Route::There(outpost)) => self.0.remotes.send(outpost, envelope)?,
             None => self.publish(&envelope)?,
         }
-        Ok(id)
+        Ok(())
     }
 
     /// The node that an address has moved to.
@@ -308,12 +283,14 @@ impl Router {
 
 /// Puts a message into a mailbox; what is refused says who waits for an answer.
 pub(super) fn push(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (ReplyTo, SendError)> {
-    mailbox.push(envelope).map_err(refusal)
+    accept(mailbox, envelope).map_err(refusal)
 }
 
 fn refusal((envelope, refused): (Envelope, Refused)) -> (ReplyTo, SendError) {
     let error = match refused {
         Refused::Full => SendError::MailboxFull,
+        // It may be another's in a moment: whoever wants to be sure tries again.
+        Refused::Closed if envelope.receipt => SendError::Unreachable,
         Refused::Closed => SendError::Failed(format!("{} is stopped", envelope.recipient)),
     };
     (envelope.reply_to, error)

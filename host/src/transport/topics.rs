@@ -119,6 +119,7 @@ fn copy(envelope: &Envelope) -> Envelope {
         recipient: envelope.recipient.clone(),
         content: envelope.content.clone(),
         reply_to: ReplyTo::Sender,
+        receipt: false,
         ..*envelope
     }
 }

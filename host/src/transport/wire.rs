@@ -201,6 +201,7 @@ fn read_message(message: &View<'_>, limits: &WireLimits, now: Instant) -> Result
         deadline: message.deadline_ms.map(|ms| now + left(ms)),
         left_in: message.left_in,
         reply_to: ReplyTo::Sender,
+        receipt: message.receipt && wants_reply,
     };
     let error = if hops > limits.hops_max {
         SendError::TooManyHops { limit: limits.hops_max }

@@ -178,7 +178,7 @@ config = { strategy = "TitForTat", rounds = 3, noisy = false }
 persona = { description = "kind", traits = ["patient"], values = [{ name = "honesty", weight = 0.5 }] }
 grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true }
 limits = { memory_bytes = 67108864, call_ms = 100 }
-durability = { every_turns = 64, every_seconds = 5 }
+durability = { mode = "turn", every_turns = 64, every_seconds = 5 }
 seed = 7
 
 [[matrix]]
@@ -207,7 +207,9 @@ start = true
         assert_eq!(soul.persona.as_ref().map(|persona| persona.values[0].weight), Some(0.5));
         assert!(soul.grants.as_ref().is_some_and(|grants| grants.events && grants.send == ["soul:*"]));
         assert_eq!(soul.limits.map(|limits| (limits.memory_bytes, limits.call_ms)), Some((67_108_864, 100)));
-        assert_eq!(soul.durability.map(|d| (d.every_turns, d.every_seconds)), Some((64, 5)));
+        let durability = soul.durability.expect("it has one");
+        assert_eq!((durability.every_turns, durability.every_seconds), (64, 5));
+        assert_eq!(durability.mode(), matrix_proto::v1::DurabilityMode::Turn);
         let matrix = &manifest.matrices[0];
         assert!(matrix.start);
         assert_eq!(matrix.manifest.config, r#"{"born":"1979-05-27","self_play":true,"turns":200}"#);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_client::ClusterClient;
 use matrix_proto::v1::kv_client::KvClient;
+use matrix_proto::v1::souls_client::SoulsClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
@@ -27,6 +28,11 @@ impl Door {
     /// The KV.
     pub fn kv(&self) -> KvClient<Channel> {
         KvClient::new(self.channel.clone())
+    }
+
+    /// Souls.
+    pub fn souls(&self) -> SoulsClient<Channel> {
+        SoulsClient::new(self.channel.clone())
     }
 
     /// The node and its realm.

@@ -9,7 +9,7 @@ use super::{Failure, bad_id, missing};
 use crate::capabilities::grants::{GrantError, Grants};
 use crate::ids::{Digest, SoulName};
 use crate::runtime::limits::Limits;
-use crate::souls::manifest::{Durability, Manifest, Persona, Placement};
+use crate::souls::manifest::{Durability, Manifest, Mode, Persona, Placement};
 use crate::souls::status::State;
 use crate::souls::{Saved, SoulView};
 
@@ -37,6 +37,10 @@ pub(in crate::admin) fn soul_manifest(
         durability: Durability {
             every_turns: durability.every_turns,
             every_seconds: durability.every_seconds,
+            mode: match durability.mode() {
+                v1::DurabilityMode::Unspecified | v1::DurabilityMode::Checkpoint => Mode::Checkpoint,
+                v1::DurabilityMode::Turn => Mode::Turn,
+            },
         },
         seed,
         placement: given.placement.map_or_else(Placement::default, |placement| Placement {
@@ -158,6 +162,11 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
         durability: Some(v1::Durability {
             every_turns: durability.every_turns,
             every_seconds: durability.every_seconds,
+            mode: match durability.mode {
+                Mode::Checkpoint => v1::DurabilityMode::Checkpoint,
+                Mode::Turn => v1::DurabilityMode::Turn,
+            }
+            .into(),
         }),
         seed: *seed,
         placement: Some(v1::Placement {

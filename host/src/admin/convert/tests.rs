@@ -99,7 +99,7 @@ fn sound() -> v1::SoulManifest {
             events: true,
         }),
         limits: Some(v1::Limits { call_ms: 100, ..v1::Limits::default() }),
-        durability: Some(v1::Durability { every_turns: 64, every_seconds: 5 }),
+        durability: Some(v1::Durability { every_turns: 64, every_seconds: 5, mode: 1 }),
         seed: 7,
     }
 }

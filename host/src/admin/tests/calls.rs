@@ -156,7 +156,8 @@ async fn names_that_nobody_has_are_not_found() {
     let delete = souls.delete(delete).await.expect_err("unknown");
     assert_eq!((reason(&get).as_str(), delete.code()), ("SOUL_UNKNOWN", Code::NotFound));
     let to = Some(v1::Address { to: Some(v1::address::To::Soul(name())) });
-    let ask = v1::AskRequest { recipient: to, content: Some(v1::Content::default()), timeout_ms: 0 };
+    let content = Some(v1::Content::default());
+    let ask = v1::AskRequest { recipient: to, content, timeout_ms: 0, request_id: String::new() };
     let error = souls.ask(ask.clone()).await.expect_err("unknown");
     assert_eq!((error.code(), reason(&error).as_str()), (Code::NotFound, "RECIPIENT_UNKNOWN"));
     let forever = v1::AskRequest { timeout_ms: 300_001, ..ask };

@@ -144,11 +144,21 @@ impl Ctx {
             Whom::Known(place) => place,
             Whom::New(address) => match self.meet(&address)? {
                 Some(place) => place,
-                None => return self.router.send_stamped(self.draft(moment, address, content), stamp),
+                None => {
+                    let draft = self.draft(moment, address, content);
+                    return match &mut self.held {
+                        None => self.router.send_stamped(draft, stamp),
+                        Some(held) => held.keep(&self.router, draft, stamp),
+                    };
+                }
             },
         };
         let (address, route) = &self.known.found[place];
-        self.router.send_by(self.draft(moment, address.clone(), content), stamp, route)
+        let draft = self.draft(moment, address.clone(), content);
+        match &mut self.held {
+            None => self.router.send_by(draft, stamp, route),
+            Some(held) => held.keep(&self.router, draft, stamp),
+        }
     }
 
     /// Looks somebody up who may be written to, and returns the place in [`Known`]; none: nobody has this address.

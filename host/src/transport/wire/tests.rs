@@ -25,16 +25,17 @@ fn plain(hops: u16, body: &[u8]) -> Envelope {
         deadline: None,
         left_in: None,
         reply_to: ReplyTo::Sender,
+        receipt: false,
     }
 }
 
 /// Everything that travels.
 fn shown(envelope: &Envelope, wants_reply: bool) -> String {
     let Envelope { id, sender, recipient, in_reply_to, content, sent_at_ms, .. } = envelope;
-    let Envelope { hops, trace, deadline, left_in, .. } = envelope;
+    let Envelope { hops, trace, deadline, left_in, receipt, .. } = envelope;
     format!(
         "{id} {sender} {recipient} {in_reply_to:?} {content:?} {sent_at_ms} {hops} {trace:?} {deadline:?} \
-         {left_in:?} {wants_reply}"
+         {left_in:?} {wants_reply} {receipt}"
     )
 }
 
@@ -98,6 +99,18 @@ fn a_message_has_golden_bytes() {
     };
     let expected = Envelope { deadline: Some(now + Duration::from_millis(7)), ..envelope };
     assert_eq!(shown(&read, wants_reply), shown(&expected, true));
+}
+
+#[test]
+fn a_receipt_is_asked_for_by_one_field() {
+    let now = Instant::now();
+    let (caller, _kept) = oneshot::channel();
+    let envelope = Envelope { receipt: true, reply_to: ReplyTo::Caller(caller), ..plain(6, b"hi") };
+    let bytes = written(&envelope, now);
+    assert_eq!(bytes[bytes.len() - 4..], [0x50, 1, 0x60, 1]);
+    let read = read(&bytes, &WireLimits::default());
+    let Ok(Some(Frame::Message { envelope: read, wants_reply: true })) = read else { panic!("{read:?}") };
+    assert!(read.receipt);
 }
 
 #[test]
@@ -254,9 +267,9 @@ fn reply() -> impl Strategy<Value = Reply> {
 pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
     let trace = proptest::option::of((1u128.., 1u64.., any::<u8>()));
     let ids = (any::<u128>(), any::<Option<u128>>(), any::<Option<u64>>());
-    let numbers = (any::<u64>(), 1u16..=64);
+    let numbers = (any::<u64>(), 1u16..=64, any::<bool>());
     (ids, address(), address(), some_content(), numbers, trace).prop_map(
-        |((id, in_reply_to, left_in), sender, recipient, content, (sent_at_ms, hops), trace)| {
+        |((id, in_reply_to, left_in), sender, recipient, content, (sent_at_ms, hops, receipt), trace)| {
             let trace = trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags });
             let (id, in_reply_to) = (MessageId(id), in_reply_to.map(MessageId));
             let (deadline, reply_to) = (None, ReplyTo::Sender);
@@ -272,6 +285,7 @@ pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
                 deadline,
                 left_in,
                 reply_to,
+                receipt,
             }
         },
     )
@@ -294,7 +308,8 @@ proptest! {
         input.extend_from_slice(tail);
         match decode(&mut input, &WireLimits::default(), now) {
             Ok(Some(Frame::Message { envelope: read, wants_reply })) => {
-                prop_assert_eq!(shown(&read, wants_reply), shown(&envelope, false));
+                // Where nobody waits, nobody waits for a receipt.
+                prop_assert_eq!(shown(&read, wants_reply), shown(&Envelope { receipt: false, ..envelope }, false));
             }
             other => prop_assert!(false, "no message: {:?}", other),
         }

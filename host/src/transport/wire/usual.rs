@@ -24,6 +24,7 @@ pub(super) struct View<'a> {
     pub(super) deadline_ms: Option<u64>,
     pub(super) wants_reply: bool,
     pub(super) left_in: Option<u64>,
+    pub(super) receipt: bool,
 }
 
 impl<'a> View<'a> {
@@ -42,6 +43,7 @@ impl<'a> View<'a> {
             deadline_ms: message.deadline_ms,
             wants_reply: message.wants_reply,
             left_in: message.left_in,
+            receipt: message.receipt,
         }
     }
 
@@ -64,6 +66,7 @@ impl<'a> View<'a> {
                 0x48 => view.deadline_ms = Some(input.varint()?),
                 0x50 => view.wants_reply = input.varint()? != 0,
                 0x58 => view.left_in = Some(input.varint()?),
+                0x60 => view.receipt = input.varint()? != 0,
                 _ => return None,
             }
         }
@@ -193,6 +196,7 @@ impl Writing<'_> {
             + self.deadline_ms.map_or(0, number)
             + if self.wants_reply { 2 } else { 0 }
             + self.envelope.left_in.map_or(0, number)
+            + if self.envelope.receipt { 2 } else { 0 }
     }
 
     fn content_bytes(&self) -> usize {
@@ -239,6 +243,7 @@ impl Writing<'_> {
             out.put_u8(0x58);
             put_varint(out, generation);
         }
+        put_unless_zero(out, 0x60, self.envelope.receipt.into());
     }
 }
 

@@ -25,9 +25,12 @@ pub(crate) struct Args {
     recipient: Address,
     #[command(flatten)]
     content: ContentArgs,
+    /// Names the question: asked again with the same, a Soul that keeps every turn handles it once
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    request_id: String,
 }
 
-/// Asks, once: a question has no request id, and asked again it would be handled twice.
+/// Asks, once: without a request id, a question that is asked again would be handled twice.
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let content = args.content.read()?;
     let node = session.node().await?;
@@ -37,6 +40,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
         recipient: Some(args.recipient),
         content: Some(content),
         timeout_ms: timeout_ms(deadline),
+        request_id: args.request_id,
     };
     let answer =
         request::once(message, deadline + WAY, async |request| node.souls().ask(request).await).await;

@@ -55,6 +55,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
             recipient: Some(args.recipient.clone()),
             content: Some(content),
             timeout_ms: ask::timeout_ms(node.deadline(REPLY_DEADLINE)),
+            request_id: String::new(),
         };
         match exchange(&node, &mut conversation, question).await {
             Ok(answer) => ask::show(session.output, &answer)?,

@@ -3,8 +3,8 @@
 mod spawn;
 
 use matrix_proto::v1::{
-    CheckpointRequest, CheckpointResponse, DeleteSoulRequest, GetSoulRequest, ListSoulsRequest,
-    MoveSoulRequest, Soul, SoulState, SpawnRequest, StopSoulRequest,
+    CheckpointRequest, CheckpointResponse, DeleteSoulRequest, Durability, DurabilityMode, GetSoulRequest,
+    ListSoulsRequest, MoveSoulRequest, Soul, SoulState, SpawnRequest, StopSoulRequest,
 };
 use serde_json::{Value, json};
 
@@ -155,6 +155,14 @@ fn name(soul: &Soul) -> &str {
     soul.manifest.as_ref().map(|manifest| manifest.name.as_str()).unwrap_or_default()
 }
 
+fn durability(soul: &Soul) -> &'static str {
+    let durability = soul.manifest.as_ref().and_then(|manifest| manifest.durability.as_ref());
+    match durability.map(Durability::mode) {
+        Some(DurabilityMode::Turn) => "turn",
+        _ => "checkpoint",
+    }
+}
+
 fn json(soul: &Soul) -> Value {
     let manifest = soul.manifest.clone().unwrap_or_default();
     let persona = manifest.persona.unwrap_or_default();
@@ -174,6 +182,7 @@ fn json(soul: &Soul) -> Value {
             "events": grants.events,
         },
         "seed": manifest.seed,
+        "durability": durability(soul),
         "placement": { "labels": placement.labels, "apart": placement.apart },
         "node": soul.node,
         "generation": soul.generation,
@@ -215,6 +224,7 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("may subscribe", grants.subscribe.join(", ")),
             ("buckets", grants.buckets.join(", ")),
             ("seed", manifest.seed.to_string()),
+            ("durability", durability(soul).to_owned()),
             ("handled", soul.handled.to_string()),
             ("waiting", soul.mailbox_depth.to_string()),
             ("crashes", soul.crashes.to_string()),

@@ -88,8 +88,28 @@ struct Limits {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Durability {
+    mode: Mode,
     every_turns: u32,
     every_seconds: u32,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    #[default]
+    Checkpoint,
+    Turn,
+}
+
+impl From<Durability> for v1::Durability {
+    fn from(durability: Durability) -> Self {
+        let mode = match durability.mode {
+            Mode::Checkpoint => v1::DurabilityMode::Checkpoint,
+            Mode::Turn => v1::DurabilityMode::Turn,
+        };
+        let Durability { every_turns, every_seconds, .. } = durability;
+        Self { every_turns, every_seconds, mode: mode.into() }
+    }
 }
 
 /// A `[[matrix]]`.
@@ -184,9 +204,7 @@ impl From<Soul> for SoulManifest {
             config: soul.config.into_iter().map(|(key, setting)| (key, setting.0)).collect(),
             grants: soul.grants.map(Into::into),
             limits: soul.limits.map(Into::into),
-            durability: soul
-                .durability
-                .map(|d| v1::Durability { every_turns: d.every_turns, every_seconds: d.every_seconds }),
+            durability: soul.durability.map(Into::into),
             seed: soul.seed.map_or(0, Spanned::into_inner),
             placement: soul
                 .placement

@@ -26,6 +26,8 @@ fn spawn_sends_the_whole_manifest() {
         "50",
         "--every-turns",
         "8",
+        "--durability",
+        "turn",
         "--seed",
         "7",
     ];
@@ -43,6 +45,7 @@ fn spawn_sends_the_whole_manifest() {
         "events: true",
         "call_ms: 50",
         "every_turns: 8",
+        "mode: Turn",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }

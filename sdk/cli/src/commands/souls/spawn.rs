@@ -1,10 +1,22 @@
 //! The arguments of `matrix souls spawn`.
 
-use matrix_proto::v1::{Durability, Grants, Limits, Persona, Placement, SoulManifest, SpawnRequest, Value};
+use matrix_proto::v1::{
+    Durability, DurabilityMode, Grants, Limits, Persona, Placement, SoulManifest, SpawnRequest, Value,
+};
 
 use crate::errors::Error;
 use crate::request;
 use crate::text::parse_pair;
+
+/// What of a Soul outlives a crash of its node.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Mode {
+    /// Its last checkpoint
+    #[default]
+    Checkpoint,
+    /// Every turn
+    Turn,
+}
 
 /// What the Soul is.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,6 +72,9 @@ pub(crate) struct Args {
     /// Messages that its mailbox holds [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     mailbox_messages: Option<u32>,
+    /// What of it outlives a crash of its node: its last checkpoint, or every turn
+    #[arg(long, value_name = "MODE", value_enum, default_value_t, help_heading = "Durability")]
+    durability: Mode,
     /// Save its state after so many turns [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Durability")]
     every_turns: Option<u32>,
@@ -103,6 +118,11 @@ impl TryFrom<Args> for SpawnRequest {
             durability: Some(Durability {
                 every_turns: args.every_turns.unwrap_or(0),
                 every_seconds: args.every_seconds.unwrap_or(0),
+                mode: match args.durability {
+                    Mode::Checkpoint => DurabilityMode::Checkpoint,
+                    Mode::Turn => DurabilityMode::Turn,
+                }
+                .into(),
             }),
             seed: args.seed,
             placement: Some(Placement {

@@ -1,0 +1,371 @@
+//! Souls that keep every turn: the state, what was said and which messages were handled are one write to the KV, and
+//! nobody hears of a turn before it is kept. What was said waits in an [`outbox`] until it has arrived for good; what was
+//! handled stands in a [`window`], so that a message that comes again is answered, and not handled twice. A turn that
+//! changes nothing and says nothing is not written: whoever hears of it hears of a state that is kept.
+
+mod kept;
+mod outbox;
+mod window;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use self::kept::Kept;
+use self::outbox::Event as Sent;
+use self::window::{Answer, Key, reply_id};
+use super::Saved;
+use super::actor::Actor;
+use super::checkpoint::{self, CheckpointError};
+use super::life::SaveError;
+use super::status::State;
+use crate::kv::{KvError, RequestId, Txn, TxnOutcome};
+use crate::runtime::guest::Crash;
+use crate::transport::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
+use crate::transport::handled::Handled;
+use crate::transport::router::{Draft, Stamp};
+
+pub(crate) use self::kept::BUCKET;
+pub(crate) use self::window::bucket as window_bucket;
+
+/// How many times as many messages as usual enter at once: a write costs much more than an entry.
+pub(crate) const BATCHES: usize = 4;
+/// How long after a failure the KV is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long a Soul that ends waits for receipts that are under way.
+const RECEIPTS: Duration = Duration::from_millis(500);
+
+/// What an actor knows of its Soul's turns.
+#[derive(Default)]
+pub(crate) struct Turns {
+    /// None: it has to be read.
+    kept: Option<Kept>,
+    /// When reading is tried again.
+    again: Option<Pin<Box<Sleep>>>,
+}
+
+/// What makes an actor go on with what its Soul has said.
+pub(crate) enum Event {
+    /// What is kept has to be read.
+    Read,
+    /// The outbox goes on.
+    Sent(Sent),
+}
+
+/// What happens next; it never comes while nothing waits. Cancelling it loses nothing.
+pub(crate) async fn event(turns: &mut Option<Box<Turns>>) -> Event {
+    poll_fn(|context| {
+        let Some(turns) = turns else { return Poll::Pending };
+        if let Some(kept) = &mut turns.kept {
+            return kept.outbox.poll(context).map(Event::Sent);
+        }
+        match &mut turns.again {
+            Some(again) => again.as_mut().poll(context).map(|()| Event::Read),
+            None => Poll::Ready(Event::Read),
+        }
+    })
+    .await
+}
+
+/// Why a turn was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    /// It is the guest's fault.
+    #[error(transparent)]
+    Crashed(#[from] Crash),
+    /// Whether it was kept will show when what is kept is read.
+    #[error("whether the turn was kept is not known: {0}")]
+    Open(CheckpointError),
+}
+
+impl Actor {
+    /// Goes on with what the Soul has said.
+    pub(crate) async fn go_on(&mut self, event: Event) {
+        match event {
+            Event::Read => drop(self.recalls().await),
+            Event::Sent(sent) => {
+                let router = self.host.router.clone();
+                let Some(kept) = self.kept() else { return };
+                match sent {
+                    Sent::Receipt(receipt) => kept.outbox.receive(receipt),
+                    Sent::Again => kept.outbox.send(&router),
+                }
+            }
+        }
+    }
+
+    fn kept(&mut self) -> Option<&mut Kept> {
+        self.turns.as_mut()?.kept.as_mut()
+    }
+
+    /// Reads what is kept, if it has to be read, and sends again what has not arrived. False: it cannot be read now.
+    pub(crate) async fn recalls(&mut self) -> bool {
+        if self.turns.as_ref().is_none_or(|turns| turns.kept.is_some()) {
+            return true;
+        }
+        let read = Kept::read(&self.host.kv, &self.manifest.name).await;
+        let router = self.host.router.clone();
+        let Some(turns) = &mut self.turns else { return true };
+        match read {
+            Ok(kept) => {
+                turns.kept.insert(kept).outbox.send(&router);
+                turns.again = None;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(soul = %self.manifest.name, %error, "what is kept of a Soul cannot be read");
+                turns.again = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
+                self.restarts.postpone(Instant::now());
+                self.status.set(State::BackingOff, &error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Lets the guest handle a batch, keeps the turn, and only then lets anybody hear of it.
+    pub(crate) async fn keep_turn(&mut self, envelopes: Vec<Envelope>) {
+        let (fresh, again) = self.sort_out(envelopes);
+        if fresh.is_empty() {
+            return;
+        }
+        self.make_room();
+        let result = match self.enter(&fresh).await {
+            None => return,
+            Some(Err(crash)) => Err(NotKept::Crashed(crash)),
+            Some(Ok(replies)) => {
+                self.ended_well().await;
+                let limit = self.limits.body_bytes as usize;
+                let bounded = replies.into_iter().map(|reply| match reply {
+                    Ok(Some(content)) if content.body.len() > limit => {
+                        Err(SendError::TooLarge { limit: limit as u64 })
+                    }
+                    reply => reply.map_err(SendError::Failed),
+                });
+                let replies: Vec<Reply> = bounded.collect();
+                self.keep(&fresh, &replies).await.map(|_| replies)
+            }
+        };
+        match result {
+            Ok(replies) => {
+                for (envelope, reply) in fresh.into_iter().zip(replies) {
+                    self.answer(envelope, reply);
+                }
+            }
+            Err(NotKept::Crashed(crash)) => {
+                let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
+                self.crashed(&crash);
+                fresh.into_iter().for_each(|envelope| self.answer(envelope, Err(error.clone())));
+            }
+            Err(NotKept::Open(error)) => {
+                tracing::warn!(soul = %self.manifest.name, %error, "a turn may not have been kept");
+                self.restarts.postpone(Instant::now());
+                self.status.set(State::BackingOff, &error.to_string());
+                fresh.into_iter().for_each(|envelope| self.answer(envelope, Err(SendError::Unreachable)));
+            }
+        }
+        for envelope in again {
+            let key = Key::of(&envelope);
+            let told = self.kept().and_then(|kept| kept.window.find(key)).map(Answer::reply);
+            self.answer(envelope, told.unwrap_or(Err(SendError::Unreachable)));
+        }
+    }
+
+    /// Answers messages that were handled before. Returns those that were not, and those among them that came twice.
+    fn sort_out(&mut self, envelopes: Vec<Envelope>) -> (Vec<Envelope>, Vec<Envelope>) {
+        let (mut fresh, mut again) = (Vec::with_capacity(envelopes.len()), Vec::new());
+        let mut keys = std::collections::HashSet::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            let key = Key::of(&envelope);
+            let told = self.kept().and_then(|kept| kept.window.find(key)).map(Answer::reply);
+            match told {
+                Some(told) => self.answer(envelope, told),
+                None if keys.insert(key) => fresh.push(envelope),
+                None => again.push(envelope),
+            }
+        }
+        (fresh, again)
+    }
+
+    /// Tells whoever waits for a message; to anybody else the reply goes as a letter, if it does.
+    fn answer(&self, envelope: Envelope, reply: Reply) {
+        let receipt = envelope.receipt;
+        if matches!(envelope.reply_to, ReplyTo::Sender) {
+            return;
+        }
+        let reply = if receipt { reply.map(|_| None) } else { reply };
+        self.host.router.reply(Handled::of(envelope).0, reply);
+    }
+
+    /// What the guest says from now on waits until its turn is kept, as far as the outbox has room.
+    pub(crate) fn make_room(&mut self) {
+        let Some(room) = self.kept().map(|kept| kept.outbox.room()) else { return };
+        if let Some(instance) = self.life.instance()
+            && let Some(messaging) = &mut instance.state().capabilities.messaging
+        {
+            messaging.hold(room);
+        }
+    }
+
+    /// The reply to a message whose sender does not wait for it, as a letter.
+    fn letter(&self, envelope: &Envelope, reply: &Reply) -> Option<Envelope> {
+        let Ok(Some(content)) = reply else { return None };
+        let waits = !envelope.receipt && !matches!(envelope.reply_to, ReplyTo::Sender);
+        // Clients have no mailbox.
+        if waits || matches!(envelope.sender, Address::Client(_)) {
+            return None;
+        }
+        let draft = Draft {
+            sender: envelope.recipient.clone(),
+            recipient: envelope.sender.clone(),
+            content: content.clone(),
+            in_reply_to: Some(envelope.id),
+            hops: envelope.hops,
+            trace: envelope.trace,
+        };
+        let stamp = Stamp::named(reply_id(&self.manifest.name, envelope.id));
+        self.host.router.letter(draft, stamp).ok()
+    }
+
+    /// Keeps a turn: the state, what was said in it, and that these messages were handled, with these replies. What was
+    /// said leaves with that. Returns the state that was saved, if the Soul is in memory.
+    ///
+    /// # Errors
+    /// [`NotKept`]; the Soul has left memory, and comes back as it was kept last.
+    pub(crate) async fn keep(
+        &mut self,
+        handled: &[Envelope],
+        replies: &[Reply],
+    ) -> Result<Option<Saved>, NotKept> {
+        let result = self.try_keep(handled, replies).await;
+        if result.is_err() {
+            self.life.sleep();
+        }
+        result
+    }
+
+    async fn try_keep(&mut self, handled: &[Envelope], replies: &[Reply]) -> Result<Option<Saved>, NotKept> {
+        let (kv, soul) = (self.host.kv.clone(), self.manifest.name.clone());
+        let awake = self.life.is_awake();
+        let begun = match awake {
+            true => Some(self.life.begin_save(&self.host, &soul).await.map_err(not_saved)?),
+            false => None,
+        };
+        let (begun, state) = begun.unzip();
+        let state = state.flatten().map(|state| checkpoint::put(&kv, &soul, &state));
+        let state = state.transpose().map_err(|error| not_saved(error.into()))?;
+        let said = self.life.instance().and_then(|instance| instance.state().capabilities.messaging.as_mut());
+        let mut letters = said.map(|messaging| messaging.take_held()).unwrap_or_default();
+        let mut room = self.kept().map(|kept| kept.outbox.room()).unwrap_or_default();
+        for (envelope, reply) in handled.iter().zip(replies) {
+            let letter = self.letter(envelope, reply);
+            let Some(kept) = self.kept() else { continue };
+            kept.window.note(Key::of(envelope), Answer::of(reply));
+            // Replies of which there are too many are lost, as those to a full mailbox are.
+            if let Some(letter) = letter.filter(|letter| room.takes(letter.content.body.len())) {
+                letters.push(letter);
+            }
+        }
+        let placed = self.placed;
+        let Some(kept) = self.kept() else { return Err(NotKept::Open(KvError::Closed.into())) };
+        if state.is_some() || !letters.is_empty() || kept.outbox.has_changed() {
+            let wrong = |error: KvError| NotKept::Open(error.into());
+            let mut then = kept.mutations(&kv, &soul, &letters).map_err(wrong)?;
+            then.splice(..0, state);
+            let require = kept.conditions(&kv, &soul, placed).map_err(wrong)?;
+            let committed = self.commit(Txn { require, then }).await;
+            let router = self.host.router.clone();
+            let Some(turns) = &mut self.turns else { return Ok(None) };
+            let revision = committed.inspect_err(|_| turns.kept = None)?;
+            if let Some(kept) = &mut turns.kept {
+                kept.is_kept(revision, letters);
+                kept.outbox.send(&router);
+            }
+        }
+        Ok(begun.map(|begun| self.saved(begun)))
+    }
+
+    /// Writes until it is known whether the KV has it, under one request id; gives up only when the Soul is to end.
+    async fn commit(&mut self, txn: Txn) -> Result<u64, NotKept> {
+        let (kv, soul) = (&self.host.kv, &self.manifest.name);
+        let request = RequestId(self.host.router.next_id().0.to_be_bytes());
+        let mut warned = false;
+        loop {
+            let error = match kv.batch(txn.clone(), Some(request)).await {
+                Ok(reply) => {
+                    return match reply.value {
+                        TxnOutcome::Committed => Ok(reply.revision),
+                        // Or a turn was kept that this node gave up: it shows when what is kept is read.
+                        TxnOutcome::Refused { .. } => {
+                            Err(NotKept::Open(CheckpointError::Elsewhere(soul.clone())))
+                        }
+                    };
+                }
+                Err(error @ (KvError::ValueTooLarge { .. } | KvError::TxnTooLarge { .. })) => {
+                    return Err(not_saved(CheckpointError::Kv(error).into()));
+                }
+                Err(error) => error,
+            };
+            let ends = self.life.is_stopping() || self.host.tasks.stopping().is_cancelled();
+            if ends || matches!(error, KvError::Closed) {
+                return Err(NotKept::Open(error.into()));
+            }
+            if !std::mem::replace(&mut warned, true) {
+                tracing::warn!(%soul, %error, "a turn waits to be kept");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Saves the state as a turn of no messages.
+    pub(crate) async fn save_turn(&mut self) -> Result<Saved, String> {
+        if !self.recalls().await {
+            return Err("what is kept of the Soul cannot be read now".to_owned());
+        }
+        match self.keep(&[], &[]).await {
+            Ok(Some(saved)) => Ok(saved),
+            Ok(None) => Err("the Soul is asleep".to_owned()),
+            Err(error) => {
+                self.host.metrics.souls.checkpoints.add("failed", 1);
+                if let NotKept::Crashed(crash) = &error {
+                    self.crashed(crash);
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Tells the KV what has arrived, so that it is not sent again.
+    pub(crate) async fn tend_outbox(&mut self) {
+        if self.kept().is_some_and(|kept| kept.outbox.has_changed())
+            && let Err(error) = self.keep(&[], &[]).await
+        {
+            tracing::warn!(soul = %self.manifest.name, %error, "what has arrived may be sent again");
+        }
+    }
+
+    /// Before the Soul ends: waits a moment for receipts that are under way.
+    pub(crate) async fn close_outbox(&mut self) {
+        let waiting = async {
+            while self.kept().is_some_and(|kept| kept.outbox.is_waiting()) {
+                let next = event(&mut self.turns).await;
+                self.go_on(next).await;
+            }
+        };
+        // Who does not answer in time is sent to again.
+        let _ = tokio::time::timeout(RECEIPTS, waiting).await;
+        self.tend_outbox().await;
+    }
+}
+
+/// A state that cannot be kept is the guest's fault: the next turn would not fare better.
+fn not_saved(error: SaveError) -> NotKept {
+    match error {
+        SaveError::Crashed(crash) => NotKept::Crashed(crash),
+        error => {
+            NotKept::Crashed(Crash::Contract { function: "stateful.snapshot", reason: error.to_string() })
+        }
+    }
+}
