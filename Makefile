@@ -32,10 +32,13 @@ test: guests test-guests ## Passes every fast test: the test command of the READ
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
 
+# Which of a realm's long tests: all, or those whose names hold a word, such as `turns` (1,000 kills).
+SOAK ?=
+
 soak: ## Cuts the power of the KV's disk 10,000 times, and a realm's links and nodes at random; takes minutes.
 	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
 	cargo build --workspace --bins --locked
-	cargo test --workspace --locked --test cluster -- --ignored --nocapture
+	cargo test --workspace --locked --test cluster -- --ignored --nocapture $(SOAK)
 
 # Which mutants: all, or some of tests/mutants/*.patch by name.
 MUTANTS ?=

@@ -25,6 +25,8 @@ mod stages;
 mod talk;
 #[path = "time.rs"]
 mod time;
+#[path = "turns.rs"]
+mod turns;
 #[path = "uploads.rs"]
 mod uploads;
 

@@ -83,6 +83,8 @@ impl TestNode {
         // What is not about time must not depend on how busy the machine is; what is sets its own limit.
         config.limits.default.call_ms = CALL_MS;
         config.limits.default.call_fuel = config.limits.max.call_fuel;
+        // A crash is seen once; what is tried again has tests of its own.
+        config.souls.restart.attempts = 1;
         change(&mut config);
         let node = Node::start(config).await.expect("a node starts on a folder of its own");
         Self { node: Some(node), folder: Some(folder), quiet: OnceCell::new(), _only: only }

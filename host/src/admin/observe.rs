@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 44] = [
+const METHODS: [&str; 47] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -60,6 +60,9 @@ const METHODS: [&str; 44] = [
     "Souls/Converse",
     "Souls/Move",
     "Souls/Checkpoint",
+    "Souls/DeadLetters",
+    "Souls/Resend",
+    "Souls/Drop",
 ];
 /// What stands for any other method.
 const OTHER: &str = "other";

@@ -13,6 +13,7 @@ use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
 use crate::ids::{ClientName, SoulName};
+use crate::souls::dead::DeadId;
 use crate::telemetry::trace::current_place;
 use crate::transport::envelope::{Address, TraceContext};
 use crate::transport::receipts::named;
@@ -143,6 +144,49 @@ impl Souls for SoulsService {
         let saved = async move { Ok(convert::saved(&souls.checkpoint(&soul).await?)) };
         self.0.mutate(key, saved).await.map(Response::new)
     }
+
+    async fn dead_letters(
+        &self,
+        request: Request<v1::DeadLettersRequest>,
+    ) -> Result<Response<v1::DeadLettersResponse>, Status> {
+        let v1::DeadLettersRequest { name: soul, page } = request.into_inner();
+        let (soul, page) = (name(&soul)?, Page::<DeadId>::parse(page)?);
+        let found = self.0.host.souls.dead_letters(&soul, page.after, page.look_up()).await?;
+        let (letters, next_page_token) = page.cut(found, |letter| letter.id, convert::dead_letter);
+        Ok(Response::new(v1::DeadLettersResponse { letters, next_page_token }))
+    }
+
+    async fn resend(
+        &self,
+        request: Request<v1::ResendRequest>,
+    ) -> Result<Response<v1::ResendResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, "Souls/Resend", &request.request_id)?;
+        let (soul, id) = (name(&request.name)?, dead_id(&request.id)?);
+        let host = self.0.host.clone();
+        let resent = async move {
+            let souls = host.souls.clone();
+            host.say(async move { Ok(souls.resend(&soul, id).await) }).await???;
+            Ok(v1::ResendResponse {})
+        };
+        self.0.mutate(key, resent).await.map(Response::new)
+    }
+
+    async fn drop(&self, request: Request<v1::DropRequest>) -> Result<Response<v1::DropResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let key = Key::new(&caller, "Souls/Drop", &request.request_id)?;
+        let (soul, id) = (name(&request.name)?, dead_id(&request.id)?);
+        let souls = self.0.host.souls.clone();
+        let dropped = async move {
+            souls.drop_dead(&soul, id).await?;
+            Ok(v1::DropResponse {})
+        };
+        self.0.mutate(key, dropped).await.map(Response::new)
+    }
+}
+
+fn dead_id(text: &str) -> Result<DeadId, Status> {
+    text.parse().map_err(|error| convert::bad_id("id", &error))
 }
 
 fn name(text: &str) -> Result<SoulName, Status> {

@@ -59,7 +59,10 @@ impl HasData for Events {
 
 /// Lets components import the interface.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    events::add_to_linker::<_, Events>(linker, |state| View(&mut state.capabilities.events))
+    events::add_to_linker::<_, Events>(linker, |state| {
+        state.acted = true;
+        View(&mut state.capabilities.events)
+    })
 }
 
 impl events::Host for View<'_> {

@@ -90,6 +90,7 @@ impl View<'_> {
     /// The KV and the bucket behind a handle, if one more operation is within the quota.
     fn take(&mut self, bucket: &Resource<Bucket>, write: bool) -> wasmtime::Result<Opened> {
         let bucket = self.0.table.get(bucket)?.clone();
+        self.0.acted |= write;
         let ctx = self.ctx()?;
         if !ctx.quota.take() {
             return Ok(Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into())));

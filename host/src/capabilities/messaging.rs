@@ -134,6 +134,7 @@ impl messaging::Host for View<'_> {
         content: Content,
         timeout_ms: u32,
     ) -> wasmtime::Result<Result<Option<Content>, WitError>> {
+        self.0.acted = true;
         let (ctx, moment) = self.ctx()?;
         let prepared = address(to).and_then(|to| {
             ctx.grants.may_ask(&to).map_err(SendError::Denied)?;
@@ -159,6 +160,7 @@ impl messaging::Host for View<'_> {
     }
 
     fn subscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
+        self.0.acted = true;
         let (ctx, _) = self.ctx()?;
         if !ctx.quota.take() {
             return Ok(Err(WitError::QuotaExceeded));
@@ -171,6 +173,7 @@ impl messaging::Host for View<'_> {
     }
 
     fn unsubscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
+        self.0.acted = true;
         let (ctx, _) = self.ctx()?;
         if !ctx.quota.take() {
             return Ok(Err(WitError::QuotaExceeded));

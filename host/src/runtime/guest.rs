@@ -200,6 +200,11 @@ impl Guest {
         self.store.as_ref().map_or_else(Instant::now, |store| store.data().budget.entry())
     }
 
+    /// Whether it did anything that others can see since it was entered last.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| store.data().acted)
+    }
+
     /// Fuel used since the instance was made.
     pub(crate) fn fuel_used(&self) -> u64 {
         self.fuel_used
@@ -253,6 +258,7 @@ fn arm(store: &mut Store<GuestState>, lane: Lane, moment: Moment, lifted_bytes_m
     state.time_passed();
     state.lane = lane;
     state.overrun = false;
+    state.acted = false;
     state.budget.enter();
     // What it was denied before, and survived, is no reason for what comes now.
     let _ = state.limiter.take_denied();

@@ -183,6 +183,11 @@ impl SoulInstance {
         self.guest.entered()
     }
 
+    /// Whether it may have been heard by anybody since it was entered last: it said, published or wrote something.
+    pub fn has_acted(&self) -> bool {
+        self.guest.has_acted()
+    }
+
     /// Fuel used since the instance was made.
     pub fn fuel_used(&self) -> u64 {
         self.guest.fuel_used()

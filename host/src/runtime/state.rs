@@ -30,6 +30,8 @@ pub struct GuestState {
     pub(crate) lane: Lane,
     /// Its time is over: wasmtime's error does not say so.
     pub(crate) overrun: bool,
+    /// It did something in this entry that others can see.
+    pub(crate) acted: bool,
     pub(crate) table: ResourceTable,
     pub(crate) moment: Moment,
     pub(crate) capabilities: Capabilities,
@@ -49,6 +51,7 @@ impl GuestState {
             budget: Budget::new(Duration::from_millis(limits.call_ms.into())),
             lane: Lane::Direct,
             overrun: false,
+            acted: false,
             table,
             moment: Moment::default(),
             capabilities,

@@ -16,6 +16,7 @@ use super::placed::Placed;
 use super::restart::{Next, Restarts};
 use super::saving::{Saving, written};
 use super::status::{State, Status};
+use super::suspects::Suspects;
 use super::turns::{self, Turns};
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
@@ -43,6 +44,8 @@ pub(crate) struct Actor {
     pub(crate) saving: Option<Box<Saving>>,
     /// What is kept of every turn; none: nothing is.
     pub(crate) turns: Option<Box<Turns>>,
+    /// Messages whose batch crashed.
+    pub(crate) suspects: Suspects,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
     /// How many messages enter at once, by how long the last ones took.
@@ -81,7 +84,7 @@ impl Actor {
                 }
                 written = written(&mut self.saving), if self.saving.is_some() => self.was_written(written),
                 event = turns::event(&mut self.turns), if self.turns.is_some() => Box::pin(self.go_on(event)).await,
-                () = self.inbox.ready(), if paused.is_none() => self.turn().await,
+                () = work(&mut self.inbox, &self.suspects), if paused.is_none() => self.turn().await,
             }
             if self.restarts.gave_up() {
                 return Box::pin(self.fail()).await;
@@ -127,7 +130,7 @@ impl Actor {
     async fn drain(&mut self) {
         self.inbox.close();
         let start = Instant::now();
-        while !self.inbox.is_empty() && start.elapsed() < DRAIN_MAX {
+        while !(self.inbox.is_empty() && !self.suspects.are_waiting()) && start.elapsed() < DRAIN_MAX {
             if self.restarts.pause().is_some() || self.restarts.gave_up() {
                 return;
             }
@@ -151,7 +154,10 @@ impl Actor {
         let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
         let batches = if self.turns.is_some() { turns::BATCHES } else { 1 };
         let max = if sees_time { 1 } else { self.batch_max * batches };
-        self.inbox.drain(&mut envelopes, max);
+        if !self.suspects.take(&mut envelopes) {
+            let max = self.suspects.at_most(max);
+            self.inbox.drain(&mut envelopes, max);
+        }
         if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
             let now = Instant::now();
             envelopes.retain(|envelope| !envelope.is_late(now));
@@ -176,13 +182,7 @@ impl Actor {
                     }
                 }
             }
-            Err(crash) => {
-                let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
-                self.crashed(&crash);
-                for envelope in envelopes {
-                    self.host.router.reply(Handled::of(envelope).0, Err(error.clone()));
-                }
-            }
+            Err(crash) => self.fell(envelopes, &crash),
         }
     }
 
@@ -272,31 +272,30 @@ impl Actor {
         }
     }
 
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         let (memory, fuel) = self.life.usage();
         self.status.memory_bytes.store(memory, Ordering::Relaxed);
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
     }
 
     pub(crate) fn crashed(&mut self, crash: &Crash) {
-        self.life.crashed();
-        self.observe();
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
-        let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &crash.to_string());
-        self.host.report_crash(&self.manifest.name, crash.kind(), &crash.to_string(), next);
+        self.crashed_over(crash, false);
     }
 
     fn not_started(&mut self, error: &StartError) {
         if error.is_of_the_node() {
-            self.restarts.postpone(Instant::now());
-            self.status.set(State::BackingOff, &error.to_string());
-            return;
+            return self.postpone(&error.to_string());
         }
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
         let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &error.to_string());
+        self.fell_back(next, &error.to_string());
         self.host.report_crash(&self.manifest.name, error.kind(), &error.to_string(), next);
+    }
+
+    /// Pauses for what is not the Soul's fault.
+    pub(crate) fn postpone(&mut self, reason: &str) {
+        let pause = self.restarts.postpone(Instant::now());
+        self.status.note_pause(pause);
+        self.status.set(State::BackingOff, reason);
     }
 
     async fn tend(&mut self) {
@@ -341,6 +340,7 @@ impl Actor {
     /// Saves what is unsaved, and leaves memory. The error says why what came after the last checkpoint is lost.
     async fn end(&mut self, state: State) -> Result<(), String> {
         self.settle().await;
+        self.refuse_suspects();
         if self.turns.is_some() {
             Box::pin(self.close_outbox()).await;
         }
@@ -363,9 +363,17 @@ impl Actor {
 
     async fn fail(mut self) {
         self.inbox.close();
+        self.refuse_suspects();
         let (_, reason) = self.status.get();
         self.status.set(State::Failed, "");
         self.host.report_failed(&self.manifest, &reason).await;
+    }
+}
+
+/// Waits until there is a message to handle. Cancelling it loses nothing.
+async fn work(inbox: &mut Inbox, suspects: &Suspects) {
+    if !suspects.are_waiting() {
+        inbox.ready().await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::runtime::state::Moment;
 use crate::transport::envelope::{Content, Envelope};
 
 /// The most messages that enter a guest at once.
-const BATCH_MAX: usize = 64;
+pub(crate) const BATCH_MAX: usize = 64;
 /// How long a batch should take: longer ones would keep other Souls waiting.
 const BATCH_TARGET: Duration = Duration::from_millis(1);
 

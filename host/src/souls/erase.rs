@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{placed, records, turns};
+use super::{dead, placed, records, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId};
@@ -23,6 +23,7 @@ pub(crate) async fn erase(
     for bucket in [keyvalue::own_bucket(soul.as_str()), turns::window_bucket(soul)] {
         empty(kv, &bucket).await?;
     }
+    dead::forget(kv, soul).await?;
     kv.delete(turns::BUCKET, soul.as_str().as_bytes(), None).await?;
     checkpoint::delete(kv, soul).await?;
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;

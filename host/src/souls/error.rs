@@ -1,6 +1,7 @@
 //! Why something could not be done with a Soul.
 
 use super::checkpoint::CheckpointError;
+use super::dead::DeadId;
 use super::life::StartError;
 use super::manifest::ManifestError;
 use crate::ids::{Digest, SoulName};
@@ -56,6 +57,9 @@ pub enum SoulError {
     /// Its state could not be saved.
     #[error("the state of {0} was not saved: {1}")]
     Save(SoulName, String),
+    /// There is no such dead letter.
+    #[error("{0} has no dead letter {1}: it was sent again, dropped, or made room for later ones")]
+    NoDeadLetter(SoulName, DeadId),
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
@@ -80,6 +84,7 @@ impl SoulError {
             Self::Moved(_) => "moved",
             Self::Stopped(_) => "stopped",
             Self::Save(..) => "save",
+            Self::NoDeadLetter(..) => "no-dead-letter",
             Self::Kv(_) => "kv",
             Self::Checkpoint(_) => "checkpoint",
         }

@@ -37,6 +37,10 @@ pub struct SoulView {
     pub schema: String,
     /// Where it lives.
     pub placed: Placed,
+    /// When a Soul that backs off is tried again, in milliseconds since the Unix epoch; 0: it does not.
+    pub again_at_ms: u64,
+    /// Crashes that count towards the most that it may have.
+    pub crashes_recent: u64,
 }
 
 /// An actor, as others reach it; or what is left of one.
@@ -75,6 +79,8 @@ impl Handle {
             memory_bytes: read(&self.status.memory_bytes),
             fuel_used: read(&self.status.fuel_used),
             checkpoint_at_ms: read(&self.status.checkpoint_at_ms),
+            again_at_ms: if state == State::BackingOff { read(&self.status.again_at_ms) } else { 0 },
+            crashes_recent: self.status.crashes_recent(),
             schema: self.status.schema.lock().map(|schema| schema.clone()).unwrap_or_default(),
         }
     }

@@ -107,6 +107,11 @@ impl Life {
         self.stopping.is_cancelled()
     }
 
+    /// Whether the guest may have been heard by anybody since it was entered last.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.has_acted())
+    }
+
     pub(crate) fn instance(&mut self) -> Option<&mut SoulInstance> {
         self.instance.as_deref_mut()
     }

@@ -8,6 +8,7 @@ pub mod actor;
 mod batching;
 mod census;
 pub mod checkpoint;
+pub mod dead;
 mod entering;
 mod erase;
 mod error;
@@ -26,6 +27,7 @@ mod registry;
 pub mod restart;
 mod saving;
 pub mod status;
+mod suspects;
 mod turns;
 mod wire;
 

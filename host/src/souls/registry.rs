@@ -21,6 +21,7 @@ use super::placed::{self, Placed};
 use super::records::{self, Record, Wanted};
 use super::restart::Restarts;
 use super::status::{State, Status};
+use super::suspects::Suspects;
 use super::{Saved, checkpoint};
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Expect, RequestId, Swap};
@@ -272,8 +273,9 @@ impl Souls {
             status: status.clone(),
             life: Life::new(stopping.clone()),
             saving: None,
+            suspects: Suspects::default(),
             turns: keeps.then(Box::default),
-            restarts: Restarts::new(host.config.restart),
+            restarts: Restarts::new(host.config.restart, manifest.seed),
             active: Instant::now(),
             batch_max: 1,
             stopwatch: host.metrics.runtime.call_seconds.stopwatch(),

@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::restart::Next;
+use crate::clock;
 
 /// What a Soul is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,11 @@ pub(crate) struct Status {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) fuel_used: AtomicU64,
     pub(crate) checkpoint_at_ms: AtomicU64,
+    /// When it is tried again, in milliseconds since the Unix epoch.
+    pub(crate) again_at_ms: AtomicU64,
+    /// Crashes within the window, as of the last one, and when that window is over.
+    recent: AtomicU64,
+    recent_until_ms: AtomicU64,
     pub(crate) schema: Mutex<String>,
 }
 
@@ -47,6 +56,9 @@ impl Status {
             memory_bytes: AtomicU64::new(0),
             fuel_used: AtomicU64::new(0),
             checkpoint_at_ms: AtomicU64::new(0),
+            again_at_ms: AtomicU64::new(0),
+            recent: AtomicU64::new(0),
+            recent_until_ms: AtomicU64::new(0),
             schema: Mutex::default(),
         }
     }
@@ -58,6 +70,28 @@ impl Status {
         if !reason.is_empty() {
             reason.clone_into(&mut condition.reason);
         }
+    }
+
+    /// It crashed, for so many times in a window of so many seconds.
+    pub(crate) fn note_crash(&self, next: Next, recent: usize, window_seconds: u64) {
+        let window_ms = window_seconds.saturating_mul(1_000);
+        self.crashes.fetch_add(1, Ordering::Relaxed);
+        self.recent.store(recent as u64, Ordering::Relaxed);
+        self.recent_until_ms.store(clock::now_ms().saturating_add(window_ms), Ordering::Relaxed);
+        if let Next::Restart(pause) = next {
+            self.note_pause(pause);
+        }
+    }
+
+    /// It is tried again after so long.
+    pub(crate) fn note_pause(&self, pause: Duration) {
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.again_at_ms.store(clock::now_ms().saturating_add(pause_ms), Ordering::Relaxed);
+    }
+
+    /// Crashes that count now.
+    pub(crate) fn crashes_recent(&self) -> u64 {
+        if read(&self.recent_until_ms) > clock::now_ms() { read(&self.recent) } else { 0 }
     }
 
     /// The state, and the last reason that was given.

@@ -180,6 +180,8 @@ fn report(view: &SoulView) -> wire::SoulReport {
         checkpoint_at_ms: view.checkpoint_at_ms,
         schema: view.schema.clone(),
         generation: view.placed.generation,
+        again_at_ms: view.again_at_ms,
+        crashes_recent: view.crashes_recent,
     }
 }
 
@@ -205,6 +207,8 @@ fn read_report(report: wire::SoulReport, node: u64) -> Option<SoulView> {
         checkpoint_at_ms: report.checkpoint_at_ms,
         schema: report.schema,
         placed: Placed { node, generation: report.generation },
+        again_at_ms: report.again_at_ms,
+        crashes_recent: report.crashes_recent,
     })
 }
 

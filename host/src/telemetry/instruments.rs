@@ -77,6 +77,8 @@ pub struct SoulMetrics {
     pub turns: Total,
     /// `matrix_soul_failures_total{reason}`: turns that the Soul's instance did not survive.
     pub failures: TotalBy,
+    /// `matrix_soul_dead_letters_total{reason}`: messages that their Souls did not survive.
+    pub dead_letters: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
 }
@@ -87,6 +89,12 @@ impl SoulMetrics {
             meter: meter.clone(),
             turns: Total::new(meter, "matrix_soul_turns", "Calls that Souls handled."),
             failures: TotalBy::new(meter, "matrix_soul_failures", "reason", "Turns that failed."),
+            dead_letters: TotalBy::new(
+                meter,
+                "matrix_soul_dead_letters",
+                "reason",
+                "Messages that Souls did not survive.",
+            ),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
         }
     }

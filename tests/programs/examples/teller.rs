@@ -26,17 +26,25 @@ impl Soul for Teller {
         }
         let (word, argument) = command(&message)?;
         match word.as_str() {
-            "tell" => {
-                self.told += 1;
-                let peer = Address::soul(self.peer.as_str());
-                messaging::send(&peer, &Content::text(argument)).map_err(|error| format!("{error:?}"))?;
-                say(self.told)
+            "tell" => self.tell(&argument),
+            "tell-and-trap" => {
+                self.tell(&argument)?;
+                panic!("told to")
             }
             "told" => say(self.told),
             "heard" => say(self.heard),
             "trap" => panic!("told to"),
             _ => Err("say `tell TEXT`, `told` or `heard`".to_owned()),
         }
+    }
+}
+
+impl Teller {
+    fn tell(&mut self, text: &str) -> Reply {
+        self.told += 1;
+        let peer = Address::soul(self.peer.as_str());
+        messaging::send(&peer, &Content::text(text)).map_err(|error| format!("{error:?}"))?;
+        say(self.told)
     }
 }
 

@@ -43,6 +43,9 @@ impl From<SoulError> for Status {
             SoulError::Stopped(soul) => {
                 failure(Code::FailedPrecondition, "SOUL_STOPPED").resource("soul", soul)
             }
+            SoulError::NoDeadLetter(_, id) => {
+                failure(Code::NotFound, "DEAD_LETTER_UNKNOWN").resource("dead-letter", id)
+            }
             SoulError::Save(soul, _) => {
                 failure(Code::FailedPrecondition, "CHECKPOINT_FAILED").resource("soul", soul)
             }

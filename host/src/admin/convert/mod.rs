@@ -25,9 +25,9 @@ use crate::telemetry::logs::sanitize;
 pub(super) use interceptors::chain;
 pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
 pub(super) use shared::{
-    address, change, component, content, content_to, entry, event, level, line, swap_expectation,
+    address, address_to, change, component, content, content_to, entry, event, level, line, swap_expectation,
 };
-pub(super) use souls::{required, saved, soul, soul_manifest};
+pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "matrix.v1";

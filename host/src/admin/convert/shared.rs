@@ -29,6 +29,18 @@ pub(in crate::admin) fn address(given: Option<v1::Address>) -> Result<Address, S
     address.map_err(|error| bad_id("recipient", &error))
 }
 
+/// Whom a message is from, for a caller.
+pub(in crate::admin) fn address_to(address: &Address) -> v1::Address {
+    use v1::address::To;
+    let to = match address {
+        Address::Soul(name) => To::Soul(name.to_string()),
+        Address::Matrix(name) => To::Matrix(name.to_string()),
+        Address::Topic(name) => To::Topic(name.to_string()),
+        Address::Client(name) => To::Client(name.to_string()),
+    };
+    v1::Address { to: Some(to) }
+}
+
 /// What a message says. How long its body may be is for the router to say.
 pub(in crate::admin) fn content(given: Option<v1::Content>) -> Result<Content, Status> {
     let v1::Content { content_type, body } = given.ok_or_else(|| missing("content"))?;

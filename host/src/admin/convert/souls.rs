@@ -5,10 +5,11 @@ use std::str::FromStr;
 use matrix_proto::v1;
 use tonic::{Code, Status};
 
-use super::{Failure, bad_id, missing};
+use super::{Failure, address_to, bad_id, content_to, missing};
 use crate::capabilities::grants::{GrantError, Grants};
 use crate::ids::{Digest, SoulName};
 use crate::runtime::limits::Limits;
+use crate::souls::dead::DeadLetter;
 use crate::souls::manifest::{Durability, Manifest, Mode, Persona, Placement};
 use crate::souls::status::State;
 use crate::souls::{Saved, SoulView};
@@ -106,6 +107,23 @@ pub(in crate::admin) fn soul(view: &SoulView) -> v1::Soul {
         schema: view.schema.clone(),
         node: view.placed.node,
         generation: view.placed.generation,
+        again_at_ms: view.again_at_ms,
+        crashes_recent: view.crashes_recent,
+    }
+}
+
+/// A dead letter as callers see it.
+pub(in crate::admin) fn dead_letter(letter: &DeadLetter) -> v1::DeadLetter {
+    let message = &letter.message;
+    v1::DeadLetter {
+        id: letter.id.to_string(),
+        message_id: message.id.to_string(),
+        sender: Some(address_to(&message.sender)),
+        content: Some(content_to(&message.content)),
+        reason: letter.reason.clone(),
+        attempts: letter.attempts,
+        at_ms: letter.at_ms(),
+        trace_id: message.trace.map(|trace| format!("{:032x}", trace.trace_id)).unwrap_or_default(),
     }
 }
 

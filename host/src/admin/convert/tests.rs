@@ -121,10 +121,13 @@ fn a_souls_manifest_comes_back_as_it_was_given() {
         fuel_used: 5,
         checkpoint_at_ms: 6,
         schema: "counter/1".to_owned(),
+        again_at_ms: 8,
+        crashes_recent: 2,
     };
     let shown = soul(&view);
     let given = v1::SoulManifest { component: digest.to_string(), ..sound() };
     assert_eq!((shown.manifest.as_ref(), shown.state()), (Some(&given), v1::SoulState::BackingOff));
+    assert_eq!((shown.again_at_ms, shown.crashes_recent), (8, 2));
     assert_eq!((shown.digest, shown.crashes, shown.schema), (digest.to_string(), 3, "counter/1".to_owned()));
 }
 

@@ -101,6 +101,7 @@ fn send(
     if judged {
         store.data_mut().budget.pause();
     }
+    store.data_mut().acted = true;
     let sent = ctx(store.data_mut())?.post(moment, now_ms, whom, content);
     if judged {
         store.data_mut().budget.resume();

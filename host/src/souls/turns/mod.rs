@@ -10,7 +10,7 @@ mod window;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::Sleep;
 
@@ -21,7 +21,6 @@ use super::Saved;
 use super::actor::Actor;
 use super::checkpoint::{self, CheckpointError};
 use super::life::SaveError;
-use super::status::State;
 use crate::kv::{KvError, RequestId, Txn, TxnOutcome};
 use crate::runtime::guest::Crash;
 use crate::transport::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
@@ -118,8 +117,7 @@ impl Actor {
             Err(error) => {
                 tracing::warn!(soul = %self.manifest.name, %error, "what is kept of a Soul cannot be read");
                 turns.again = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
-                self.restarts.postpone(Instant::now());
-                self.status.set(State::BackingOff, &error.to_string());
+                self.postpone(&error.to_string());
                 false
             }
         }
@@ -154,15 +152,10 @@ impl Actor {
                     self.answer(envelope, reply);
                 }
             }
-            Err(NotKept::Crashed(crash)) => {
-                let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
-                self.crashed(&crash);
-                fresh.into_iter().for_each(|envelope| self.answer(envelope, Err(error.clone())));
-            }
+            Err(NotKept::Crashed(crash)) => self.fell(fresh, &crash),
             Err(NotKept::Open(error)) => {
                 tracing::warn!(soul = %self.manifest.name, %error, "a turn may not have been kept");
-                self.restarts.postpone(Instant::now());
-                self.status.set(State::BackingOff, &error.to_string());
+                self.postpone(&error.to_string());
                 fresh.into_iter().for_each(|envelope| self.answer(envelope, Err(SendError::Unreachable)));
             }
         }

@@ -1,5 +1,6 @@
 //! `matrix souls`.
 
+mod dead;
 mod spawn;
 
 use matrix_proto::v1::{
@@ -60,13 +61,20 @@ pub(crate) enum Command {
         #[arg(value_parser = parse_name)]
         name: String,
     },
+    /// Shows the messages that a Soul did not survive, sends them again, or drops them
+    #[command(subcommand)]
+    Dead(dead::Command),
 }
 
 /// Carries out a command.
 pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
+    if let Command::Dead(command) = command {
+        return dead::run(command, session).await;
+    }
     let node = session.node().await?;
     let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul));
     match command {
+        Command::Dead(_) => Ok(()),
         Command::Spawn(args) => show(&spawn(&node, SpawnRequest::try_from(*args)?).await?),
         Command::List { prefix } => list(&node, prefix, session).await,
         Command::Show { name } => show(&get(&node, &name).await?),
@@ -196,6 +204,8 @@ fn json(soul: &Soul) -> Value {
         "fuel_used": soul.fuel_used,
         "checkpoint_at_ms": soul.checkpoint_at_ms,
         "schema": soul.schema,
+        "again_at_ms": soul.again_at_ms,
+        "crashes_recent": soul.crashes_recent,
     })
 }
 
@@ -227,13 +237,25 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("durability", durability(soul).to_owned()),
             ("handled", soul.handled.to_string()),
             ("waiting", soul.mailbox_depth.to_string()),
-            ("crashes", soul.crashes.to_string()),
+            ("crashes", crashes(soul)),
+            (
+                "tried again",
+                if soul.again_at_ms == 0 { String::new() } else { text::moment(soul.again_at_ms) },
+            ),
             ("memory", text::bytes(soul.memory_bytes)),
             ("fuel", soul.fuel_used.to_string()),
             ("saved", text::moment(soul.checkpoint_at_ms)),
             ("schema", soul.schema.clone()),
         ],
     )
+}
+
+/// All crashes, and how many of them count now.
+fn crashes(soul: &Soul) -> String {
+    match soul.crashes_recent {
+        0 => soul.crashes.to_string(),
+        recent => format!("{}, {recent} of them lately", soul.crashes),
+    }
 }
 
 fn saved_json(saved: &CheckpointResponse) -> Value {

@@ -84,3 +84,18 @@ fn a_mutation_is_tried_again_three_times_at_most() {
     fake.state().unavailable = 4;
     fake.matrix(&["souls", "spawn", "neo", "--component", "hacker"]).ends(6);
 }
+
+#[test]
+fn dead_letters_are_listed_sent_again_and_dropped() {
+    let fake = Fake::start();
+    let list = fake.matrix(&["souls", "dead", "list", "neo"]).ends(0).stdout;
+    let line = list.lines().nth(1).expect("one is dead");
+    for part in ["000000000000007-01ARZ3NDEKTSV4RRFFQ69G5FAV", "client:trinity", "2", "told to", "red pill"] {
+        assert!(line.contains(part), "{part}: {list}");
+    }
+    let resent = fake.matrix(&["souls", "dead", "resend", "neo", "--all"]).ends(0).stdout;
+    assert!(resent.contains("resent 000000000000007-"), "{resent}");
+    fake.matrix(&["souls", "dead", "drop", "neo", "a", "b"]).ends(0);
+    assert_eq!((fake.calls("Resend").len(), fake.calls("Drop").len()), (1, 2));
+    assert!(!fake.matrix(&["souls", "dead", "drop", "neo"]).ends(2).stderr.is_empty(), "say which");
+}

@@ -126,6 +126,34 @@ impl Souls for Services {
         let digest = "sha256:ab".to_owned();
         Ok(Response::new(CheckpointResponse { schema: "counter/1".to_owned(), size: 8, digest }))
     }
+
+    async fn dead_letters(
+        &self,
+        request: Request<DeadLettersRequest>,
+    ) -> Result<Response<DeadLettersResponse>, Status> {
+        drop(self.enter("DeadLetters", request.get_ref())?);
+        let letter = DeadLetter {
+            id: format!("000000000000007-{MESSAGE_ID}"),
+            message_id: MESSAGE_ID.to_owned(),
+            sender: Some(Address { to: Some(To::Client("trinity".to_owned())) }),
+            content: Some(Content { content_type: "text/plain".to_owned(), body: "red pill".into() }),
+            reason: "trapped: told to".to_owned(),
+            attempts: 2,
+            at_ms: 7,
+            trace_id: String::new(),
+        };
+        Ok(Response::new(DeadLettersResponse { letters: vec![letter], next_page_token: String::new() }))
+    }
+
+    async fn resend(&self, request: Request<ResendRequest>) -> Result<Response<ResendResponse>, Status> {
+        drop(self.enter("Resend", request.get_ref())?);
+        Ok(Response::new(ResendResponse {}))
+    }
+
+    async fn drop(&self, request: Request<DropRequest>) -> Result<Response<DropResponse>, Status> {
+        std::mem::drop(self.enter("Drop", request.get_ref())?);
+        Ok(Response::new(DropResponse {}))
+    }
 }
 
 /// An event of the fixed past.
