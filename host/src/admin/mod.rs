@@ -29,6 +29,7 @@ mod logs;
 mod matrices;
 mod server;
 mod souls;
+mod swaps;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 
 use super::grants::Grants;
 use super::quota::Quota;
+use super::rehearsal::Deed;
 use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
@@ -100,6 +101,15 @@ impl View<'_> {
         Ok(Ok((ctx.kv.clone(), bucket)))
     }
 
+    /// Writes, all or nothing; where the guest is only tried, that is written down.
+    async fn write(&mut self, kv: &Kv, then: Vec<Mutation>) -> Result<(), Error> {
+        match self.0.noted(|| Deed::Write(then.clone())) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::Other("a rehearsal writes no more than this down".into())),
+            None => self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await.map(drop),
+        }
+    }
+
     async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
         self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
     }
@@ -141,14 +151,14 @@ impl store::HostBucket for View<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.put(&bucket.name, key.as_bytes(), value.into(), None, None)).await);
-        Ok(Ok(()))
+        let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
+        Ok(self.write(&kv, vec![Mutation::Put { path, value: value.into(), lease: None }]).await)
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.delete(&bucket.name, key.as_bytes(), None)).await);
-        Ok(Ok(()))
+        let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
+        Ok(self.write(&kv, vec![Mutation::Delete { path }]).await)
     }
 
     async fn exists(
@@ -205,6 +215,15 @@ impl atomics::Host for View<'_> {
         delta: u64,
     ) -> wasmtime::Result<Result<u64, Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
+        if self.0.rehearsal.is_some() {
+            let entry = self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await;
+            let number = attempt!(entry).map(|entry| String::from_utf8_lossy(&entry.value).parse::<u64>());
+            let sum = number.unwrap_or(Ok(0)).ok().and_then(|number| number.checked_add(delta));
+            let Some(sum) = sum else { return Ok(Err(Error::Other("it holds no number".into()))) };
+            let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
+            let written = self.write(&kv, vec![Mutation::Increment { path, delta }]).await;
+            return Ok(written.map(|()| sum));
+        }
         let sum = attempt!(self.wait(kv.increment(&bucket.name, key.as_bytes(), delta, None)).await);
         Ok(Ok(sum.value))
     }
@@ -248,8 +267,7 @@ impl batch::Host for View<'_> {
             Ok(Mutation::Put { path, value: value.into(), lease: None })
         };
         let then = attempt!(key_values.into_iter().map(put).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        Ok(self.write(&kv, then).await)
     }
 
     async fn delete_many(
@@ -261,8 +279,7 @@ impl batch::Host for View<'_> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
         let delete = |key: String| Ok(Mutation::Delete { path: kv.path(&bucket.name, key.as_bytes())? });
         let then = attempt!(keys.into_iter().map(delete).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        Ok(self.write(&kv, then).await)
     }
 }
 

@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::limits::{HANDLES_MAX, Limiter, Limits};
 use super::pace::Lane;
 use crate::capabilities::Capabilities;
+use crate::capabilities::rehearsal::{Deed, Rehearsal};
 use crate::clock;
 use crate::transport::envelope::TraceContext;
 
@@ -35,6 +36,8 @@ pub struct GuestState {
     pub(crate) capabilities: Capabilities,
     pub(crate) call_fuel: u64,
     pub(crate) body_bytes_max: usize,
+    /// What it does is written down instead, while it is only tried.
+    pub(crate) rehearsal: Option<Box<Rehearsal>>,
     /// The wall clock, as it was read last in this entry and this epoch.
     now_ms: Option<u64>,
 }
@@ -54,8 +57,24 @@ impl GuestState {
             capabilities,
             call_fuel: limits.call_fuel,
             body_bytes_max: limits.body_bytes as usize,
+            rehearsal: None,
             now_ms: None,
         }
+    }
+
+    /// Tries the guest only, from now on. `asks`: its questions are asked all the same.
+    pub(crate) fn rehearse(&mut self, asks: bool) {
+        self.rehearsal = Some(Box::new(Rehearsal::new(asks)));
+    }
+
+    /// What it did while it was only tried; from now on it is in earnest.
+    pub(crate) fn perform(&mut self) -> Vec<Deed> {
+        self.rehearsal.take().map(|mut rehearsal| rehearsal.take()).unwrap_or_default()
+    }
+
+    /// Writes a deed down where the guest is only tried. None: it is to be done. False: there are too many.
+    pub(crate) fn noted(&mut self, deed: impl FnOnce() -> Deed) -> Option<bool> {
+        self.rehearsal.as_mut().map(|rehearsal| rehearsal.note(deed()))
     }
 
     /// The wall clock in milliseconds since the Unix epoch, at most an epoch of the engine ago: a guest that sends much

@@ -16,6 +16,7 @@ use super::placed::Placed;
 use super::restart::{Next, Restarts};
 use super::saving::{Saving, written};
 use super::status::{State, Status};
+use super::swap::Recording;
 use crate::runtime::batch::Batch;
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
@@ -48,6 +49,8 @@ pub(crate) struct Actor {
     pub(crate) saving: Option<Box<Saving>>,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
+    /// What it handled last.
+    pub(crate) recording: Recording,
     /// How many messages enter at once, by how long the last ones took.
     pub(crate) batch_max: usize,
     pub(crate) stopwatch: Stopwatch,
@@ -106,6 +109,15 @@ impl Actor {
             Job::Save(reply) => {
                 let saved = self.save_now().await;
                 let _ = reply.send(saved);
+            }
+            Job::Swap(order, reply) => {
+                if let Some(swapped) = self.swap(*order).await {
+                    let _ = reply.send(swapped);
+                }
+            }
+            Job::Recall(reply) => {
+                let recalled = self.recall().await;
+                let _ = reply.send(recalled);
             }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
@@ -173,6 +185,7 @@ impl Actor {
         self.host.metrics.transport.delivered.add(count as u64);
         match result {
             Ok(replies) => {
+                self.recording.messages(&envelopes);
                 self.ended_well().await;
                 let limit = self.limits.body_bytes;
                 for (envelope, reply) in envelopes.into_iter().zip(replies) {
@@ -228,6 +241,7 @@ impl Actor {
                 if let Some(header) = self.life.header_mut() {
                     header.remember(&request.run, request.tick, &actions, last);
                 }
+                self.recording.turn(&request);
                 self.ended_well().await;
                 Ok(actions)
             }
@@ -280,7 +294,7 @@ impl Actor {
         }
     }
 
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         let (memory, fuel) = self.life.usage();
         self.status.memory_bytes.store(memory, Ordering::Relaxed);
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
@@ -366,8 +380,11 @@ impl Actor {
     async fn fail(mut self) {
         self.inbox.close();
         let (_, reason) = self.status.get();
+        // Who sees that it has failed may mend it: what is written here must not come after that.
+        self.host.save_failed(&self.manifest, &reason).await;
+        self.jobs.close();
         self.status.set(State::Failed, "");
-        self.host.report_failed(&self.manifest, &reason).await;
+        self.host.report_failed(&self.manifest, &reason);
     }
 }
 

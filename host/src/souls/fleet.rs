@@ -19,6 +19,7 @@ use super::placed::{self, Placed};
 use super::placing::{self, Candidate};
 use super::records;
 use super::registry::Souls;
+use super::swap;
 use super::wire;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
@@ -221,10 +222,12 @@ impl Fleet {
         record.map(|record| record.manifest.component).ok_or_else(|| SoulError::Unknown(soul.clone()))
     }
 
-    /// How many Souls use a component, in the whole realm.
+    /// How many Souls use a component, or could go back to it, in the whole realm.
     pub async fn users_of(&self, component: Digest) -> Result<usize, SoulError> {
-        let records = records::load_all(self.0.realm.kv()).await?;
-        Ok(records.iter().filter(|record| record.manifest.component == component).count())
+        let kv = self.0.realm.kv();
+        let records = records::load_all(kv).await?;
+        let users = records.iter().filter(|record| record.manifest.component == component).count();
+        Ok(users + swap::kept_by(kv, component).await?)
     }
 
     /// Looks an address up where this node may not have heard of it yet. True: it is known now.
@@ -285,7 +288,7 @@ impl Fleet {
     }
 
     /// The node where a Soul lives, if that is another one.
-    async fn node_of(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
+    pub(super) async fn node_of(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
         let me = self.0.realm.me();
         let placed = match self.heard_of(soul) {
             Some(placed) => Some(placed),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::jobs::Job;
 use super::life::StartError;
 use super::manifest::Manifest;
 use super::placed::Placed;
 use super::status::{State, Status, read};
+use crate::capabilities::messaging::Waits;
 use crate::transport::mailbox::{Inbox, Mailbox};
 
 /// A Soul, as it stands.
@@ -47,7 +47,7 @@ pub(super) struct Handle {
     pub(super) status: Arc<Status>,
     pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) jobs: Option<mpsc::Sender<Job>>,
-    pub(super) stopping: CancellationToken,
+    pub(super) waits: Waits,
 }
 
 impl Handle {
@@ -58,7 +58,7 @@ impl Handle {
             status: Arc::new(Status::new(state, reason)),
             mailbox: None,
             jobs: None,
-            stopping: CancellationToken::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Handle {
     /// already.
     pub(super) async fn leave(&self, saves: bool) -> Option<(Inbox, Result<(), String>)> {
         let jobs = self.jobs.as_ref()?;
-        self.stopping.cancel();
+        self.waits.stop();
         let (left, answer) = oneshot::channel();
         jobs.send(Job::Leave(saves, left)).await.ok()?;
         answer.await.ok()
@@ -102,7 +102,7 @@ impl Handle {
     pub(super) async fn stop(&self) -> Result<(), String> {
         let Some(jobs) = &self.jobs else { return Ok(()) };
         // What waits for an answer meanwhile need not wait to the end.
-        self.stopping.cancel();
+        self.waits.stop();
         let (done, ended) = oneshot::channel();
         match jobs.send(Job::Stop(done)).await {
             Ok(()) => ended.await.unwrap_or(Ok(())),

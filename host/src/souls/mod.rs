@@ -25,6 +25,7 @@ mod registry;
 pub mod restart;
 mod saving;
 pub mod status;
+pub mod swap;
 mod wire;
 
 pub use census::Census;

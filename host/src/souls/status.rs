@@ -60,6 +60,12 @@ impl Status {
         }
     }
 
+    /// A state with this layout was saved.
+    pub(crate) fn saved(&self, schema: &str, at_ms: u64) {
+        self.checkpoint_at_ms.store(at_ms, Ordering::Relaxed);
+        schema.clone_into(&mut self.schema.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// The state, and the last reason that was given.
     pub(crate) fn get(&self) -> (State, String) {
         let condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner);

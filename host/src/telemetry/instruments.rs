@@ -79,6 +79,10 @@ pub struct SoulMetrics {
     pub failures: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
+    /// `matrix_soul_swaps_total{result}`: exchanges of code, by `swapped`, `rolled-back` or `failed`.
+    pub swaps: TotalBy,
+    /// `matrix_soul_swap_seconds`: how long a Soul was held up for one.
+    pub swap_seconds: SecondsBy,
 }
 
 impl SoulMetrics {
@@ -88,6 +92,13 @@ impl SoulMetrics {
             turns: Total::new(meter, "matrix_soul_turns", "Calls that Souls handled."),
             failures: TotalBy::new(meter, "matrix_soul_failures", "reason", "Turns that failed."),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
+            swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Exchanges of Souls' code."),
+            swap_seconds: SecondsBy::new(
+                meter,
+                "matrix_soul_swap_seconds",
+                "result",
+                "How long Souls were held up while their code was exchanged.",
+            ),
         }
     }
 

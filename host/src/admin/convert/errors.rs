@@ -39,6 +39,9 @@ impl From<SoulError> for Status {
                 let (code, reason) = elsewhere(kind);
                 failure(code, reason)
             }
+            SoulError::Swap(soul, _) => {
+                failure(Code::FailedPrecondition, "SOUL_NOT_SWAPPED").resource("soul", soul)
+            }
             SoulError::Moved(soul) => failure(Code::Aborted, "SOUL_MOVED").resource("soul", soul),
             SoulError::Stopped(soul) => {
                 failure(Code::FailedPrecondition, "SOUL_STOPPED").resource("soul", soul)
@@ -68,6 +71,7 @@ fn elsewhere(kind: &str) -> (Code, &'static str) {
         "manifest" => (Code::InvalidArgument, "MANIFEST_INVALID"),
         "wrong-world" => (Code::InvalidArgument, "COMPONENT_WRONG_WORLD"),
         "component" => (Code::FailedPrecondition, "COMPONENT_UNUSABLE"),
+        "swap" => (Code::FailedPrecondition, "SOUL_NOT_SWAPPED"),
         "start" => (Code::FailedPrecondition, "SOUL_NOT_STARTED"),
         "too-many" => (Code::ResourceExhausted, "SOULS_TOO_MANY"),
         "stopped" => (Code::FailedPrecondition, "SOUL_STOPPED"),

@@ -9,6 +9,7 @@ mod interceptors;
 mod matrices;
 mod shared;
 mod souls;
+mod swaps;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(super) use shared::{
     address, change, component, content, content_to, entry, event, level, line, swap_expectation,
 };
 pub(super) use souls::{required, saved, soul, soul_manifest};
+pub(super) use swaps::{history, swapped, trial};
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "matrix.v1";
