@@ -16,6 +16,7 @@ use super::convert;
 use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
+use super::rollout;
 use crate::clock;
 use crate::ids::{ComponentName, Digest};
 use crate::runtime::catalog::{ComponentError, Record};
@@ -97,6 +98,15 @@ impl Components for ComponentsService {
             Ok(v1::DeleteComponentResponse {})
         };
         self.0.mutate(key, deleted).await.map(Response::new)
+    }
+
+    type RolloutStream = Answers<v1::RolloutProgress>;
+
+    async fn rollout(
+        &self,
+        request: Request<v1::RolloutRequest>,
+    ) -> Result<Response<Self::RolloutStream>, Status> {
+        rollout::roll_out(&self.0, request).await
     }
 
     type DownloadStream = Answers<v1::DownloadResponse>;

@@ -57,7 +57,8 @@ pub(super) async fn history(
     Ok(convert::history(&versions, running.unwrap_or_default()))
 }
 
-fn turn(given: u32) -> Result<Duration, Status> {
+/// How long a turn may take.
+pub(super) fn turn(given: u32) -> Result<Duration, Status> {
     let most = u32::try_from(TURN_MAX.as_millis()).unwrap_or(u32::MAX);
     match given {
         0 => Ok(TURN_DEFAULT),

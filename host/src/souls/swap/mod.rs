@@ -10,6 +10,7 @@ mod candidate;
 pub(super) mod fleet;
 mod order;
 mod recording;
+mod rollout;
 mod taking;
 mod text;
 mod trial;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::candidate::Candidate;
 pub(crate) use self::recording::Recording;
 pub(crate) use self::trial::Recalled;
+pub use self::rollout::{BATCH_MAX, Plan, Step, Tally, WATCH_MAX};
 pub use self::trial::{Difference, Side, Trial};
 pub use self::versions::{Cause, VERSIONS_MAX, Version, Versions};
 pub(crate) use self::versions::{forget, kept_by};
@@ -76,7 +78,7 @@ pub(crate) enum Given {
     /// The Soul's, as it is.
     Present,
     /// One that was kept when its code was swapped; none: it had none then, and is born anew.
-    Kept(Option<Checkpoint>),
+    Kept(Option<Box<Checkpoint>>),
 }
 
 /// What an actor is given to swap its code.

@@ -119,12 +119,11 @@ impl Souls {
             return Ok(Swapped { changed: false, before, version, fallback: String::new(), pause_us: 0 });
         }
         let swapped = self.taken(&handle, manifest, limits, versions, &wish).await;
-        let swapped = swapped.map_err(|error| {
+        let swapped = swapped.inspect_err(|error| {
             self.0.host.metrics.souls.swaps.add("failed", 1);
             let (digest, reason) = (wish.component.to_string(), error.to_string());
             tracing::warn!(%soul, component = digest, reason, "the old code goes on: a swap failed");
             self.0.host.report("soul.swap-failed", soul, &json!({ "component": digest, "reason": reason }));
-            error
         })?;
         let (event, counted) = match wish.cause {
             Cause::Rollback => ("soul.rolled-back", "rolled-back"),
@@ -175,7 +174,7 @@ impl Souls {
         let (host, soul) = (self.0.host.clone(), &handle.manifest.name);
         let failed = |error| refused(soul, error);
         let given = match wish.kept {
-            true => Given::Kept(versions::kept(&host.kv, soul).await?),
+            true => Given::Kept(versions::kept(&host.kv, soul).await?.map(Box::new)),
             false => Given::Present,
         };
         let (renewed, waits) = (manifest.clone(), handle.waits.clone());

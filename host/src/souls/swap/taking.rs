@@ -42,7 +42,7 @@ pub(super) async fn exchange(
     let Handover { before, placed, wanted, given, left, cause, mut versions, fallback } = handover;
     let given = match &given {
         Given::Present => left.as_ref(),
-        Given::Kept(kept) => kept.as_ref(),
+        Given::Kept(kept) => kept.as_deref(),
     };
     candidate.take_up(given).await?;
     let mut next = candidate.prove(given.map(|given| &given.header)).await?;
