@@ -153,7 +153,9 @@ impl Matrices {
         handle.let_go().await;
         let given = self.hand_over(&handle, to).await;
         match &given {
-            Ok(()) | Err(MatrixError::Moved(_)) => self.let_go(matrix, &handle).await,
+            Ok(()) => self.let_go(matrix, &handle, Some((to, handle.deed.generation() + 1))).await,
+            // Somebody else was first.
+            Err(MatrixError::Moved(_)) => self.align(matrix).await,
             // It stays, and goes on.
             Err(_) if handle.state().is_over() => {}
             Err(_) => self.insert(self.launch(handle, None)),
