@@ -3,9 +3,9 @@
 mod end;
 mod figures;
 mod place;
+mod ready;
 mod restore;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,8 +87,7 @@ impl Node {
         let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
         let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
-        admin.set_ready(true, "").await;
-        realm_tasks.spawn("node.ready", tell_ready(admin.clone(), &base.realm, &realm_tasks));
+        realm_tasks.spawn("node.ready", ready::tell(admin.clone(), &base.realm, &realm_tasks));
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
         Ok(Self {
@@ -108,7 +107,7 @@ impl Node {
     /// Stops everything in order: states are saved, and nothing that was acknowledged is lost. An error says
     /// what did not end in time.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.admin.set_ready(false, "the node is stopping").await;
+        self.admin.set_stopping().await;
         let closed = self.door_tasks.stop(self.shutdown).await;
         let ended = self.guest_tasks.stop(self.shutdown).await;
         // Whoever waited for these calls has ended: they end at the next epoch.
@@ -291,17 +290,6 @@ fn random_number() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// A node that does not hold its lease is not ready: its Souls wait, and its reads may be refused.
-fn tell_ready(admin: Admin, realm: &Realm, tasks: &Tasks) -> impl Future<Output = ()> + use<> {
-    let (mut holds, stopping) = (realm.holds_lease(), tasks.stopping());
-    async move {
-        while let Some(Ok(())) = stopping.run_until_cancelled(holds.changed()).await {
-            let held = *holds.borrow_and_update();
-            admin.set_ready(held, "no quorum of the realm confirms this node's lease").await;
-        }
-    }
 }
 
 /// How many threads run slow guests, where the configuration says so many: for 0, one fewer than there are

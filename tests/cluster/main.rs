@@ -3,6 +3,7 @@
 //!
 //! Not here: a wall clock that jumps. No process can be given one of its own without a library that is loaded into it.
 
+mod disks;
 mod folders;
 mod kills;
 mod links;

@@ -2,6 +2,7 @@
 //! twice; reads ask it from which index on they may be answered.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use matrix_proto::wire;
@@ -13,10 +14,11 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use tokio::time::Instant;
 
 use super::codec::Reader;
-use super::command::{self, Command};
+use super::command::{self, Command, Proposal};
 use super::error::KvError;
 use super::peers::{AskError, Client, Peers};
 use super::raft::Raft;
+use super::room::Room;
 use super::types::LeaseId;
 
 /// How long nobody is asked after a failure, unless a new leader shows.
@@ -30,6 +32,7 @@ pub(super) struct Leading {
     raft: Raft,
     /// None: a realm of one node.
     peers: Option<Peers>,
+    room: Arc<Room>,
     me: u64,
     timeout: Duration,
 }
@@ -38,6 +41,8 @@ pub(super) struct Leading {
 enum Tried<T> {
     Done(T),
     Failed(KvError),
+    /// Nothing was done, and nobody else would do it: disks are full.
+    Full(String),
     /// Nothing was done; another node may do it.
     Elsewhere,
     /// Not known what was done.
@@ -45,8 +50,26 @@ enum Tried<T> {
 }
 
 impl Leading {
-    pub(super) fn new(raft: Raft, peers: Option<Peers>, me: u64, timeout: Duration) -> Leading {
-        Leading { raft, peers, me, timeout }
+    pub(super) fn new(
+        raft: Raft,
+        peers: Option<Peers>,
+        room: Arc<Room>,
+        me: u64,
+        timeout: Duration,
+    ) -> Leading {
+        Leading { raft, peers, room, me, timeout }
+    }
+
+    /// Why this node, where it leads, takes no writes at the moment.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        self.room.refusal(metrics.membership_config.membership().voter_ids())
+    }
+
+    /// Whether this node's disk has no room for more of the log.
+    pub(super) fn is_low(&self) -> bool {
+        self.room.is_low()
     }
 
     /// Whether this node decides alone: its own word is the realm's.
@@ -63,17 +86,7 @@ impl Leading {
         let proposal = &command.encode();
         self.until_done(again, |leader, left| async move {
             match leader {
-                None => match tokio::time::timeout(left, self.raft.client_write(proposal.clone())).await {
-                    Ok(Ok(written)) => Tried::Done(written.data),
-                    Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) if again => {
-                        Tried::Elsewhere
-                    }
-                    Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
-                        Tried::Failed(KvError::NotLeader { leader: forward.leader_id })
-                    }
-                    Ok(Err(error)) => Tried::Failed(KvError::Unavailable(error.to_string())),
-                    Err(_) => Tried::Unknown("no quorum took the mutation in time".into()),
-                },
+                None => self.write_here(proposal, again, left).await,
                 Some(leader) => {
                     let question = Question::Propose(proposal.0.clone());
                     tried(leader.ask(question, left).await, |answer| match answer {
@@ -84,6 +97,22 @@ impl Leading {
             }
         })
         .await
+    }
+
+    /// Writes a command where this node leads, as it seemed.
+    async fn write_here(&self, proposal: &Proposal, again: bool, left: Duration) -> Tried<command::Answer> {
+        if let Some(why) = self.refusal() {
+            return Tried::Full(why);
+        }
+        match tokio::time::timeout(left, self.raft.client_write(proposal.clone())).await {
+            Ok(Ok(written)) => Tried::Done(written.data),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) if again => Tried::Elsewhere,
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                Tried::Failed(KvError::NotLeader { leader: forward.leader_id })
+            }
+            Ok(Err(error)) => Tried::Failed(KvError::Unavailable(error.to_string())),
+            Err(_) => Tried::Unknown("no quorum took the mutation in time".into()),
+        }
     }
 
     /// The index that this node must have applied to answer a read that begins now.
@@ -144,7 +173,7 @@ impl Leading {
         F: Future<Output = Tried<T>> + Send,
     {
         let deadline = Instant::now() + self.timeout;
-        let mut why = "no node leads the realm".to_owned();
+        let (mut why, mut open) = ("no node leads the realm".to_owned(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -159,8 +188,13 @@ impl Leading {
             match tried {
                 Tried::Done(done) => return Ok(done),
                 Tried::Failed(error) => return Err(error),
+                // Of an earlier try nobody knows: it must not be said that nothing was done.
+                Tried::Full(full) if open => {
+                    return Err(KvError::Unavailable(KvError::DiskFull(full).to_string()));
+                }
+                Tried::Full(full) => return Err(KvError::DiskFull(full)),
                 Tried::Elsewhere => {}
-                Tried::Unknown(reason) if again => why = reason,
+                Tried::Unknown(reason) if again => (why, open) = (reason, true),
                 Tried::Unknown(reason) => return Err(KvError::Unavailable(reason)),
             }
             self.pause(leader, deadline).await;
@@ -187,6 +221,7 @@ impl Leading {
 fn tried<T>(asked: Result<Answer, AskError>, read: impl FnOnce(Answer) -> Option<T>) -> Tried<T> {
     match asked {
         Ok(Answer::NotLeader(_)) => Tried::Elsewhere,
+        Ok(Answer::DiskFull(why)) => Tried::Full(why),
         Ok(answer) => match read(answer) {
             Some(value) => Tried::Done(value),
             None => Tried::Unknown("the leader gave an answer that makes no sense".into()),

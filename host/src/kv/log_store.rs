@@ -9,6 +9,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -37,10 +38,24 @@ pub(super) struct Log {
     disk: Mutex<OnDisk>,
     waiting: Mutex<Waiting>,
     tail: RwLock<Tail>,
+    /// Bytes of entries from other nodes that are on their way here.
+    admitted: AtomicU64,
     /// Something waits for the next frame.
     work: Notify,
     counters: Arc<Counters>,
     on_fatal: OnFatal,
+}
+
+/// Entries of another node on their way into the log.
+pub(super) struct Admitted<'a> {
+    log: &'a Log,
+    bytes: u64,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.log.admitted.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 struct OnDisk {
@@ -62,8 +77,8 @@ impl Log {
     pub(super) fn new(wal: Wal, counters: Arc<Counters>, on_fatal: OnFatal) -> Arc<Log> {
         let tail = RwLock::new(Tail::new(&wal.known()));
         let disk = Mutex::new(OnDisk { wal, failure: None, spare: Batch::default() });
-        let (waiting, work) = (Mutex::default(), Notify::new());
-        Arc::new(Log { disk, waiting, tail, work, counters, on_fatal })
+        let (waiting, admitted, work) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        Arc::new(Log { disk, waiting, tail, admitted, work, counters, on_fatal })
     }
 
     /// Writes what waits, whenever something does. It never ends; where it is dropped, [`Log::flush`] is what is left
@@ -116,6 +131,20 @@ impl Log {
             callback.io_completed(result());
         }
         result()
+    }
+
+    /// Takes so many bytes of entries in, which are written before what is returned is dropped; refuses them where there
+    /// is no room for them on the disk.
+    pub(super) fn admit(&self, bytes: u64) -> io::Result<Admitted<'_>> {
+        let admitted = Admitted { log: self, bytes };
+        let all = self.admitted.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if bytes > 0 {
+            let OnDisk { wal, failure, .. } = &mut *self.disk();
+            if failure.is_none() {
+                wal.make_room(all)?;
+            }
+        }
+        Ok(admitted)
     }
 
     /// Makes room for what is to be written next. Where it fails there is none to be had.

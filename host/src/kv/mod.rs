@@ -38,6 +38,7 @@ mod raft;
 mod reads;
 mod records;
 mod requests;
+mod room;
 mod snapshot;
 mod state;
 mod stats;
