@@ -110,9 +110,8 @@ fn the_end_of_a_log_that_its_node_lost_comes_back_from_a_copy() {
     assert_eq!(std::fs::metadata(&log).expect("a file").len(), length);
 }
 
-#[test]
-fn messages_to_a_matrix_that_goes_to_and_fro_are_all_handled_once() {
-    let realm = Realm::start(3);
+/// Starts rules that add up what they are sent, on node 1.
+pub(crate) fn tally(realm: &Realm) {
     let program = root().join("tests/programs/out/tally.wasm");
     let program = program.to_str().expect("a path of this project");
     let manifest = format!(
@@ -120,6 +119,12 @@ fn messages_to_a_matrix_that_goes_to_and_fro_are_all_handled_once() {
          tick_interval_ms = 20\nstart = true\n"
     );
     realm.apply_without_waiting(1, &manifest);
+}
+
+#[test]
+fn messages_to_a_matrix_that_goes_to_and_fro_are_all_handled_once() {
+    let realm = Realm::start(3);
+    tally(&realm);
     let (clients, each) = (6_u64, 25_u64);
     thread::scope(|scope| {
         let writing: Vec<_> = (0..clients)

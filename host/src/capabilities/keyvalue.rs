@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 
 use super::grants::Grants;
 use super::quota::Quota;
-use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
+use crate::kv::{Condition, Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
 use crate::runtime::limits::Limits;
@@ -32,15 +32,25 @@ pub(crate) fn own_bucket(soul: &str) -> String {
 pub struct Ctx {
     kv: Kv,
     own: String,
+    /// What holds as long as the guest may write.
+    fence: Condition,
     grants: Arc<Grants>,
     quota: Quota,
 }
 
 impl Ctx {
-    /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
-    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, limits: &Limits, refused: &TotalBy) -> Self {
+    /// For a Soul called `soul`, whose own bucket `default` is kept under its name. It may write as long as `fence`
+    /// holds, which is checked in the same round as the write.
+    pub fn new(
+        kv: Kv,
+        soul: &str,
+        fence: Condition,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        refused: &TotalBy,
+    ) -> Self {
         let quota = Quota::new("kv_per_second", limits.kv_per_second, refused);
-        Self { kv, own: own_bucket(soul), grants, quota }
+        Self { kv, own: own_bucket(soul), fence, grants, quota }
     }
 
     /// The bucket of the KV behind a name that a guest gave.
@@ -79,6 +89,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     batch::add_to_linker::<_, KeyValue>(linker, |state| View(state))
 }
 
+/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
 type Opened = Result<(Kv, Bucket), Error>;
 
 impl View<'_> {
@@ -100,19 +120,21 @@ impl View<'_> {
         Ok(Ok((ctx.kv.clone(), bucket)))
     }
 
+    /// Changes some keys, all or none.
+    async fn change(
+        &mut self,
+        kv: &Kv,
+        changes: impl IntoIterator<Item = Result<Mutation, KvError>>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let require = vec![self.ctx()?.fence.clone()];
+        let then = attempt!(changes.into_iter().collect::<Result<_, _>>().map_err(other));
+        let done = attempt!(self.wait(kv.batch(Txn { require, then }, None)).await);
+        Ok(if done.value == TxnOutcome::Committed { Ok(()) } else { Err(elsewhere()) })
+    }
+
     async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
         self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
     }
-}
-
-/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        }
-    };
 }
 
 impl store::Host for View<'_> {
@@ -141,14 +163,18 @@ impl store::HostBucket for View<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.put(&bucket.name, key.as_bytes(), value.into(), None, None)).await);
-        Ok(Ok(()))
+        let put = kv.path(&bucket.name, key.as_bytes()).map(|path| Mutation::Put {
+            path,
+            value: value.into(),
+            lease: None,
+        });
+        self.change(&kv, [put]).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.delete(&bucket.name, key.as_bytes(), None)).await);
-        Ok(Ok(()))
+        let path = kv.path(&bucket.name, key.as_bytes());
+        self.change(&kv, [path.map(|path| Mutation::Delete { path })]).await
     }
 
     async fn exists(
@@ -205,8 +231,9 @@ impl atomics::Host for View<'_> {
         delta: u64,
     ) -> wasmtime::Result<Result<u64, Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        let sum = attempt!(self.wait(kv.increment(&bucket.name, key.as_bytes(), delta, None)).await);
-        Ok(Ok(sum.value))
+        let fence = self.ctx()?.fence.clone();
+        let sum = kv.increment_if(fence, &bucket.name, key.as_bytes(), delta);
+        Ok(attempt!(self.wait(sum).await).value.ok_or_else(elsewhere))
     }
 }
 
@@ -247,9 +274,7 @@ impl batch::Host for View<'_> {
             let path = kv.path(&bucket.name, key.as_bytes())?;
             Ok(Mutation::Put { path, value: value.into(), lease: None })
         };
-        let then = attempt!(key_values.into_iter().map(put).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        self.change(&kv, key_values.into_iter().map(put)).await
     }
 
     async fn delete_many(
@@ -260,12 +285,15 @@ impl batch::Host for View<'_> {
         attempt!(bounded(keys.len()));
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
         let delete = |key: String| Ok(Mutation::Delete { path: kv.path(&bucket.name, key.as_bytes())? });
-        let then = attempt!(keys.into_iter().map(delete).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        self.change(&kv, keys.into_iter().map(delete)).await
     }
 }
 
 fn other(error: KvError) -> Error {
     Error::Other(error.to_string())
+}
+
+/// What a guest hears whose Soul was taken up by another node: it is the old one, and writes nothing any more.
+fn elsewhere() -> Error {
+    Error::Other("this Soul lives on another node by now, and does not write from here".into())
 }

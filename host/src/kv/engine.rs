@@ -205,7 +205,8 @@ async fn serve<N: Network>(
     let counters = Arc::clone(&shared.counters);
     let (timeout, (peers, inbox)) = (config.request_timeout(), peers.unzip());
     room.look(None);
-    let leading = Leading::new(raft.clone(), peers, Arc::clone(&room), config.node_id, timeout);
+    let leading =
+        Leading::new(raft.clone(), peers, Arc::clone(&room), Arc::clone(&log), config.node_id, timeout);
     let (reads, rounds) = Reads::new(raft.clone(), leading.clone(), timeout, counters);
     let leases = Arc::new(Leases::new(Arc::clone(&shared), raft.clone()));
     let snapshots_in = config.dir.join(SNAPSHOT_FOLDER);
@@ -292,7 +293,7 @@ impl Lead {
         };
         // Raft lets go of the lead for good once it has begun to: where the heir does not take it, another try is due.
         let begun = self.given.filter(|(of, _)| *of == term).map(|(_, when)| when);
-        let is_due = begun.map_or(parts.room.is_low(), |when| when.elapsed() >= HAND_OVER_RETRY);
+        let is_due = begun.map_or(parts.room.is_short(), |when| when.elapsed() >= HAND_OVER_RETRY);
         if let Some(heir) = heir.filter(|_| is_due) {
             tracing::info!(heir, "the disk is full: another node is to lead");
             self.given = Some((term, Instant::now()));

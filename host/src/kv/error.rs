@@ -68,7 +68,7 @@ pub enum KvError {
     },
     /// There is no room for more of the log: on the leader's disk, or on so many that the rest is no majority. Nothing
     /// was done.
-    #[error("no room is left on the disk {0}; free some there, or lower kv.disk_reserve_bytes; reads go on")]
+    #[error("there is no room for the log: {0}; reads go on")]
     DiskFull(String),
     /// More is under way than the node takes on.
     #[error("the store has too many writes under way: retry later, with the same request id")]

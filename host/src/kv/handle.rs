@@ -288,16 +288,10 @@ impl Kv {
         }
     }
 
-    /// What is short where this node's disk has no room for more of the log: what the realm writes does not come to it
-    /// then, and where it leads alone, nothing is written.
-    pub fn disk_full(&self) -> Option<String> {
-        let room = &self.0.parts.room;
-        room.is_low().then(|| KvError::DiskFull(room.short()).to_string())
-    }
-
-    /// Whether this node's disk has no room for more of the log; changes are told.
-    pub fn is_disk_full(&self) -> tell::Receiver<bool> {
-        self.0.parts.room.low()
+    /// What is short where this node has no room for more of the log, and what to free; changes are told. What the realm
+    /// writes does not come to it then, and where it leads alone, nothing is written.
+    pub fn short(&self) -> tell::Receiver<Option<String>> {
+        self.0.parts.room.short()
     }
 
     pub(super) fn parts(&self) -> (&KvConfig, &Parts) {
@@ -331,7 +325,7 @@ impl Kv {
     }
 
     /// Proposes `op` and waits for the answer; refusals by the state machine are errors.
-    async fn propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
+    pub(super) async fn propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
         let counters = &self.0.parts.shared.counters;
         counters.writes.add(1);
         let answer = self.try_propose(request, op).await.and_then(|answer| match answer.outcome {
@@ -378,7 +372,10 @@ impl Kv {
 }
 
 /// The reply that an answer holds; an answer of another kind is one to another use of the same request id.
-fn reply<T>(answer: Answer, value: impl FnOnce(Outcome) -> Option<T>) -> Result<Reply<T>, KvError> {
+pub(super) fn reply<T>(
+    answer: Answer,
+    value: impl FnOnce(Outcome) -> Option<T>,
+) -> Result<Reply<T>, KvError> {
     let value = value(answer.outcome).ok_or(KvError::RequestIdReused)?;
     Ok(Reply { log_index: answer.log_index, revision: answer.revision, value })
 }

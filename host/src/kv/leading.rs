@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::codec::Reader;
 use super::command::{self, Command, Proposal};
 use super::error::KvError;
+use super::log_store::{Admitted, Log};
 use super::peers::{AskError, Client, Peers};
 use super::raft::Raft;
 use super::room::Room;
@@ -33,6 +34,7 @@ pub(super) struct Leading {
     /// None: a realm of one node.
     peers: Option<Peers>,
     room: Arc<Room>,
+    log: Arc<Log>,
     me: u64,
     timeout: Duration,
 }
@@ -54,22 +56,29 @@ impl Leading {
         raft: Raft,
         peers: Option<Peers>,
         room: Arc<Room>,
+        log: Arc<Log>,
         me: u64,
         timeout: Duration,
     ) -> Leading {
-        Leading { raft, peers, room, me, timeout }
+        Leading { raft, peers, room, log, me, timeout }
     }
 
-    /// Why this node, where it leads, takes no writes at the moment.
-    pub(super) fn refusal(&self) -> Option<String> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        self.room.refusal(metrics.membership_config.membership().voter_ids())
+    /// Lets a proposal of so many bytes in where this node leads, until what is returned is dropped; or says why it takes
+    /// no writes at the moment. It is asked before Raft hears of the proposal: to Raft, a log that cannot be written is
+    /// the end.
+    pub(super) fn admit(&self, bytes: usize) -> Result<Admitted<'_>, String> {
+        let refusal = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            self.room.refusal(metrics.membership_config.membership().voter_ids())
+        };
+        let no_file = |error| format!("node {} cannot make the log's next file: {error}", self.me);
+        refusal.map_or_else(|| self.log.admit(bytes as u64).map_err(no_file), Err)
     }
 
-    /// Whether this node's disk has no room for more of the log.
-    pub(super) fn is_low(&self) -> bool {
-        self.room.is_low()
+    /// Whether this node has no room for more of the log.
+    pub(super) fn is_short(&self) -> bool {
+        self.room.is_short()
     }
 
     /// Whether this node decides alone: its own word is the realm's.
@@ -101,9 +110,10 @@ impl Leading {
 
     /// Writes a command where this node leads, as it seemed.
     async fn write_here(&self, proposal: &Proposal, again: bool, left: Duration) -> Tried<command::Answer> {
-        if let Some(why) = self.refusal() {
-            return Tried::Full(why);
-        }
+        let _room = match self.admit(proposal.0.len()) {
+            Ok(admitted) => admitted,
+            Err(why) => return Tried::Full(why),
+        };
         match tokio::time::timeout(left, self.raft.client_write(proposal.clone())).await {
             Ok(Ok(written)) => Tried::Done(written.data),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) if again => Tried::Elsewhere,

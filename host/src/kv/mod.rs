@@ -25,6 +25,7 @@ mod cow;
 mod engine;
 mod error;
 mod export;
+mod fenced;
 mod handle;
 mod history;
 mod leading;

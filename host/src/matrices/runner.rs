@@ -28,7 +28,7 @@ use crate::clock;
 use crate::ids::MatrixName;
 use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
-use crate::transport::envelope::{Content, Envelope, SendError};
+use crate::transport::envelope::{Content, Envelope, ReplyTo, SendError};
 use crate::transport::handled::Handled;
 
 /// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
@@ -80,6 +80,9 @@ impl<W: World> Runner<W> {
             () = stop.cancelled() => End::Stopped,
             ended = self.work() => ended.map_or_else(End::of, |()| End::Finished),
         };
+        if matches!(end, End::Stopping) {
+            self.write_down();
+        }
         let told = self.publish().await;
         let kept = self.log.sync().await;
         self.keeper.finish().await;
@@ -294,6 +297,18 @@ impl<W: World> Runner<W> {
             self.lines.router.reply(handled, reply);
         }
         Ok(())
+    }
+
+    /// Writes down what waits where the node stops: the rules get it where the run goes on. Whoever waits for an answer
+    /// hears that there is none, and may ask again: that is not written down.
+    fn write_down(&mut self) {
+        self.lines.inbox.close();
+        let mut envelopes = Vec::new();
+        while self.lines.inbox.drain(&mut envelopes, MESSAGES_MAX) > 0 {}
+        for envelope in envelopes.into_iter().filter(|envelope| matches!(envelope.reply_to, ReplyTo::Sender))
+        {
+            self.log.message(&split(envelope).0);
+        }
     }
 
     fn end_steps(&mut self) {

@@ -13,18 +13,19 @@ const NO_LEASE: &str = "no quorum of the realm confirms this node's lease";
 
 /// Tells it from now on, until the tasks stop: what they are told as the node stops is the last word.
 pub(super) fn tell(admin: Admin, realm: &Realm, tasks: &Tasks) -> impl Future<Output = ()> + use<> {
-    let (mut lease, mut full) = (realm.holds_lease(), realm.kv().is_disk_full());
-    let (kv, stopping) = (realm.kv().clone(), tasks.stopping());
+    let (mut lease, mut short) = (realm.holds_lease(), realm.kv().short());
+    let stopping = tasks.stopping();
     async move {
         loop {
             let held = *lease.borrow_and_update();
-            full.mark_unchanged();
-            let reason = kv.disk_full().or((!held).then(|| NO_LEASE.to_owned()));
+            let no_room =
+                short.borrow_and_update().as_ref().map(|short| format!("no room for the log: {short}"));
+            let reason = no_room.or((!held).then(|| NO_LEASE.to_owned()));
             admin.set_ready(reason.is_none(), &reason.unwrap_or_default()).await;
             let changed = async {
                 tokio::select! {
                     changed = lease.changed() => changed,
-                    changed = full.changed() => changed,
+                    changed = short.changed() => changed,
                 }
             };
             let Some(Ok::<(), RecvError>(())) = stopping.run_until_cancelled(changed).await else { return };

@@ -175,6 +175,21 @@ impl TestRealm {
         self.nodes[node].resume();
     }
 
+    /// How many files a node has open.
+    pub fn files(&self, node: usize) -> usize {
+        self.nodes[node].files()
+    }
+
+    /// Lets a node have no more than so many files open, from now on.
+    pub fn limit_files(&self, node: usize, most: u64) {
+        self.nodes[node].limit_files(most);
+    }
+
+    /// What a node has said so far.
+    pub fn log(&self, node: usize) -> String {
+        self.nodes[node].said()
+    }
+
     /// Starts an ended node again, and does not wait for it.
     pub fn restart(&mut self, node: usize) {
         self.nodes[node].launch(self.net.as_ref().ok(), None);

@@ -104,7 +104,7 @@ impl Desk {
                 let _room = self.log.admit(bytes).map_err(|error| format!("its disk is full: {error}"))?;
                 let request = convert::read_append(append).map_err(malformed)?;
                 let answer = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
-                Answer::Append(convert::appended(&answer, self.leading.is_low()))
+                Answer::Append(convert::appended(&answer, self.leading.is_short()))
             }
             Question::Vote(question) => {
                 let request = convert::read_vote_question(question).map_err(malformed)?;
@@ -148,9 +148,10 @@ impl Desk {
 
     async fn propose(&self, bytes: &Bytes) -> Result<Answer, String> {
         let proposal = convert::read_proposal(bytes).map_err(|_| "it is no command".to_owned())?;
-        if let Some(why) = self.leading.refusal() {
-            return Ok(Answer::DiskFull(why));
-        }
+        let _room = match self.leading.admit(bytes.len()) {
+            Ok(admitted) => admitted,
+            Err(why) => return Ok(Answer::DiskFull(why)),
+        };
         let written = tokio::time::timeout(self.timeout, self.raft.client_write(proposal)).await;
         match written.map_err(|_| "no quorum took it in time".to_owned())? {
             Ok(written) => {

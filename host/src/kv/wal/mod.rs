@@ -144,6 +144,13 @@ impl Wal {
         Ok(())
     }
 
+    /// How many bytes of entries can be written without asking the disk for more, at least.
+    pub(super) fn room(&self) -> u64 {
+        let left = self.newest().map_or(0, |newest| newest.bytes.saturating_sub(newest.end));
+        let spare = self.spare.as_ref().and_then(|spare| spare.bytes().ok()).unwrap_or(0);
+        left.max(spare).saturating_sub(MARGIN_BYTES)
+    }
+
     /// The file of the next segment, of so many bytes at least: the one that was made ahead, if it is large enough.
     fn next_file(&mut self, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let name = segment::name_of(self.segments.back().map_or(1, |newest| newest.number + 1));

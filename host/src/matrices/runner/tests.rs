@@ -1,4 +1,5 @@
 mod checkpoints;
+mod mailbox;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -359,27 +360,6 @@ async fn a_stop_cuts_a_tick_off() {
     let (end, ()) = futures::join!(runner.run(), stopping);
     assert!(matches!(end, End::Stopped));
     assert_eq!(bench.state().0, 0);
-}
-
-#[tokio::test]
-async fn a_move_cuts_a_tick_off_and_keeps_what_waits() {
-    let world = Toy::default();
-    world.set(&soul("neo"), Manner::Silent);
-    let bench = Bench::new(world);
-    let (mut runner, _commands) = bench.fresh(true).await;
-    runner.table.deadline = Duration::from_secs(3600);
-    let moving = async {
-        tokio::task::yield_now().await;
-        bench.router.send(draft()).expect("it takes messages while it is asking");
-        bench.moved.cancel();
-    };
-    let (end, ()) = futures::join!(runner.run(), moving);
-    assert!(matches!(end, End::Moved), "{end:?}");
-    assert_eq!(bench.state().0, 0);
-    bench.router.send(draft()).expect("it takes messages until it is known where they go");
-    let mut waiting = Vec::new();
-    bench.kept.take().expect("its mailbox is kept").drain(&mut waiting, 9);
-    assert_eq!(waiting.len(), 2);
 }
 
 fn draft() -> Draft {
