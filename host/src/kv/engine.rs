@@ -206,7 +206,7 @@ async fn serve<N: Network>(
     let (timeout, (peers, inbox)) = (config.request_timeout(), peers.unzip());
     room.look(None);
     let leading =
-        Leading::new(raft.clone(), peers, Arc::clone(&room), Arc::clone(&log), config.node_id, timeout);
+        Leading::new(raft.clone(), peers, Arc::clone(&room), Arc::downgrade(&log), config.node_id, timeout);
     let (reads, rounds) = Reads::new(raft.clone(), leading.clone(), timeout, counters);
     let leases = Arc::new(Leases::new(Arc::clone(&shared), raft.clone()));
     let snapshots_in = config.dir.join(SNAPSHOT_FOLDER);

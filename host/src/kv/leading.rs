@@ -2,7 +2,7 @@
 //! twice; reads ask it from which index on they may be answered.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use matrix_proto::wire;
@@ -34,7 +34,8 @@ pub(super) struct Leading {
     /// None: a realm of one node.
     peers: Option<Peers>,
     room: Arc<Room>,
-    log: Arc<Log>,
+    /// Held weakly: a store that is closed gives its folder free, whoever still has a handle.
+    log: Weak<Log>,
     me: u64,
     timeout: Duration,
 }
@@ -56,7 +57,7 @@ impl Leading {
         raft: Raft,
         peers: Option<Peers>,
         room: Arc<Room>,
-        log: Arc<Log>,
+        log: Weak<Log>,
         me: u64,
         timeout: Duration,
     ) -> Leading {
@@ -66,14 +67,18 @@ impl Leading {
     /// Lets a proposal of so many bytes in where this node leads, until what is returned is dropped; or says why it takes
     /// no writes at the moment. It is asked before Raft hears of the proposal: to Raft, a log that cannot be written is
     /// the end.
-    pub(super) fn admit(&self, bytes: usize) -> Result<Admitted<'_>, String> {
+    pub(super) fn admit(&self, bytes: usize) -> Result<Option<Admitted>, String> {
         let refusal = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             self.room.refusal(metrics.membership_config.membership().voter_ids())
         };
-        let no_file = |error| format!("node {} cannot make the log's next file: {error}", self.me);
-        refusal.map_or_else(|| self.log.admit(bytes as u64).map_err(no_file), Err)
+        if let Some(why) = refusal {
+            return Err(why);
+        }
+        // Where the log is closed, Raft says so.
+        let admitted = self.log.upgrade().map(|log| log.admit(bytes as u64)).transpose();
+        admitted.map_err(|error| format!("node {} cannot make the log's next file: {error}", self.me))
     }
 
     /// Whether this node has no room for more of the log.

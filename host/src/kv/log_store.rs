@@ -39,7 +39,7 @@ pub(super) struct Log {
     waiting: Mutex<Waiting>,
     tail: RwLock<Tail>,
     /// Bytes of entries that are on their way here.
-    admitted: AtomicU64,
+    admitted: Arc<AtomicU64>,
     /// Bytes of entries that can be written without asking the disk for more.
     room: AtomicU64,
     /// Something waits for the next frame.
@@ -48,15 +48,15 @@ pub(super) struct Log {
     on_fatal: OnFatal,
 }
 
-/// Entries on their way into the log.
-pub(super) struct Admitted<'a> {
-    log: &'a Log,
+/// Entries on their way into the log. It does not keep the log open.
+pub(super) struct Admitted {
+    all: Arc<AtomicU64>,
     bytes: u64,
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
-        self.log.admitted.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +80,7 @@ impl Log {
         let tail = RwLock::new(Tail::new(&wal.known()));
         let room = AtomicU64::new(wal.room());
         let disk = Mutex::new(OnDisk { wal, failure: None, spare: Batch::default() });
-        let (waiting, admitted, work) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        let (waiting, admitted, work) = (Mutex::default(), Arc::default(), Notify::new());
         Arc::new(Log { disk, waiting, tail, admitted, room, work, counters, on_fatal })
     }
 
@@ -140,8 +140,8 @@ impl Log {
     /// Takes so many bytes of entries in, which are written before what is returned is dropped; refuses them where there
     /// is no room for them on the disk, and none can be had. It may be called on any thread, and waits for the disk only
     /// near the end of the log's file.
-    pub(super) fn admit(&self, bytes: u64) -> io::Result<Admitted<'_>> {
-        let admitted = Admitted { log: self, bytes };
+    pub(super) fn admit(&self, bytes: u64) -> io::Result<Admitted> {
+        let admitted = Admitted { all: Arc::clone(&self.admitted), bytes };
         let under_way = self.admitted.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = under_way + self.waiting().batch.bytes() as u64;
         if bytes > 0 && all > self.room.load(Ordering::Relaxed) {

@@ -28,6 +28,9 @@ pub struct LinkFigures {
     pub opened: u64,
 }
 
+/// One of a lane's figures.
+type Figure = fn(&LinkFigures) -> u64;
+
 /// What `p2p` counts.
 #[derive(Debug, Clone)]
 pub struct LinkMetrics {
@@ -43,27 +46,21 @@ impl LinkMetrics {
     /// `matrix_link_frames`, `_sent_bytes`, `_received_bytes`, `_refused` and `_opened` of the same label: the fields of
     /// [`LinkFigures`], looked up by `look`.
     pub fn observe(&self, look: impl Fn() -> Vec<LinkFigures> + Clone + Send + Sync + 'static) {
-        let by = |figure: fn(&LinkFigures) -> u64| {
+        let by = |figure: Figure| {
             let look = look.clone();
             move || look().into_iter().map(move |lane| (lane.lane, figure(&lane)))
         };
-        let gauges: [(_, _, fn(&LinkFigures) -> u64); 3] = [
-            ("matrix_links", "Links on which a stream stands.", |lane| lane.up),
-            ("matrix_links_down", "Links on which none stands.", |lane| lane.down),
-            ("matrix_link_waiting_bytes", "Bytes that wait to be written.", |lane| lane.waiting),
-        ];
-        for (name, description, figure) in gauges {
-            observe_by(&self.meter, name, "lane", description, by(figure));
-        }
-        let totals: [(_, _, fn(&LinkFigures) -> u64); 5] = [
-            ("matrix_link_frames", "Frames that were taken to be sent.", |lane| lane.frames),
-            ("matrix_link_sent_bytes", "Bytes that were taken to be sent.", |lane| lane.sent),
-            ("matrix_link_received_bytes", "Bytes that came.", |lane| lane.received),
-            ("matrix_link_refused", "Frames refused, because as much waited as may.", |lane| lane.refused),
-            ("matrix_link_opened", "Streams that came to stand.", |lane| lane.opened),
-        ];
-        for (name, description, figure) in totals {
-            observe_total_by(&self.meter, name, "lane", description, by(figure));
-        }
+        let gauge =
+            |name, description, figure| observe_by(&self.meter, name, "lane", description, by(figure));
+        gauge("matrix_links", "Links on which a stream stands.", |lane| lane.up);
+        gauge("matrix_links_down", "Links on which none stands.", |lane| lane.down);
+        gauge("matrix_link_waiting_bytes", "Bytes that wait to be written.", |lane| lane.waiting);
+        let total =
+            |name, description, figure| observe_total_by(&self.meter, name, "lane", description, by(figure));
+        total("matrix_link_frames", "Frames that were taken to be sent.", |lane| lane.frames);
+        total("matrix_link_sent_bytes", "Bytes that were taken to be sent.", |lane| lane.sent);
+        total("matrix_link_received_bytes", "Bytes that came.", |lane| lane.received);
+        total("matrix_link_refused", "Frames refused, because as much waited as may.", |lane| lane.refused);
+        total("matrix_link_opened", "Streams that came to stand.", |lane| lane.opened);
     }
 }
