@@ -1,6 +1,7 @@
 //! Realms of real processes: Souls and Matrices on several nodes behave as on one, also while nodes go.
 
 mod backup;
+mod ending;
 mod foreign;
 mod interceptors;
 mod matrices;

@@ -36,15 +36,18 @@ pub(super) async fn roll_out(
     let (tell, told) = mpsc::channel(STEPS_MAX);
     let souls = desk.host.souls.clone();
     let ended = desk.tasks().spawn("admin.rollout", async move { souls.roll_out(plan, tell).await });
-    let steps = stream::unfold((told, Some(ended), Tally::default()), |(mut told, mut ended, mut tally)| async move {
-        if let Some(step) = told.recv().await {
-            let progress = progress(step, &mut tally);
-            return Some((Ok(progress), (told, ended, tally)));
-        }
-        // Nothing more is told: why it never began is left.
-        let failed = ended.take()?.await.ok()?.err()?;
-        Some((Err(failed.into()), (told, None, tally)))
-    });
+    let steps = stream::unfold(
+        (told, Some(ended), Tally::default()),
+        |(mut told, mut ended, mut tally)| async move {
+            if let Some(step) = told.recv().await {
+                let progress = progress(step, &mut tally);
+                return Some((Ok(progress), (told, ended, tally)));
+            }
+            // Nothing more is told: why it never began is left.
+            let failed = ended.take()?.await.ok()?.err()?;
+            Some((Err(failed.into()), (told, None, tally)))
+        },
+    );
     Ok(desk.answers(place, steps))
 }
 

@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use super::grants::Grants;
 use super::quota::Quota;
 use super::rehearsal::Deed;
-use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
+use crate::kv::{Condition, Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
 use crate::runtime::limits::Limits;
@@ -33,15 +33,25 @@ pub(crate) fn own_bucket(soul: &str) -> String {
 pub struct Ctx {
     kv: Kv,
     own: String,
+    /// What holds as long as the guest may write.
+    fence: Condition,
     grants: Arc<Grants>,
     quota: Quota,
 }
 
 impl Ctx {
-    /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
-    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, limits: &Limits, refused: &TotalBy) -> Self {
+    /// For a Soul called `soul`, whose own bucket `default` is kept under its name. It may write as long as `fence`
+    /// holds, which is checked in the same round as the write.
+    pub fn new(
+        kv: Kv,
+        soul: &str,
+        fence: Condition,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        refused: &TotalBy,
+    ) -> Self {
         let quota = Quota::new("kv_per_second", limits.kv_per_second, refused);
-        Self { kv, own: own_bucket(soul), grants, quota }
+        Self { kv, own: own_bucket(soul), fence, grants, quota }
     }
 
     /// The bucket of the KV behind a name that a guest gave.
@@ -80,6 +90,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     batch::add_to_linker::<_, KeyValue>(linker, |state| View(state))
 }
 
+/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
 type Opened = Result<(Kv, Bucket), Error>;
 
 impl View<'_> {
@@ -101,28 +121,25 @@ impl View<'_> {
         Ok(Ok((ctx.kv.clone(), bucket)))
     }
 
-    /// Writes, all or nothing; where the guest is only tried, that is written down.
-    async fn write(&mut self, kv: &Kv, then: Vec<Mutation>) -> Result<(), Error> {
-        match self.0.noted(|| Deed::Write(then.clone())) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::Other("a rehearsal writes no more than this down".into())),
-            None => self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await.map(drop),
+    /// Changes some keys, all or none; where the guest is only tried, that is written down.
+    async fn change(
+        &mut self,
+        kv: &Kv,
+        changes: impl IntoIterator<Item = Result<Mutation, KvError>>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let require = vec![self.ctx()?.fence.clone()];
+        let then: Vec<_> = attempt!(changes.into_iter().collect::<Result<_, _>>().map_err(other));
+        if let Some(noted) = self.0.noted(|| Deed::Write(then.clone())) {
+            let full = || Error::Other("a rehearsal writes no more than this down".into());
+            return Ok(noted.then_some(()).ok_or_else(full));
         }
+        let done = attempt!(self.wait(kv.batch(Txn { require, then }, None)).await);
+        Ok(if done.value == TxnOutcome::Committed { Ok(()) } else { Err(elsewhere()) })
     }
 
     async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
         self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
     }
-}
-
-/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        }
-    };
 }
 
 impl store::Host for View<'_> {
@@ -151,14 +168,18 @@ impl store::HostBucket for View<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
-        Ok(self.write(&kv, vec![Mutation::Put { path, value: value.into(), lease: None }]).await)
+        let put = kv.path(&bucket.name, key.as_bytes()).map(|path| Mutation::Put {
+            path,
+            value: value.into(),
+            lease: None,
+        });
+        self.change(&kv, [put]).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
-        Ok(self.write(&kv, vec![Mutation::Delete { path }]).await)
+        let path = kv.path(&bucket.name, key.as_bytes());
+        self.change(&kv, [path.map(|path| Mutation::Delete { path })]).await
     }
 
     async fn exists(
@@ -220,12 +241,13 @@ impl atomics::Host for View<'_> {
             let number = attempt!(entry).map(|entry| String::from_utf8_lossy(&entry.value).parse::<u64>());
             let sum = number.unwrap_or(Ok(0)).ok().and_then(|number| number.checked_add(delta));
             let Some(sum) = sum else { return Ok(Err(Error::Other("it holds no number".into()))) };
-            let path = attempt!(kv.path(&bucket.name, key.as_bytes()).map_err(other));
-            let written = self.write(&kv, vec![Mutation::Increment { path, delta }]).await;
-            return Ok(written.map(|()| sum));
+            let path = kv.path(&bucket.name, key.as_bytes());
+            let added = self.change(&kv, [path.map(|path| Mutation::Increment { path, delta })]).await?;
+            return Ok(added.map(|()| sum));
         }
-        let sum = attempt!(self.wait(kv.increment(&bucket.name, key.as_bytes(), delta, None)).await);
-        Ok(Ok(sum.value))
+        let fence = self.ctx()?.fence.clone();
+        let sum = kv.increment_if(fence, &bucket.name, key.as_bytes(), delta);
+        Ok(attempt!(self.wait(sum).await).value.ok_or_else(elsewhere))
     }
 }
 
@@ -266,8 +288,7 @@ impl batch::Host for View<'_> {
             let path = kv.path(&bucket.name, key.as_bytes())?;
             Ok(Mutation::Put { path, value: value.into(), lease: None })
         };
-        let then = attempt!(key_values.into_iter().map(put).collect::<Result<_, KvError>>().map_err(other));
-        Ok(self.write(&kv, then).await)
+        self.change(&kv, key_values.into_iter().map(put)).await
     }
 
     async fn delete_many(
@@ -278,11 +299,15 @@ impl batch::Host for View<'_> {
         attempt!(bounded(keys.len()));
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
         let delete = |key: String| Ok(Mutation::Delete { path: kv.path(&bucket.name, key.as_bytes())? });
-        let then = attempt!(keys.into_iter().map(delete).collect::<Result<_, KvError>>().map_err(other));
-        Ok(self.write(&kv, then).await)
+        self.change(&kv, keys.into_iter().map(delete)).await
     }
 }
 
 fn other(error: KvError) -> Error {
     Error::Other(error.to_string())
+}
+
+/// What a guest hears whose Soul was taken up by another node: it is the old one, and writes nothing any more.
+fn elsewhere() -> Error {
+    Error::Other("this Soul lives on another node by now, and does not write from here".into())
 }

@@ -160,7 +160,10 @@ impl Launch {
                 }
                 runner(&host, &manifest, &run, running, ready, lines, copies).run().await
             }
-            Err(end) => end,
+            Err(end) => {
+                lines.close(&end);
+                end
+            }
         };
         conclude(&host, &manifest, &run, &progress, &deed, end).await;
     }

@@ -1,6 +1,6 @@
 //! How the task that runs a Matrix is told things, and tells how it goes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -68,4 +68,31 @@ pub(crate) struct Lines {
     pub(crate) moved: CancellationToken,
     /// The node stops.
     pub(crate) stopping: CancellationToken,
+    /// Where the mailbox goes where the Matrix does.
+    pub(crate) kept: Kept,
+}
+
+impl Lines {
+    /// The task is over. A Matrix that moves keeps its mailbox; that of any other is closed.
+    pub(crate) fn close(self, end: &End) {
+        if matches!(end, End::Moved) {
+            self.kept.put(self.inbox);
+        }
+    }
+}
+
+/// The mailbox of a Matrix that moves: it goes on taking messages until others learn where these go now. Clones are the
+/// same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<Option<Inbox>>>);
+
+impl Kept {
+    fn put(&self, inbox: Inbox) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(inbox);
+    }
+
+    /// The mailbox, if one was kept that nobody has taken yet.
+    pub(crate) fn take(&self) -> Option<Inbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

@@ -16,7 +16,7 @@ use super::error::MatrixError;
 use super::handle::{Handle, Live};
 use super::host::{MatrixHost, report};
 use super::launch::{Launch, Ready, set_up};
-use super::lines::{Command, Lines};
+use super::lines::{Command, Kept, Lines};
 use super::manifest::MatrixManifest;
 use super::records::{Filed, Record, Wanted};
 use super::status::{MatrixState, MatrixView, Progress};
@@ -270,17 +270,19 @@ impl Matrices {
             stopping.run_until_cancelled(ended.run_until_cancelled(task.keep())).await;
         });
         let progress = Arc::new(watch::channel(progress).0);
-        Handle { manifest, run, node: host.node, progress, deed, copies, keeping, live: None }
+        let kept = Kept::default();
+        Handle { manifest, run, node: host.node, progress, deed, copies, keeping, kept, live: None }
     }
 
-    /// Starts a task for a Matrix; it runs if its state says so.
+    /// Starts a task for a Matrix; it runs if its state says so. A mailbox that was kept for it is its own again.
     pub(super) fn launch(&self, handle: Handle, ready: Option<Ready>) -> Handle {
         let host = &self.0.host;
-        let (mailbox, inbox) = Mailbox::new(host.limits.default.mailbox_messages as usize);
+        let capacity = host.limits.default.mailbox_messages as usize;
+        let inbox = handle.kept.take().unwrap_or_else(|| Mailbox::new(capacity).1);
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
         let (stop, moved, ended) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        host.router.directory().insert(Address::Matrix(handle.manifest.name.clone()), mailbox);
+        host.router.settle(Address::Matrix(handle.manifest.name.clone()), inbox.mailbox());
         let launch = Launch {
             host: host.clone(),
             manifest: handle.manifest.clone(),
@@ -298,6 +300,7 @@ impl Matrices {
                 stop: stop.clone(),
                 moved: moved.clone(),
                 stopping: host.tasks.stopping(),
+                kept: handle.kept.clone(),
             },
             replays: self.0.replays.clone(),
         };

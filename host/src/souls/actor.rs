@@ -269,7 +269,7 @@ impl Actor {
                 component
             }
         };
-        self.life.wake(&self.host, &self.manifest, &self.limits, &component).await?;
+        self.life.wake(&self.host, &self.manifest, &self.limits, &component, self.placed).await?;
         self.host.metrics.runtime.instantiations.add(1);
         self.active = Instant::now();
         self.status.set(State::Running, "");

@@ -17,7 +17,7 @@ use crate::capabilities::messaging::Waits;
 use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, messaging, random};
 use crate::clock;
 use crate::ids::SoulName;
-use crate::kv::Kv;
+use crate::kv::{Condition, Kv};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::{Limits, LimitsConfig};
 use crate::tasks::Tasks;
@@ -123,11 +123,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// What one Soul may do, and how long it waits for answers.
+    /// What one Soul may do, how long it waits for answers, and write as long as `fence` holds.
     pub(crate) fn capabilities(
         &self,
         manifest: &Manifest,
         limits: &Limits,
+        fence: Condition,
         random: random::Ctx,
         waits: Waits,
     ) -> Capabilities {
@@ -149,7 +150,14 @@ impl Host {
                 waits,
             )),
             events: events::Ctx::new(self.bus.clone(), source, events, log.clone(), refused),
-            keyvalue: Some(keyvalue::Ctx::new(self.kv.clone(), soul.as_str(), grants, limits, refused)),
+            keyvalue: Some(keyvalue::Ctx::new(
+                self.kv.clone(),
+                soul.as_str(),
+                fence,
+                grants,
+                limits,
+                refused,
+            )),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::new(Arc::new(manifest.config.clone())),
             cli: cli::Ctx::new(log),

@@ -10,6 +10,7 @@ use super::Saved;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::host::Host;
 use super::manifest::Manifest;
+use super::placed::Placed;
 use super::saving::Begun;
 use crate::capabilities::messaging::Waits;
 use crate::capabilities::random;
@@ -127,12 +128,15 @@ impl Life {
         manifest: &Manifest,
         limits: &Limits,
         component: &Arc<Component>,
+        placed: Placed,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
+        let fence = placed.condition(&host.kv, &manifest.name).map_err(CheckpointError::from)?;
         // Birth is the same each time, at no time and from the seed; what a Soul drew since comes with its state.
         let moment = Moment::default();
         let random = random::Ctx::new(manifest.seed);
-        let state = GuestState::new(limits, host.capabilities(manifest, limits, random, self.waits.clone()));
+        let capabilities = host.capabilities(manifest, limits, fence, random, self.waits.clone());
+        let state = GuestState::new(limits, capabilities);
         let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
         let mut instance = born.map_err(StartError::Init)?;
         if let Some(checkpoint) = &saved {

@@ -138,9 +138,15 @@ impl Souls {
         }
         let known = placed::load(&host.kv, &name).await?;
         let placed = Placed::after(known, host.node);
+        // What writes to the KV at its birth has to live somewhere by then.
+        let ahead = component.info().can_block && known != Some(placed);
+        if ahead {
+            placed::exchange(&host.kv, &name, known, Some(placed)).await?;
+        }
         let handle = self.launch(&manifest, placed)?;
+        let lives = if ahead { Some(placed) } else { known };
         let started = match handle.wake().await {
-            Ok(()) => match records::save_placed(&host.kv, &manifest, known, placed, request).await {
+            Ok(()) => match records::save_placed(&host.kv, &manifest, lives, placed, request).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(SoulError::Moved(name.clone())),
                 Err(error) => Err(error.into()),
@@ -150,6 +156,9 @@ impl Souls {
         if let Err(error) = started {
             // Whatever it did meanwhile was never acknowledged.
             let _ = handle.stop().await;
+            if ahead {
+                placed::exchange(&host.kv, &name, Some(placed), known).await?;
+            }
             self.take_back(&name, ran)?;
             return Err(error);
         }

@@ -1,9 +1,11 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
+mod links;
 mod messages;
 
 use opentelemetry::metrics::Meter;
 
+pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
 use super::metrics::{
     CallSeconds, QuickSecondsBy, SLOW_SECONDS, SecondsBy, Total, TotalBy, observe, observe_by,
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub kv: KvMetrics,
     /// The realm's.
     pub realm: RealmMetrics,
+    /// The links to other nodes.
+    pub links: LinkMetrics,
     /// The operator's door.
     pub admin: AdminMetrics,
     /// The process.
@@ -48,6 +52,7 @@ impl Metrics {
             interceptors: InterceptorMetrics::new(meter, registry)?,
             kv: KvMetrics::new(meter),
             realm: RealmMetrics::new(meter),
+            links: LinkMetrics::new(meter),
             admin: AdminMetrics::new(meter),
             process: ProcessMetrics { meter: meter.clone() },
         })

@@ -148,6 +148,11 @@ impl Inbox {
         queue.closed = true;
     }
 
+    /// The senders' end.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        self.0.clone()
+    }
+
     /// Refuses messages from now on; those that wait can still be drained.
     pub fn close(&mut self) {
         self.0.lock().closed = true;

@@ -182,7 +182,7 @@ impl From<KvError> for Status {
             KvError::NoSuchLease => failure(Code::NotFound, "LEASE_UNKNOWN").field("lease"),
             KvError::TooManyLeases => full("LEASES_TOO_MANY", "leases_max"),
             KvError::Full { .. } => full("STORE_FULL", "kv.state_bytes_max"),
-            KvError::DiskFull { .. } => full("DISK_FULL", "kv.disk_reserve_bytes"),
+            KvError::DiskFull(_) => full("DISK_FULL", "kv.disk_reserve_bytes"),
             KvError::Overloaded => full("STORE_OVERLOADED", "kv.inflight_bytes_max"),
             KvError::NotLeader { .. } => failure(Code::Unavailable, "NOT_LEADER"),
             KvError::Unavailable(_) => failure(Code::Unavailable, "STORE_UNAVAILABLE"),

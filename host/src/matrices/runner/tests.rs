@@ -1,4 +1,5 @@
 mod checkpoints;
+mod mailbox;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use futures::FutureExt as _;
 
+use super::super::lines::Kept;
 use super::super::replay::Replay;
 use super::super::status::Progress;
 use super::super::testing::{Manner, TICKS, Toy, header};
@@ -31,7 +33,9 @@ struct Bench {
     telemetry: Telemetry,
     progress: Arc<watch::Sender<Progress>>,
     stop: CancellationToken,
+    moved: CancellationToken,
     stopping: CancellationToken,
+    kept: Kept,
     /// How much work of the rules lies between two checkpoints.
     checkpoint_every: Duration,
 }
@@ -59,7 +63,9 @@ impl Bench {
             bus: Bus::new(BusConfig::default()),
             progress: Arc::new(watch::channel(progress).0),
             stop: CancellationToken::new(),
+            moved: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            kept: Kept::default(),
             checkpoint_every: Duration::MAX,
         }
     }
@@ -133,8 +139,9 @@ impl Bench {
                 router: self.router.clone(),
                 bus: self.bus.clone(),
                 stop: self.stop.clone(),
-                moved: CancellationToken::new(),
+                moved: self.moved.clone(),
                 stopping: self.stopping.clone(),
+                kept: self.kept.clone(),
             },
         };
         (runner, commands)
@@ -274,17 +281,9 @@ async fn a_soul_that_is_ahead_goes_on_from_where_it_is() {
 async fn messages_come_between_ticks_and_are_part_of_the_run() {
     let mut bench = Bench::new(Toy::default());
     let (runner, commands) = bench.fresh(false).await;
-    let draft = Draft {
-        sender: "client:test".parse().expect("an address"),
-        recipient: "matrix:market".parse().expect("an address"),
-        content: Content { content_type: "text/plain".into(), body: "hello".into() },
-        in_reply_to: None,
-        hops: 0,
-        trace: None,
-    };
     let asking = async {
         step(&commands, 2).await;
-        let answer = bench.router.ask(draft, Duration::from_secs(5)).await.expect("an answer");
+        let answer = bench.router.ask(draft(), Duration::from_secs(5)).await.expect("an answer");
         step(&commands, 1).await;
         bench.stopping.cancel();
         answer.content.expect("content").body
@@ -361,4 +360,15 @@ async fn a_stop_cuts_a_tick_off() {
     let (end, ()) = futures::join!(runner.run(), stopping);
     assert!(matches!(end, End::Stopped));
     assert_eq!(bench.state().0, 0);
+}
+
+fn draft() -> Draft {
+    Draft {
+        sender: "client:test".parse().expect("an address"),
+        recipient: "matrix:market".parse().expect("an address"),
+        content: Content { content_type: "text/plain".into(), body: "hello".into() },
+        in_reply_to: None,
+        hops: 0,
+        trace: None,
+    }
 }

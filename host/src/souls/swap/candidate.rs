@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::checkpoint::{Checkpoint, Header};
+use super::super::checkpoint::{Checkpoint, CheckpointError, Header};
 use super::super::host::Host;
 use super::super::life::{self, StartError};
 use super::super::manifest::Manifest;
+use super::super::placed::Placed;
 use crate::capabilities::messaging::Waits;
 use crate::capabilities::random;
 use crate::capabilities::rehearsal::Deed;
@@ -27,18 +28,20 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Lets the code of `manifest` be born. `asks`: what it asks meanwhile is asked.
+    /// Lets the code of `manifest` be born, of a Soul that lives at `placed`. `asks`: what it asks meanwhile is asked.
     pub(crate) async fn born(
         host: &Host,
         manifest: Arc<Manifest>,
         limits: &Limits,
-        waits: Waits,
+        (placed, waits): (Placed, Waits),
         asks: bool,
     ) -> Result<Self, StartError> {
         let component = host.components.get(manifest.component).await;
         let component = component.map_err(|error| StartError::Component(error.to_string()))?;
         let random = random::Ctx::new(manifest.seed);
-        let mut state = GuestState::new(limits, host.capabilities(&manifest, limits, random, waits));
+        let fence = placed.condition(&host.kv, &manifest.name).map_err(CheckpointError::from)?;
+        let capabilities = host.capabilities(&manifest, limits, fence, random, waits);
+        let mut state = GuestState::new(limits, capabilities);
         state.rehearse(asks);
         let moment = Moment::default();
         let born = SoulInstance::start(&component, state, life::origin(&manifest), moment).await?;

@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::candidate::Candidate;
 pub(crate) use self::recording::Recording;
-pub(crate) use self::trial::Recalled;
 pub use self::rollout::{BATCH_MAX, Plan, Step, Tally, WATCH_MAX};
+pub(crate) use self::trial::Recalled;
 pub use self::trial::{Difference, Side, Trial};
 pub use self::versions::{Cause, VERSIONS_MAX, Version, Versions};
 pub(crate) use self::versions::{forget, kept_by};

@@ -177,10 +177,11 @@ impl Souls {
             true => Given::Kept(versions::kept(&host.kv, soul).await?.map(Box::new)),
             false => Given::Present,
         };
-        let (renewed, waits) = (manifest.clone(), handle.waits.clone());
-        let born = self.0.host.tasks.spawn("soul.candidate", async move {
-            Candidate::born(&host, renewed, &limits, waits, true).await
-        });
+        let (renewed, at) = (manifest.clone(), (handle.placed, handle.waits.clone()));
+        let born =
+            self.0.host.tasks.spawn("soul.candidate", async move {
+                Candidate::born(&host, renewed, &limits, at, true).await
+            });
         let candidate = born.await.map_err(|_| failed(SwapError::Gone))?;
         let candidate = candidate.map_err(|error| failed(error.into()))?;
         if handle.jobs.as_ref().is_none_or(mpsc::Sender::is_closed) {

@@ -17,6 +17,7 @@ use super::trial::Recalled;
 use super::versions::{self, Begun, Cause, Exchange, Versions};
 use super::{Given, Order, SwapError, Swapped};
 use crate::capabilities::rehearsal::Deed;
+use crate::kv::Txn;
 use crate::transport::envelope::Address;
 use crate::transport::router::Draft;
 
@@ -151,11 +152,14 @@ impl Actor {
             }
         }
         if !writes.is_empty() {
-            let (kv, soul) = (self.host.kv.clone(), soul.clone());
+            let (kv, soul, placed) = (self.host.kv.clone(), soul.clone(), self.placed);
             drop(self.host.tasks.spawn("soul.perform", async move {
                 for then in writes {
-                    let txn = crate::kv::Txn { require: Vec::new(), then };
-                    if let Err(error) = kv.batch(txn, None).await {
+                    let written = match placed.condition(&kv, &soul) {
+                        Ok(fence) => kv.batch(Txn { require: vec![fence], then }, None).await.map(drop),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = written {
                         tracing::warn!(%soul, %error, "what new code wrote at its birth is lost");
                     }
                 }
@@ -166,11 +170,7 @@ impl Actor {
     /// A copy of the Soul's state, and what it handled last.
     pub(crate) async fn recall(&mut self) -> Result<Recalled, CheckpointError> {
         let (state, fallback) = self.present().await?;
-        Ok(Recalled {
-            manifest: Arc::clone(&self.manifest),
-            state,
-            fallback,
-            inputs: self.recording.inputs(),
-        })
+        let (manifest, inputs) = (Arc::clone(&self.manifest), self.recording.inputs());
+        Ok(Recalled { manifest, placed: self.placed, state, fallback, inputs })
     }
 }

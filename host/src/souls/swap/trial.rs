@@ -11,6 +11,7 @@ use super::super::checkpoint::Checkpoint;
 use super::super::host::Host;
 use super::super::life::StartError;
 use super::super::manifest::Manifest;
+use super::super::placed::Placed;
 use super::candidate::Candidate;
 use super::recording::Input;
 use super::text;
@@ -27,6 +28,7 @@ pub(crate) const DIFFERENCES_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Recalled {
     pub(crate) manifest: Arc<Manifest>,
+    pub(crate) placed: Placed,
     pub(crate) state: Option<Checkpoint>,
     /// Why the state is not the last one; empty: it is.
     pub(crate) fallback: String,
@@ -96,8 +98,7 @@ impl Trial {
 /// Tries the code of `manifest` on what was recalled.
 pub(super) async fn run(host: &Host, recalled: Recalled, manifest: Arc<Manifest>, limits: &Limits) -> Trial {
     let mut trial = Trial { fallback: recalled.fallback.clone(), ..Trial::default() };
-    let state = recalled.state.as_ref();
-    let new = side(host, manifest, limits, state).await;
+    let new = side(host, manifest, limits, &recalled).await;
     let mut new = match new {
         Ok(new) => new,
         Err(error) => {
@@ -105,7 +106,7 @@ pub(super) async fn run(host: &Host, recalled: Recalled, manifest: Arc<Manifest>
             return trial;
         }
     };
-    let old = side(host, recalled.manifest.clone(), limits, state).await;
+    let old = side(host, recalled.manifest.clone(), limits, &recalled).await;
     let mut old = match old {
         Ok(old) => old,
         Err(error) => {
@@ -143,10 +144,11 @@ async fn side(
     host: &Host,
     manifest: Arc<Manifest>,
     limits: &Limits,
-    state: Option<&Checkpoint>,
+    recalled: &Recalled,
 ) -> Result<Candidate, StartError> {
-    let mut side = Candidate::born(host, manifest, limits, Waits::default(), false).await?;
-    side.take_up(state).await?;
+    let mut side =
+        Candidate::born(host, manifest, limits, (recalled.placed, Waits::default()), false).await?;
+    side.take_up(recalled.state.as_ref()).await?;
     side.prove(None).await?;
     drop(side.instance.state().perform());
     side.instance.state().rehearse(false);
