@@ -14,6 +14,7 @@ pub(crate) mod kv;
 pub(crate) mod logs;
 pub(crate) mod matrices;
 pub(crate) mod nodes;
+mod rollout;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
