@@ -21,6 +21,8 @@ mod memory;
 mod rules;
 #[path = "stages.rs"]
 mod stages;
+#[path = "swaps.rs"]
+mod swaps;
 #[path = "talk.rs"]
 mod talk;
 #[path = "time.rs"]
