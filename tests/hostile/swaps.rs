@@ -95,7 +95,7 @@ async fn what_does_not_fit_is_refused_by_name() {
         (node.program("citizen").await, "not the rules of a Matrix"),
         (node.guest("ipd").await, "it takes 2 to 100 players, and there are 0"),
         (node.program("misrule").await, "schema `regime/1`"),
-        (Digest::of(b"nothing"), "there is no component"),
+        (Digest::of(b"nothing"), "no node that is alive has component"),
     ];
     for (other, reason) in cases {
         let error = matrices.swap(&name, other).await.expect_err("it does not fit").to_string();

@@ -37,9 +37,9 @@ pub(crate) struct Record {
     /// Other rules that took over, in order; `manifest.rules` is the last of them.
     #[serde(default)]
     pub(crate) switches: Vec<Switch>,
-    /// The component that the run log may name next, or already does.
-    #[serde(default)]
-    pub(crate) claimed: Option<Digest>,
+    /// What the run log may say next, or already does: whole, so that there is room for it among `switches`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claimed: Option<Switch>,
 }
 
 impl Record {
@@ -70,7 +70,7 @@ impl Record {
     /// Whether the run, or going through its log again, needs this component.
     pub(crate) fn needs(&self, component: Digest) -> bool {
         self.manifest.rules == component
-            || self.claimed == Some(component)
+            || self.claimed.is_some_and(|switch| switch.after == component)
             || self.switches.iter().any(|switch| switch.before == component)
     }
 }
@@ -256,7 +256,7 @@ mod tests {
         let first = record.manifest.rules;
         let needed = |record: &Record, name: &str| record.needs(Digest::of(name.as_bytes()));
         assert!(record.needs(first) && !needed(&record, "b"));
-        record.claimed = Some(Digest::of(b"b"));
+        record.claimed = Some(switch(1, "a", "b"));
         assert!(needed(&record, "b"), "the log may name it before the record does");
         record.claimed = None;
         let switches = [Switch { before: first, ..switch(2, "a", "b") }, switch(9, "b", "c")];

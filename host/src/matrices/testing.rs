@@ -221,8 +221,8 @@ pub(crate) struct Toy {
     pub(crate) forgetful: bool,
     /// How many snapshots the first rules give before they crash over one; those made later are sound.
     pub(crate) snapshots: Mutex<Option<usize>>,
-    /// Components that were claimed.
-    pub(crate) claimed: Mutex<Vec<Digest>>,
+    /// What was claimed.
+    pub(crate) claimed: Mutex<Vec<Switch>>,
     /// The switches that the record names.
     pub(crate) filed: Mutex<Vec<Switch>>,
     /// The record cannot be changed.
@@ -301,11 +301,11 @@ impl World for Toy {
         }
     }
 
-    async fn claim(&self, component: Digest) -> Result<(), MatrixError> {
+    async fn claim(&self, switch: &Switch) -> Result<(), MatrixError> {
         if self.unclaimed {
-            return Err(ComponentError::Unknown(component).into());
+            return Err(ComponentError::Unknown(switch.after).into());
         }
-        self.claimed.lock().expect("no panic").push(component);
+        self.claimed.lock().expect("no panic").push(*switch);
         Ok(())
     }
 

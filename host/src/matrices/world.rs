@@ -71,8 +71,9 @@ pub(crate) trait World: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, ActError>> + Send;
     /// Lets a Soul forget what it answered in a run.
     fn forget(&self, soul: &SoulName, run: Arc<str>) -> impl Future<Output = ()> + Send;
-    /// The run log is about to name this component: from now on nobody may delete it.
-    fn claim(&self, component: Digest) -> impl Future<Output = Result<(), MatrixError>> + Send;
+    /// The run log is about to say this: from now on nobody may delete the new component, and the Matrix's record has
+    /// room for it.
+    fn claim(&self, switch: &Switch) -> impl Future<Output = Result<(), MatrixError>> + Send;
     /// The run log has these switches: returns once the Matrix's record has them too. Fails only if the Matrix was
     /// taken from this node.
     fn file(&self, switches: &[Switch]) -> impl Future<Output = Result<(), MatrixError>> + Send;
@@ -132,12 +133,12 @@ impl World for Stage {
     }
 
     /// Errors: `Moved`, `Kv`, `Component` if it was deleted a moment ago.
-    async fn claim(&self, component: Digest) -> Result<(), MatrixError> {
+    async fn claim(&self, switch: &Switch) -> Result<(), MatrixError> {
         if let Some(deed) = &self.deed {
-            deed.change(None, |record| record.claimed = Some(component)).await?;
+            deed.change(None, |record| record.claimed = Some(*switch)).await?;
         }
-        let known = self.host.components.record(component).await?;
-        known.map(drop).ok_or_else(|| ComponentError::Unknown(component).into())
+        let known = self.host.components.record(switch.after).await?;
+        known.map(drop).ok_or_else(|| ComponentError::Unknown(switch.after).into())
     }
 
     async fn file(&self, switches: &[Switch]) -> Result<(), MatrixError> {

@@ -29,13 +29,13 @@ impl<W: World> Runner<W> {
             Ok(new) => new,
             Err(error) => return Ok(Err(self.refused(&format!("{rules} does not take over: {error}")))),
         };
-        match world.claim(rules).await {
+        let (tick, before) = (self.course.figures.tick, self.course.rules(self.first));
+        let switch = Switch { tick, before, after: rules, state };
+        match world.claim(&switch).await {
             Ok(()) => {}
             Err(error @ MatrixError::Moved(_)) => return Err(error),
             Err(error) => return Ok(Err(error)),
         }
-        let (tick, before) = (self.course.figures.tick, self.course.rules(self.first));
-        let switch = Switch { tick, before, after: rules, state };
         if let Err(error) = self.log.switch(&switch) {
             return Ok(Err(error.into()));
         }

@@ -70,7 +70,7 @@ async fn others_take_over_between_two_ticks_and_a_replay_does_the_same() {
     assert_eq!(bench.logged(), [switch]);
     assert_eq!(bench.progress.borrow().switches[..], [switch]);
     assert_eq!(*bench.world.filed.lock().expect("no panic"), [switch]);
-    assert_eq!(*bench.world.claimed.lock().expect("no panic"), [switch.after]);
+    assert_eq!(*bench.world.claimed.lock().expect("no panic"), [switch]);
     assert_eq!(bench.replayed(7).await, bench.state().1);
     let kinds = bench.kinds();
     let ticks = kinds.iter().filter(|kind| ["matrix.tick", "matrix.swapped"].contains(&kind.as_str()));
