@@ -23,6 +23,8 @@ mod rules;
 mod stages;
 #[path = "swaps.rs"]
 mod swaps;
+#[path = "takeovers.rs"]
+mod takeovers;
 #[path = "talk.rs"]
 mod talk;
 #[path = "time.rs"]

@@ -6,6 +6,7 @@ mod foreign;
 mod interceptors;
 mod matrices;
 mod processes;
+mod swaps;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -179,6 +179,14 @@ impl Realm {
         Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
+    /// Runs the command `matrix` against a node without waiting for it.
+    pub(crate) fn begin(&self, node: u64, arguments: &[&str]) -> Child {
+        let mut command = Command::new(built("matrix"));
+        command.arg("--data-dir").arg(self.data(node)).args(["--output", "json"]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
+    }
+
     /// Asks a Soul by way of a node; the reply as text, or the error.
     pub(crate) fn ask(&self, node: u64, soul: &str, text: &str) -> Result<String, String> {
         let run = self.matrix(node, &["ask", soul, text]);

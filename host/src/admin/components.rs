@@ -86,7 +86,8 @@ impl Components for ComponentsService {
         let host = self.0.host.clone();
         let deleted = async move {
             let digest = find(&host, &reference).await?.digest;
-            let (souls, matrices) = (host.souls.users_of(digest).await?, host.matrices.users_of(digest));
+            let (souls, matrices) =
+                (host.souls.users_of(digest).await?, host.matrices.users_of(digest).await?);
             if souls + matrices > 0 {
                 return Err(convert::in_use(&digest, souls, matrices));
             }

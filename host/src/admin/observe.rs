@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 44] = [
+const METHODS: [&str; 46] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -47,6 +47,8 @@ const METHODS: [&str; 44] = [
     "Matrices/Step",
     "Matrices/Stop",
     "Matrices/Move",
+    "Matrices/Swap",
+    "Matrices/Rollback",
     "Matrices/Delete",
     "Matrices/View",
     "Matrices/Replay",

@@ -131,6 +131,8 @@ async fn carry_out(
         "Matrices/Step" => answer(caller, request, |request| service.step(request)).await,
         "Matrices/Stop" => answer(caller, request, |request| service.stop(request)).await,
         "Matrices/Move" => answer(caller, request, |request| service.r#move(request)).await,
+        "Matrices/Swap" => answer(caller, request, |request| service.swap(request)).await,
+        "Matrices/Rollback" => answer(caller, request, |request| service.rollback(request)).await,
         "Matrices/Delete" => answer(caller, request, |request| service.delete(request)).await,
         "Matrices/View" => answer(caller, request, |request| service.view(request)).await,
         _ => Err(Status::unimplemented("this node does not carry that out for others")),

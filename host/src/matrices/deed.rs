@@ -145,7 +145,16 @@ mod tests {
             call_fuel: 0,
         };
         let copies = BTreeSet::from([2, 3]);
-        Record { manifest, run: "run".to_owned(), wanted: Wanted::Running, node: 1, generation: 1, copies }
+        Record {
+            manifest,
+            run: "run".to_owned(),
+            wanted: Wanted::Running,
+            node: 1,
+            generation: 1,
+            copies,
+            claimed: Default::default(),
+            switches: Default::default(),
+        }
     }
 
     #[tokio::test]

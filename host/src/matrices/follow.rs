@@ -142,6 +142,7 @@ impl Matrices {
         let mine = now.as_ref().is_some_and(|now| now.record.node == self.0.host.node);
         if let Some(now) = &now {
             self.0.holder.seal(&now.record.run, now.record.generation);
+            self.prepare(before.as_ref(), now);
         }
         if has || mine {
             self.reconcile(&name).await;
@@ -196,7 +197,7 @@ impl Matrices {
 
     /// Goes on with a Matrix that this node is to run.
     fn take_up(&self, name: &MatrixName, Filed { record, value }: Filed, kept: Kept) {
-        let progress = record.wanted.clone().progress();
+        let progress = record.progress();
         let goes_on = !progress.state.is_over();
         let (manifest, run) = (Arc::new(record.manifest.clone()), Arc::from(&*record.run));
         let (copies, generation) = (record.copies.clone(), record.generation);

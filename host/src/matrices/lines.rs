@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::MatrixError;
 use super::status::Progress;
+use crate::ids::Digest;
 use crate::transport::bus::Bus;
 use crate::transport::envelope::Content;
 use crate::transport::mailbox::Inbox;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Pause(Reply<()>),
     /// Advance by so many ticks, and answer then.
     Step(u64, Reply<()>),
+    /// Let the rules of this component take over before the next tick.
+    Swap(Digest, Reply<()>),
     /// Show the present tick and state.
     View(Reply<(u64, Content)>),
 }

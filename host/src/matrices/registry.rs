@@ -81,7 +81,7 @@ impl Matrices {
         let lock = self.lock(&manifest.name);
         let _only = lock.lock().await;
         match self.handle(&manifest.name) {
-            Ok(known) if *known.manifest == manifest => return Ok(known.view()),
+            Ok(known) if *known.view().manifest == manifest => return Ok(known.view()),
             Ok(known) => return Err(MatrixError::Exists(known.manifest.name.clone())),
             Err(_) if self.count() >= host.config.matrices_max => {
                 return Err(MatrixError::TooMany(host.config.matrices_max));
@@ -92,7 +92,8 @@ impl Matrices {
         let run: Arc<str> = host.router.next_id().to_string().into();
         let ready = set_up(host, &manifest, &limits, &run).await?;
         let state = if start { MatrixState::Running } else { MatrixState::Paused };
-        let progress = Progress { state, reason: String::new(), figures: ready.figures().clone() };
+        let (reason, figures, switches) = (String::new(), ready.figures().clone(), Arc::default());
+        let progress = Progress { state, reason, figures, switches };
         let record = Record {
             manifest: (*manifest).clone(),
             run: run.to_string(),
@@ -100,6 +101,8 @@ impl Matrices {
             node: host.node,
             generation: 1,
             copies: BTreeSet::new(),
+            switches: Vec::new(),
+            claimed: None,
         };
         let deed = match Deed::make(&host.kv, record, request).await {
             Ok(deed) => deed,
@@ -260,7 +263,6 @@ impl Matrices {
             copies: copies.clone(),
             deed: deed.clone(),
             run: run.clone(),
-            rules: manifest.rules,
             log: host.run_log(&run),
             wanted: host.config.copies,
             turns: self.0.copying.clone(),
@@ -308,13 +310,14 @@ impl Matrices {
         Handle { live: Some(Live { commands, stop, moved, ended }), ..handle }
     }
 
-    async fn save(
+    pub(super) async fn save(
         &self,
         handle: &Handle,
         wanted: Wanted,
         request: Option<RequestId>,
     ) -> Result<(), MatrixError> {
-        handle.deed.change(request, |record| record.wanted = wanted.clone()).await
+        let progress = handle.progress.borrow().clone();
+        handle.deed.change(request, |record| record.keep(&wanted, &progress)).await
     }
 
     pub(super) fn handle(&self, matrix: &MatrixName) -> Result<Handle, MatrixError> {

@@ -1,6 +1,7 @@
 //! One running Matrix: it owns the rules, asks the players tick by tick, and writes the run log. Commands and
 //! messages come in between two ticks.
 
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -25,11 +26,12 @@ use super::status::MatrixState;
 use super::telling::{Clocks, Done, tell_all};
 use super::world::{Rules, World};
 use crate::clock;
-use crate::ids::MatrixName;
+use crate::ids::{Digest, MatrixName};
 use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
 use crate::transport::envelope::{Content, Envelope, ReplyTo, SendError};
 use crate::transport::handled::Handled;
+pub(crate) use swap::detail;
 
 /// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
 const MESSAGES_MAX: usize = 16;
@@ -45,6 +47,8 @@ const YIELD_AFTER: Duration = Duration::from_millis(1);
 pub(crate) struct Runner<W: World> {
     pub(crate) table: Table<W>,
     pub(crate) rules: W::Rules,
+    /// The component of the rules with which the run began.
+    pub(crate) first: Digest,
     /// What the rules want next.
     pub(crate) next: Next,
     pub(crate) course: Course,
@@ -84,6 +88,7 @@ impl<W: World> Runner<W> {
             self.write_down();
         }
         let told = self.publish().await;
+        self.show_switches();
         let kept = self.log.sync().await;
         self.keeper.finish().await;
         let end = match (end, told.and(kept.map_err(MatrixError::from))) {
@@ -163,6 +168,10 @@ impl<W: World> Runner<W> {
                 } else {
                     self.steps = Some((ticks, reply));
                 }
+            }
+            Command::Swap(rules, reply) => {
+                let swapped = self.swap(rules).await?;
+                let _ = reply.send(swapped);
             }
             Command::View(reply) => {
                 let view = view(&mut self.rules).await;
@@ -320,6 +329,7 @@ impl<W: World> Runner<W> {
     /// Lets everyone see how far the run is.
     fn show(&self) {
         let state = if self.running { MatrixState::Running } else { MatrixState::Paused };
+        self.show_switches();
         self.lines.progress.send_modify(|progress| {
             progress.state = state;
             progress.reason.clear();

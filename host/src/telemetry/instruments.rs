@@ -131,6 +131,8 @@ pub struct MatrixMetrics {
     pub ticks: Total,
     /// `matrix_actions_total{result}`: what players were asked for, by `given`, `late` or `failed`.
     pub actions: TotalBy,
+    /// `matrix_rules_swaps_total{result}`: rules that were `swapped` in a running Matrix, and that were not: `failed`.
+    pub swaps: TotalBy,
     /// `matrix_tick_seconds{part}`: how long a tick took, by `ask`, `step` or `log`.
     pub tick_seconds: QuickSecondsBy,
 }
@@ -142,6 +144,7 @@ impl MatrixMetrics {
             meter: meter.clone(),
             ticks: Total::new(meter, "matrix_ticks", "Ticks of all Matrices."),
             actions: TotalBy::new(meter, "matrix_actions", "result", "Actions that players were asked for."),
+            swaps: TotalBy::new(meter, "matrix_rules_swaps", "result", "Rules swapped in Matrices."),
             tick_seconds: QuickSecondsBy::new(
                 registry,
                 "matrix_tick_seconds",

@@ -90,3 +90,22 @@ fn hoard() -> usize {
         blocks.push(black_box(vec![1; 1 << 20]));
     }
 }
+
+/// The state of `regime`: its word, its steps, and what it drew.
+///
+/// # Errors
+/// Where the schema is another, or the bytes are none of it.
+pub fn regime(schema: &str, bytes: &[u8]) -> Result<(String, u32, Vec<u64>), String> {
+    if schema != "regime/1" {
+        return Err(format!("cannot take up a state of schema `{schema}`"));
+    }
+    let state = || {
+        let (length, rest) = bytes.split_first()?;
+        let (word, rest) = rest.split_at_checked((*length).into())?;
+        let (steps, rest) = rest.split_first_chunk::<4>()?;
+        let (drawn, []) = rest.as_chunks::<8>() else { return None };
+        let drawn = drawn.iter().map(|drawn| u64::from_le_bytes(*drawn)).collect();
+        Some((String::from_utf8(word.to_vec()).ok()?, u32::from_le_bytes(*steps), drawn))
+    };
+    state().ok_or_else(|| "not a state of schema `regime/1`".to_owned())
+}

@@ -24,7 +24,7 @@ use crate::runtime::catalog::ComponentError;
 use crate::telemetry::logs::sanitize;
 
 pub(super) use interceptors::chain;
-pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
+pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
 pub(super) use shared::{
     address, change, component, content, content_to, entry, event, level, line, swap_expectation,
 };

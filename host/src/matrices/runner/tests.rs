@@ -1,5 +1,7 @@
 mod checkpoints;
 mod mailbox;
+mod rehearsals;
+mod swaps;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -48,7 +50,8 @@ impl Bench {
     fn new(world: Toy) -> Self {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("no exporter");
         let figures = Default::default();
-        let progress = Progress { state: MatrixState::Paused, reason: String::new(), figures };
+        let (state, reason, switches) = (MatrixState::Paused, String::new(), Arc::default());
+        let progress = Progress { state, reason, figures, switches };
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             world: Arc::new(world),
@@ -77,7 +80,7 @@ impl Bench {
     /// A runner for a new run.
     async fn fresh(&self, running: bool) -> (Runner<Toy>, mpsc::Sender<Command>) {
         let header = header(&self.players);
-        let mut rules = self.world.rules().await.expect("a toy");
+        let mut rules = self.world.rules(header.rules).await.expect("a toy");
         let mut course = Course::new(self.players.len());
         let outcome = rules.start(setup(&header)).await.expect("no crash").expect("a toy");
         let (next, _) = course.absorb(outcome).expect("sound");
@@ -119,6 +122,7 @@ impl Bench {
                 catch_up: Duration::from_secs(10),
             },
             rules,
+            first: header(&self.players).rules,
             next,
             course,
             keeper: Keeper::new(log.path(), self.checkpoint_every, copies.checkpoints()),
@@ -304,8 +308,8 @@ async fn rules_that_crash_end_the_run_where_the_log_ends() {
     let end = runner.run().await;
     assert!(matches!(&end, End::Failed(MatrixError::Crashed(_))), "{end:?}");
     assert_eq!(bench.state().0, 5);
-    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
-    let progress = replay.compare(5, |_| {}).await.expect("sound");
+    let (mut replay, mut course, _) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
+    let progress = replay.compare(&mut course, 5, |_| {}).await.expect("sound");
     assert_eq!((progress.tick, progress.done, progress.first_difference), (5, true, None));
 }
 
@@ -319,8 +323,8 @@ async fn a_difference_is_found_at_its_tick() {
     runner.log.sync().await.expect("a disk");
     let to_end = Replay::to_end(&*bench.world, &bench.path()).await;
     assert!(matches!(to_end, Err(MatrixError::Differs(1))));
-    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
-    assert_eq!(replay.compare(1, |_| {}).await.expect("sound").first_difference, Some(1));
+    let (mut replay, mut course, _) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
+    assert_eq!(replay.compare(&mut course, 1, |_| {}).await.expect("sound").first_difference, Some(1));
 }
 
 #[tokio::test]
