@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 44] = [
+const METHODS: [&str; 46] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -50,6 +50,8 @@ const METHODS: [&str; 44] = [
     "Matrices/Delete",
     "Matrices/View",
     "Matrices/Replay",
+    "Observe/Usage",
+    "Observe/Limits",
     "Souls/Spawn",
     "Souls/Get",
     "Souls/List",
@@ -147,13 +149,14 @@ mod tests {
     use super::*;
 
     /// The interface, service by service.
-    const PROTOS: [&str; 7] = [
+    const PROTOS: [&str; 8] = [
         include_str!("../../../proto/matrix/v1/cluster.proto"),
         include_str!("../../../proto/matrix/v1/components.proto"),
         include_str!("../../../proto/matrix/v1/events.proto"),
         include_str!("../../../proto/matrix/v1/kv.proto"),
         include_str!("../../../proto/matrix/v1/logs.proto"),
         include_str!("../../../proto/matrix/v1/matrices.proto"),
+        include_str!("../../../proto/matrix/v1/observe.proto"),
         include_str!("../../../proto/matrix/v1/souls.proto"),
     ];
 

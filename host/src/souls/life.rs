@@ -21,6 +21,7 @@ use crate::runtime::limits::Limits;
 use crate::runtime::soul::{Origin, SoulInstance};
 use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::stateful::Snapshot;
+use crate::runtime::usage::Usage;
 use crate::transport::router::Router;
 
 /// Why a Soul did not come to life.
@@ -123,6 +124,7 @@ impl Life {
         manifest: &Manifest,
         limits: &Limits,
         component: &Arc<Component>,
+        usage: &Arc<Usage>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
         // Birth is the same each time, at no time and from the seed; what a Soul drew since comes with its state.
@@ -130,6 +132,7 @@ impl Life {
         let random = random::Ctx::new(manifest.seed);
         let state =
             GuestState::new(limits, host.capabilities(manifest, limits, random, self.stopping.clone()));
+        let state = state.counted_by(usage);
         let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
         let mut instance = born.map_err(StartError::Init)?;
         if let Some(checkpoint) = &saved {
