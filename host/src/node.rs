@@ -29,6 +29,7 @@ use crate::runtime::exchange::Exchange;
 use crate::runtime::interceptors::Interceptors;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
+use crate::runtime::usage::Usages;
 use crate::souls::host::{Gate, Host};
 use crate::souls::{Fleet, Souls};
 use crate::tasks::Tasks;
@@ -273,6 +274,7 @@ impl Base {
             background: background.clone(),
             realm: self.realm.clone(),
             node: self.realm.me(),
+            usages: Usages::default(),
             config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
         }
     }
@@ -293,6 +295,7 @@ impl Base {
             bus: self.bus.clone(),
             backups: Backups::new(self.realm.clone(), self.catalog.clone(), matrices.clone()),
             logs: self.telemetry.logs().clone(),
+            limits: config.limits_in_force().into(),
             metrics: self.telemetry.metrics().admin.clone(),
         }
     }
@@ -318,6 +321,7 @@ fn ground(config: &Config, telemetry: &Telemetry, slow: &Tasks) -> Ground {
         slow: slow.clone(),
         slow_calls: metrics.runtime.slow_calls.clone(),
         memory: GuestMemory::new(config.engine.guest_memory_bytes(), &metrics.refusals),
+        used: metrics.runtime.guests.clone(),
     }
 }
 

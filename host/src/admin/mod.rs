@@ -27,6 +27,7 @@ mod interceptors;
 mod kv;
 mod logs;
 mod matrices;
+mod observing;
 mod rollout;
 mod server;
 mod souls;

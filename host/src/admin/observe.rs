@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 46] = [
+const METHODS: [&str; 54] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -52,6 +52,8 @@ const METHODS: [&str; 46] = [
     "Matrices/Delete",
     "Matrices/View",
     "Matrices/Replay",
+    "Observe/Usage",
+    "Observe/Limits",
     "Souls/Spawn",
     "Souls/Get",
     "Souls/List",
@@ -62,11 +64,17 @@ const METHODS: [&str; 46] = [
     "Souls/Converse",
     "Souls/Move",
     "Souls/Checkpoint",
+    "Components/Rollout",
+    "Interceptors/SetChain",
+    "Interceptors/GetChain",
+    "Souls/Swap",
+    "Souls/Rollback",
+    "Souls/History",
 ];
 /// What stands for any other method.
 const OTHER: &str = "other";
 /// Methods that answer with a stream: how long they take says nothing.
-const STREAMING: [&str; 7] = [
+const STREAMING: [&str; 8] = [
     "Cluster/Backup",
     "Components/Download",
     "Events/Subscribe",
@@ -74,6 +82,7 @@ const STREAMING: [&str; 7] = [
     "Logs/Tail",
     "Matrices/Replay",
     "Souls/Converse",
+    "Components/Rollout",
 ];
 
 /// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
@@ -149,13 +158,14 @@ mod tests {
     use super::*;
 
     /// The interface, service by service.
-    const PROTOS: [&str; 7] = [
+    const PROTOS: [&str; 8] = [
         include_str!("../../../proto/matrix/v1/cluster.proto"),
         include_str!("../../../proto/matrix/v1/components.proto"),
         include_str!("../../../proto/matrix/v1/events.proto"),
         include_str!("../../../proto/matrix/v1/kv.proto"),
         include_str!("../../../proto/matrix/v1/logs.proto"),
         include_str!("../../../proto/matrix/v1/matrices.proto"),
+        include_str!("../../../proto/matrix/v1/observe.proto"),
         include_str!("../../../proto/matrix/v1/souls.proto"),
     ];
 

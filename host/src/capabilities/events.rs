@@ -72,6 +72,7 @@ impl events::Host for View<'_> {
         let named = kind.len() <= KIND_BYTES_MAX
             && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
         if !named || !ctx.quota.take() {
+            ctx.log.note_refusal();
             let reason = "its kind is no dotted name, or `limits.events_per_second` was reached";
             ctx.log.write(LogLevel::Warn, &format!("an event was dropped: {reason}"));
             return Ok(());

@@ -1,6 +1,7 @@
 //! `wasi:keyvalue/{store,atomics,batch}`: the replicated KV, as far as a guest was granted it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::component::{HasData, Linker, Resource};
@@ -12,7 +13,7 @@ use crate::kv::{Condition, Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
 use crate::runtime::limits::Limits;
-use crate::runtime::state::GuestState;
+use crate::runtime::state::{GuestState, TooLate};
 use crate::telemetry::metrics::TotalBy;
 
 /// How many keys one page of `list-keys` has at most.
@@ -112,13 +113,18 @@ impl View<'_> {
     fn take(&mut self, bucket: &Resource<Bucket>, write: bool) -> wasmtime::Result<Opened> {
         let bucket = self.0.table.get(bucket)?.clone();
         let ctx = self.ctx()?;
-        if !ctx.quota.take() {
-            return Ok(Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into())));
+        let allowed = if !ctx.quota.take() {
+            Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into()))
+        } else if write && !bucket.write {
+            Err(Error::AccessDenied)
+        } else {
+            Ok((ctx.kv.clone(), bucket))
+        };
+        match &allowed {
+            Ok(_) => self.0.usage.used_kv(),
+            Err(_) => self.0.usage.refused(),
         }
-        if write && !bucket.write {
-            return Ok(Err(Error::AccessDenied));
-        }
-        Ok(Ok((ctx.kv.clone(), bucket)))
+        Ok(allowed)
     }
 
     /// Changes some keys, all or none; where the guest is only tried, that is written down.
@@ -137,14 +143,27 @@ impl View<'_> {
         Ok(if done.value == TxnOutcome::Committed { Ok(()) } else { Err(elsewhere()) })
     }
 
+    /// Waits for the KV, and no longer than somebody waits for the guest. What is given up may be done all the same.
     async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
-        self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
+        let late = |_| Error::Other(TooLate.to_string());
+        let most = self.0.moment.at_most(Duration::MAX).map_err(late)?;
+        let bounded = async {
+            match most {
+                Duration::MAX => Ok(future.await),
+                left => tokio::time::timeout(left, future).await.map_err(|_| TooLate),
+            }
+        };
+        self.0.wait(bounded).await.map_err(late)?.map_err(|error| Error::Other(error.to_string()))
     }
 }
 
 impl store::Host for View<'_> {
     fn open(&mut self, identifier: String) -> wasmtime::Result<Result<Resource<Bucket>, Error>> {
-        let bucket = attempt!(self.ctx()?.open(&identifier));
+        let opened = self.ctx()?.open(&identifier);
+        if opened.is_err() {
+            self.0.usage.refused();
+        }
+        let bucket = attempt!(opened);
         Ok(Ok(self.0.table.push(bucket)?))
     }
 }

@@ -146,15 +146,20 @@ impl messaging::Host for View<'_> {
             ctx.charge(content.body.len())?;
             Ok(ctx.draft(moment, to, types::content_from_guest(content)))
         });
-        let draft = match prepared {
-            Ok(draft) => draft,
-            Err(error) => return Ok(Err(types::send_error(error))),
+        let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
+        // Nobody waits for its answer longer than for the guest's own.
+        let timeout = moment.at_most(timeout).map_err(|_| SendError::DeadlineExceeded);
+        let (draft, timeout) = match prepared.and_then(|draft| Ok((draft, timeout?))) {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.0.usage.said(Some(&error));
+                return Ok(Err(types::send_error(error)));
+            }
         };
         let (router, waits) = (ctx.router.clone(), ctx.waits.clone());
         if let Some(error) = self.rehearsed(&draft) {
             return Ok(Err(types::send_error(error)));
         }
-        let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
         let asked = async {
             tokio::select! {
                 answer = router.ask(draft, timeout) => answer,
@@ -162,6 +167,7 @@ impl messaging::Host for View<'_> {
             }
         };
         let answer = self.0.wait(asked).await;
+        self.0.usage.said(answer.as_ref().err());
         let reply = answer.map(|answer| answer.content.map(types::content));
         Ok(reply.map_err(types::send_error))
     }
@@ -169,6 +175,7 @@ impl messaging::Host for View<'_> {
     fn subscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
         let (ctx, _) = self.ctx()?;
         if !ctx.quota.take() {
+            self.0.usage.refused();
             return Ok(Err(WitError::QuotaExceeded));
         }
         let granted = topic_name(&topic).and_then(|topic| {
@@ -180,6 +187,9 @@ impl messaging::Host for View<'_> {
                 Some(noted) => noted.then_some(()).ok_or(SendError::QuotaExceeded),
                 None => router.directory().subscribe(topic, soul),
             });
+        if subscribed.is_err() {
+            self.0.usage.refused();
+        }
         Ok(subscribed.map_err(types::send_error))
     }
 

@@ -23,6 +23,8 @@ use super::status::{MatrixState, MatrixView, Progress};
 use crate::ids::MatrixName;
 use crate::kv::RequestId;
 use crate::p2p::rpc::Rpc;
+use crate::runtime::usage::Usage;
+use crate::transport::directory::Route;
 use crate::transport::envelope::Address;
 use crate::transport::mailbox::Mailbox;
 
@@ -118,6 +120,22 @@ impl Matrices {
         let view = handle.view();
         self.insert(handle);
         Ok(view)
+    }
+
+    /// What the rules of each Matrix use that lives here, with what it is doing and how many messages wait for it.
+    pub fn usages(&self) -> Vec<(MatrixName, MatrixState, u64, Arc<Usage>)> {
+        let host = &self.0.host;
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let each = host.usages.all().into_iter().filter_map(|(name, usage)| {
+            let handle = table.get(&name.parse::<MatrixName>().ok()?)?;
+            let name = handle.manifest.name.clone();
+            let waiting = match host.router.directory().route(&Address::Matrix(name.clone())) {
+                Some(Route::Here(mailbox)) => mailbox.len() as u64,
+                _ => 0,
+            };
+            Some((name, handle.state(), waiting, usage))
+        });
+        each.collect()
     }
 
     /// Lets a Matrix run. One that runs or is finished stays as it is; one that failed is tried again from

@@ -121,6 +121,8 @@ impl World for Stage {
     }
 
     fn hear(&self, rules: &mut RulesInstance) {
+        let usage = self.host.usages.of(self.matrix.as_str());
+        rules.state().count_by(&usage);
         rules.state().capabilities.hear(&self.limits);
     }
 

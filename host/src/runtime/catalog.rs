@@ -173,7 +173,7 @@ impl Catalog {
             return Ok(component.clone());
         }
         self.bring(digest).await?;
-        let admitted = self.0.components.admit(digest).await?;
+        let admitted = self.admitted(digest).await?;
         self.link(&admitted)
     }
 
@@ -236,7 +236,7 @@ impl Catalog {
     }
 
     async fn checked(&self, digest: Digest) -> Result<(Arc<Component>, u64), ComponentError> {
-        let admitted = self.0.components.admit(digest).await?;
+        let admitted = self.admitted(digest).await?;
         let component = self.link(&admitted)?;
         let check = &self.0.check;
         let state = GuestState::new(&check.limits, (check.capabilities)());
@@ -248,10 +248,20 @@ impl Catalog {
         Ok((component, admitted.compile_us))
     }
 
+    /// A component that may be run. Where its machine code finds no room, what nobody runs is let go first.
+    async fn admitted(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
+        match self.0.components.admit(digest).await {
+            Err(AdmitError::NoRoom { .. }) => {
+                self.linked().retain(|_, component| Arc::strong_count(component) > 1);
+                self.0.components.admit(digest).await
+            }
+            done => done,
+        }
+    }
+
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
         let Inner { linker, ground, .. } = &*self.0;
-        let linked =
-            Component::link(admitted.digest, admitted.info.clone(), &admitted.component, linker, ground)?;
+        let linked = Component::link(admitted, linker, ground)?;
         let mut kept = self.linked();
         if kept.len() >= LINKED_KEPT {
             kept.retain(|_, component| Arc::strong_count(component) > 1);

@@ -159,9 +159,11 @@ impl Actor {
         }
         let mut envelopes: Vec<Envelope> = Vec::new();
         // Who can read a clock sees one message at a time: its time would depend on the batch.
-        let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
-        let max = if sees_time { 1 } else { self.batch_max };
-        self.inbox.drain(&mut envelopes, max);
+        let info = self.component.as_ref().map(|component| component.info());
+        let max = if info.is_some_and(|info| info.sees_time) { 1 } else { self.batch_max };
+        // Who can wait, waits no longer than whoever asked: one question at a time.
+        let waits = info.is_some_and(|info| info.can_block);
+        self.inbox.drain_apart(&mut envelopes, max, waits);
         if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
             let now = Instant::now();
             envelopes.retain(|envelope| !envelope.is_late(now));
@@ -171,6 +173,7 @@ impl Actor {
             now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
             hops: envelopes.iter().map(|e| e.hops).max().unwrap_or(0),
             trace: first.trace,
+            deadline: first.deadline.filter(|_| waits),
         };
         let span = tracing::debug_span!("receive", soul = %self.manifest.name, messages = envelopes.len());
         let count = envelopes.len();
@@ -229,7 +232,11 @@ impl Actor {
                 }
             }
         }
-        let moment = Moment { now_ms: request.now_ms, hops: 0, trace: None };
+        let moment = Moment {
+            now_ms: request.now_ms,
+            deadline: request.deadline.map(Into::into),
+            ..Moment::default()
+        };
         let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
         let start = Instant::now();
         let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
@@ -269,7 +276,8 @@ impl Actor {
                 component
             }
         };
-        self.life.wake(&self.host, &self.manifest, &self.limits, &component, self.placed).await?;
+        let usage = &self.status.usage;
+        self.life.wake(&self.host, &self.manifest, &self.limits, &component, self.placed, usage).await?;
         self.host.metrics.runtime.instantiations.add(1);
         self.active = Instant::now();
         self.status.set(State::Running, "");
@@ -281,6 +289,7 @@ impl Actor {
     fn pace(&mut self, took: Duration, count: usize) {
         let each = (took / u32::try_from(count).unwrap_or(u32::MAX).max(1)).max(Duration::from_nanos(1));
         let fits = BATCH_TARGET.as_nanos() / each.as_nanos();
+        self.inbox.took(each);
         self.batch_max = usize::try_from(fits).unwrap_or(BATCH_MAX).clamp(1, BATCH_MAX);
     }
 

@@ -10,6 +10,8 @@ use super::manifest::Manifest;
 use super::placed::Placed;
 use super::status::{State, Status, read};
 use crate::capabilities::messaging::Waits;
+use crate::ids::SoulName;
+use crate::runtime::usage::Usage;
 use crate::transport::mailbox::{Inbox, Mailbox};
 
 /// A Soul, as it stands.
@@ -37,6 +39,21 @@ pub struct SoulView {
     pub schema: String,
     /// Where it lives.
     pub placed: Placed,
+}
+
+/// What a Soul of this node uses.
+#[derive(Debug, Clone)]
+pub struct SoulUsage {
+    /// Its name.
+    pub name: SoulName,
+    /// What it is doing.
+    pub state: State,
+    /// Messages that wait.
+    pub waiting: u64,
+    /// Messages that its mailbox has refused.
+    pub turned_away: u64,
+    /// Its figures.
+    pub usage: Arc<Usage>,
 }
 
 /// An actor, as others reach it; or what is left of one.
@@ -76,6 +93,18 @@ impl Handle {
             fuel_used: read(&self.status.fuel_used),
             checkpoint_at_ms: read(&self.status.checkpoint_at_ms),
             schema: self.status.schema.lock().map(|schema| schema.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// What it uses.
+    pub(super) fn usage(&self) -> SoulUsage {
+        let mailbox = self.mailbox.as_ref();
+        SoulUsage {
+            name: self.manifest.name.clone(),
+            state: self.status.get().0,
+            waiting: mailbox.map_or(0, |mailbox| mailbox.len() as u64),
+            turned_away: mailbox.map_or(0, |mailbox| mailbox.refused()),
+            usage: self.status.usage.clone(),
         }
     }
 

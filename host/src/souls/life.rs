@@ -22,6 +22,7 @@ use crate::runtime::limits::Limits;
 use crate::runtime::soul::{Origin, SoulInstance};
 use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::stateful::Snapshot;
+use crate::runtime::usage::Usage;
 use crate::transport::router::Router;
 
 /// Why a Soul did not come to life.
@@ -129,6 +130,7 @@ impl Life {
         limits: &Limits,
         component: &Arc<Component>,
         placed: Placed,
+        usage: &Arc<Usage>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
         let fence = placed.condition(&host.kv, &manifest.name).map_err(CheckpointError::from)?;
@@ -136,7 +138,7 @@ impl Life {
         let moment = Moment::default();
         let random = random::Ctx::new(manifest.seed);
         let capabilities = host.capabilities(manifest, limits, fence, random, self.waits.clone());
-        let state = GuestState::new(limits, capabilities);
+        let state = GuestState::new(limits, capabilities).counted_by(usage);
         let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
         let mut instance = born.map_err(StartError::Init)?;
         if let Some(checkpoint) = &saved {

@@ -31,7 +31,7 @@ mod wire;
 pub use census::Census;
 pub use error::SoulError;
 pub use fleet::Fleet;
-pub use handle::SoulView;
+pub use handle::{SoulUsage, SoulView};
 pub use registry::Souls;
 
 use crate::ids::Digest;

@@ -172,6 +172,8 @@ pub struct RuntimeFigures {
     pub memory_bytes_max: u64,
     /// Components that are compiled and in memory.
     pub components: u64,
+    /// Bytes of their machine code.
+    pub code_bytes: u64,
 }
 
 /// What `runtime` counts.
@@ -184,6 +186,9 @@ pub struct RuntimeMetrics {
     pub instantiations: Total,
     /// `matrix_components_refused_total`: components that were not admitted.
     pub refused: Total,
+    /// `matrix_guest_cpu_microseconds_total{kind}` and `matrix_guest_fuel_total{kind}`: what all guests used, by `soul`,
+    /// `rules` or `interceptor`.
+    pub guests: [TotalBy; 2],
     /// `matrix_slow_calls_total`: calls into guests that were made on the threads for long ones.
     pub slow_calls: Total,
 }
@@ -196,14 +201,18 @@ impl RuntimeMetrics {
             call_seconds: CallSeconds::new(registry, "matrix_call_seconds", calls)?,
             instantiations: Total::new(meter, "matrix_instantiations", "Instances made."),
             refused: Total::new(meter, "matrix_components_refused", refused),
+            guests: [
+                TotalBy::new(meter, "matrix_guest_cpu_microseconds", "kind", "Processor time in guests."),
+                TotalBy::new(meter, "matrix_guest_fuel", "kind", "Fuel used by guests."),
+            ],
             slow_calls: Total::new(meter, "matrix_slow_calls", "Calls made on the threads for long ones."),
         })
     }
 
     /// `matrix_instances`, `matrix_guest_memory_bytes`, `matrix_guest_memory_bytes_max`,
-    /// `matrix_components_loaded`: looked up by `look`.
+    /// `matrix_components_loaded`, `matrix_component_code_bytes`: looked up by `look`.
     pub fn observe(&self, look: impl Fn() -> RuntimeFigures + Clone + Send + Sync + 'static) {
-        let (instances, memory, most, components) = (look.clone(), look.clone(), look.clone(), look);
+        let (instances, memory, most, components) = (look.clone(), look.clone(), look.clone(), look.clone());
         observe(&self.meter, "matrix_instances", "Live instances.", move || instances().instances);
         let description = "Linear memory of all instances.";
         observe(&self.meter, "matrix_guest_memory_bytes", description, move || memory().memory_bytes);
@@ -211,6 +220,8 @@ impl RuntimeMetrics {
         observe(&self.meter, "matrix_guest_memory_bytes_max", description, move || most().memory_bytes_max);
         let description = "Components that are compiled and in memory.";
         observe(&self.meter, "matrix_components_loaded", description, move || components().components);
+        let description = "Machine code of components in memory.";
+        observe(&self.meter, "matrix_component_code_bytes", description, move || look().code_bytes);
     }
 }
 

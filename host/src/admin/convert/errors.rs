@@ -275,6 +275,9 @@ impl From<AdmitError> for Status {
                 }
                 _ => failure(Code::InvalidArgument, "COMPONENT_REFUSED").status(),
             },
+            AdmitError::NoRoom { .. } => failure(Code::ResourceExhausted, "CODE_MEMORY_FULL")
+                .limit("components.code_bytes_max")
+                .status(),
             AdmitError::Cache(_) => failure(Code::Internal, "COMPONENT_CACHE_FAILED").status(),
         }
     }

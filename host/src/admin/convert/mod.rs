@@ -7,6 +7,7 @@
 mod errors;
 mod interceptors;
 mod matrices;
+mod observing;
 mod shared;
 mod souls;
 mod swaps;
@@ -25,6 +26,7 @@ use crate::telemetry::logs::sanitize;
 
 pub(super) use interceptors::chain;
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
+pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, change, component, content, content_to, entry, event, level, line, swap_expectation,
 };

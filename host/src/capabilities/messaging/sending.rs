@@ -2,8 +2,8 @@
 //! written to before only the body is copied.
 
 use bytes::Bytes;
-use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
+use wasmtime::{AsContextMut as _, StoreContextMut};
 
 use super::super::rehearsal::Deed;
 use super::super::types;
@@ -68,10 +68,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
 }
 
 fn sent(
-    store: StoreContextMut<'_, GuestState>,
+    mut store: StoreContextMut<'_, GuestState>,
     (to, said): (To, Said),
 ) -> wasmtime::Result<(Result<WitId, WitError>,)> {
-    Ok((send(store, &to, &said)?.map(types::message_id).map_err(types::send_error),))
+    let sent = send(store.as_context_mut(), &to, &said)?;
+    store.data().usage.said(sent.as_ref().err());
+    Ok((sent.map(types::message_id).map_err(types::send_error),))
 }
 
 /// The outer error is a trap: a text that is none.

@@ -117,7 +117,8 @@ impl Actor {
 
     /// The new code is the Soul's from now on.
     fn enter(&mut self, candidate: Candidate, next: Checkpoint) {
-        let Candidate { manifest, component, instance } = candidate;
+        let Candidate { manifest, component, mut instance } = candidate;
+        instance.state().count_by(&self.status.usage);
         self.status.saved(&next.header.schema, next.header.at_ms);
         self.life.replace(instance, next.header);
         self.manifest = manifest;

@@ -174,7 +174,7 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
     let answered = match input {
         Input::Message(said) => {
             let envelope = said.envelope();
-            let moment = Moment { now_ms: envelope.sent_at_ms, hops: envelope.hops, trace: None };
+            let moment = Moment { now_ms: envelope.sent_at_ms, hops: envelope.hops, ..Moment::default() };
             let replies = side.instance.receive(Batch::of([&envelope]), moment).await;
             replies.map(|replies| match replies.into_iter().next() {
                 Some(Ok(Some(content))) => text::content(&content),
@@ -183,7 +183,7 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
             })
         }
         Input::Turn { matrix, tick, turns, now_ms } => {
-            let moment = Moment { now_ms: *now_ms, hops: 0, trace: None };
+            let moment = Moment { now_ms: *now_ms, ..Moment::default() };
             let acted = side.instance.act(matrix.as_str(), *tick, turns, moment).await;
             acted.map(|acted| match acted {
                 Ok(actions) => {
