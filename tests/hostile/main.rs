@@ -27,6 +27,8 @@ mod overload;
 mod random;
 #[path = "refusal.rs"]
 mod refusal;
+#[path = "rollouts.rs"]
+mod rollouts;
 #[path = "rules.rs"]
 mod rules;
 #[path = "stages.rs"]

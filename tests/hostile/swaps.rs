@@ -1,6 +1,5 @@
 //! New code for a Soul that lives: what goes over, what comes back, and what goes wrong.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -239,42 +238,38 @@ async fn a_soul_that_rests_or_has_failed_gets_new_code_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_nothing_is_lost_doubled_or_overtaken() {
-    let node = Arc::new(TestNode::start().await);
+    let node = TestNode::start().await;
     let (_, butterfly) = insect(&node, &[]).await;
     let moth = node.program("moth").await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..4)
-        .map(|client| {
-            let (node, stop) = (node.clone(), stop.clone());
-            tokio::spawn(async move {
-                let mut number = 0_u64;
-                while !stop.load(Ordering::Relaxed) {
-                    number += 1;
-                    let added = node.ask("insect", &format!("add client-{client} {number}")).await;
-                    assert!(added.is_ok(), "client {client}, number {number}: {added:?}");
-                }
-                number
-            })
-        })
-        .collect();
-    let mut pauses = Vec::new();
-    for round in 0..20 {
-        let (to, other) = if round % 2 == 0 { (butterfly, moth) } else { (moth, butterfly) };
-        pauses.push(swap(&node, to).await.expect("it takes the state up").pause_us);
-        if round % 5 == 0 {
-            // Two at once: one after the other, in some order.
-            let (there, back) = tokio::join!(swap(&node, other), swap(&node, to));
-            there.and(back).expect("both take the state up");
-            swap(&node, to).await.expect("it takes the state up");
+    let stop = AtomicBool::new(false);
+    let client = async |client: u32| {
+        let mut number = 0_u64;
+        while !stop.load(Ordering::Relaxed) {
+            number += 1;
+            let added = node.ask("insect", &format!("add client-{client} {number}")).await;
+            assert!(added.is_ok(), "client {client}, number {number}: {added:?}");
         }
-    }
-    stop.store(true, Ordering::Relaxed);
-    let mut sum = 0;
-    for client in clients {
-        sum += client.await.expect("a client ends well");
-    }
+        number
+    };
+    let swaps = async {
+        let mut pauses = Vec::new();
+        for round in 0..20 {
+            let (to, other) = if round % 2 == 0 { (butterfly, moth) } else { (moth, butterfly) };
+            pauses.push(swap(&node, to).await.expect("it takes the state up").pause_us);
+            if round % 5 == 0 {
+                // Two at once: one after the other, in some order.
+                let (there, back) = tokio::join!(swap(&node, other), swap(&node, to));
+                there.and(back).expect("both take the state up");
+                swap(&node, to).await.expect("it takes the state up");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        pauses
+    };
+    let (pauses, a, b, c, d) = tokio::join!(swaps, client(1), client(2), client(3), client(4));
+    let sum = a + b + c + d;
     assert_eq!(node.ask("insect", "total").await, Ok(sum.to_string()));
     assert_eq!(node.ask("insect", "code").await.as_deref(), Ok("moth"));
     println!("{sum} additions, held up {pauses:?} us");
-    Arc::into_inner(node).expect("the clients have ended").stop().await;
+    node.stop().await;
 }

@@ -27,8 +27,11 @@ const METHODS: [&str; 54] = [
     "Components/Get",
     "Components/List",
     "Components/Delete",
+    "Components/Rollout",
     "Components/Download",
     "Events/Subscribe",
+    "Interceptors/SetChain",
+    "Interceptors/GetChain",
     "Kv/Get",
     "Kv/Put",
     "Kv/Delete",
@@ -63,26 +66,23 @@ const METHODS: [&str; 54] = [
     "Souls/Ask",
     "Souls/Converse",
     "Souls/Move",
-    "Souls/Checkpoint",
-    "Components/Rollout",
-    "Interceptors/SetChain",
-    "Interceptors/GetChain",
     "Souls/Swap",
     "Souls/Rollback",
     "Souls/History",
+    "Souls/Checkpoint",
 ];
 /// What stands for any other method.
 const OTHER: &str = "other";
 /// Methods that answer with a stream: how long they take says nothing.
 const STREAMING: [&str; 8] = [
     "Cluster/Backup",
+    "Components/Rollout",
     "Components/Download",
     "Events/Subscribe",
     "Kv/Watch",
     "Logs/Tail",
     "Matrices/Replay",
     "Souls/Converse",
-    "Components/Rollout",
 ];
 
 /// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
@@ -158,10 +158,11 @@ mod tests {
     use super::*;
 
     /// The interface, service by service.
-    const PROTOS: [&str; 8] = [
+    const PROTOS: [&str; 9] = [
         include_str!("../../../proto/matrix/v1/cluster.proto"),
         include_str!("../../../proto/matrix/v1/components.proto"),
         include_str!("../../../proto/matrix/v1/events.proto"),
+        include_str!("../../../proto/matrix/v1/interceptors.proto"),
         include_str!("../../../proto/matrix/v1/kv.proto"),
         include_str!("../../../proto/matrix/v1/logs.proto"),
         include_str!("../../../proto/matrix/v1/matrices.proto"),
