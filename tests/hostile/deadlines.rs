@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use matrix_tests::node::{TestNode, manifest};
 use matrixd::runtime::limits::LimitsConfig;
-use matrixd::transport::envelope::SendError;
 
 /// How long whoever asks waits.
 const SHORT: Duration = Duration::from_millis(300);
@@ -14,7 +13,9 @@ const SOON: Duration = Duration::from_secs(5);
 /// Asks a Soul something that it cannot answer in time, and returns when it is free again, which it must be soon.
 async fn frees(node: &TestNode, soul: &str, words: &str) -> Duration {
     let start = Instant::now();
-    assert_eq!(node.ask_within(soul, words, SHORT).await, Err(SendError::DeadlineExceeded));
+    // It may just be in time to say that it was too late itself.
+    let late = node.ask_within(soul, words, SHORT).await.expect_err("nobody can answer");
+    assert!(late.to_string().contains("eadline"), "{late}");
     assert_eq!(node.ask(soul, "get nothing").await.as_deref(), Ok(""), "{soul} is not free again");
     let took = start.elapsed();
     println!("{soul}: {words}: free after {took:.1?}");
@@ -36,7 +37,7 @@ async fn a_question_ends_with_the_one_that_led_to_it() {
         assert_eq!(node.ask(soul, "get nothing").await.as_deref(), Ok(""));
     }
     // Its own time counts where it is shorter.
-    let error = node.ask("ada", "ask 200 ask 60000 ping").await.expect_err("nobody answers");
+    let error = node.ask("ada", "ask 200 ask 60000 ask 60000 ping").await.expect_err("nobody answers");
     assert!(error.to_string().contains("DeadlineExceeded"), "{error}");
     assert_eq!(node.view("ada").crashes + node.view("bob").crashes + node.view("solo").crashes, 0);
     node.end().await;

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use matrix_proto::v1;
+use matrix_proto::v1::souls_client::SoulsClient;
 use matrix_tests::node::{TestNode, manifest, resident_bytes};
 use tokio::time::{MissedTickBehavior, interval};
-use tonic::Code;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Code, Extensions, Request};
 
 use crate::time::rounds_of;
 
-/// About how long the Soul takes for each, by its own clock.
-const EACH: Duration = Duration::from_millis(4);
+/// About how long the Soul takes for each: so long that whoever asks is not what takes the machine's time.
+const EACH: Duration = Duration::from_millis(10);
 /// How long a client waits for its answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long each load goes on.
 const LOAD: Duration = Duration::from_secs(3);
 /// Who asks, waits, and asks again: as many as keep one Soul busy.
@@ -24,6 +27,8 @@ const CLIENTS: usize = 4;
 const SOON: Duration = Duration::from_millis(50);
 /// What the node's memory may grow by, in bytes.
 const GROWTH_MAX: u64 = 64 << 20;
+/// The least that is answered of what is answered without the flood.
+const SHARE_LEAST: f64 = 0.8;
 /// How often it is tried: whatever else the machine does only ever takes from what is answered.
 const ATTEMPTS: u32 = 3;
 
@@ -52,19 +57,25 @@ impl Outcome {
     }
 }
 
-async fn ask(node: &TestNode, words: &str) -> (Result<(), Code>, Duration) {
-    let door = node.door();
-    ask_by(&door, words).await
+/// A way to the node, and what shows who calls.
+struct Client(SoulsClient<Channel>, MetadataMap);
+
+impl Client {
+    fn of(node: &TestNode) -> Self {
+        let door = node.door();
+        Self(door.souls(), door.request(()).metadata().clone())
+    }
 }
 
-async fn ask_by(door: &matrix_tests::realm::Door, words: &str) -> (Result<(), Code>, Duration) {
+async fn ask(client: &Client, words: &str) -> (Result<(), Code>, Duration) {
     let question = v1::AskRequest {
         recipient: Some(v1::Address { to: Some(v1::address::To::Soul("worker".to_owned())) }),
         content: Some(v1::Content { content_type: "text/plain".to_owned(), body: words.to_owned().into() }),
         timeout_ms: PATIENCE.as_millis() as u32,
     };
     let asked = Instant::now();
-    let answer = door.souls().ask(door.request(question)).await;
+    let question = Request::from_parts(client.1.clone(), Extensions::default(), question);
+    let answer = client.0.clone().ask(question).await;
     (answer.map(drop).map_err(|status| status.code()), asked.elapsed())
 }
 
@@ -72,9 +83,9 @@ async fn ask_by(door: &matrix_tests::realm::Door, words: &str) -> (Result<(), Co
 async fn once(node: &TestNode, words: &str) -> Outcome {
     let end = Instant::now() + LOAD;
     let client = async || {
-        let (door, mut outcome) = (node.door(), Outcome::default());
+        let (client, mut outcome) = (Client::of(node), Outcome::default());
         while Instant::now() < end {
-            let (result, took) = ask_by(&door, words).await;
+            let (result, took) = ask(&client, words).await;
             outcome.note(result, took);
         }
         outcome
@@ -90,7 +101,7 @@ async fn once(node: &TestNode, words: &str) -> Outcome {
 
 /// So many calls in that time, whatever becomes of those before.
 async fn flood(node: &TestNode, words: &str, calls: usize) -> Outcome {
-    let doors: Vec<_> = (0..CLIENTS).map(|_| node.door()).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| Client::of(node)).collect();
     let (mut outcome, mut asked) = (Outcome::default(), FuturesUnordered::new());
     let mut clock = interval(LOAD / u32::try_from(calls).expect("few enough"));
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -98,7 +109,7 @@ async fn flood(node: &TestNode, words: &str, calls: usize) -> Outcome {
     while sent < calls || !asked.is_empty() {
         tokio::select! {
             _ = clock.tick(), if sent < calls => {
-                asked.push(ask_by(&doors[sent % CLIENTS], words));
+                asked.push(ask(&clients[sent % CLIENTS], words));
                 sent += 1;
             }
             Some((result, took)) = asked.next() => outcome.note(result, took),
@@ -107,18 +118,16 @@ async fn flood(node: &TestNode, words: &str, calls: usize) -> Outcome {
     outcome
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_times_the_load_is_shed_at_the_door() {
-    let node = TestNode::start().await;
-    node.spawn(manifest("worker", node.program("rogue").await, &[])).await.expect("it behaves until told");
-    let words = format!("work {}", rounds_of(&node, "worker", EACH).await);
-    let (first, _) = ask(&node, &words).await;
+/// Loads a Soul that takes `words` with what it can do, and with ten times that.
+async fn is_shed(node: &TestNode, words: &str) {
+    let (first, took) = ask(&Client::of(node), words).await;
+    println!("`{words}` takes {took:.1?} alone");
     assert_eq!(first, Ok(()));
     let mut best = 0.0_f64;
     for _ in 0..ATTEMPTS {
-        let one = once(&node, &words).await;
+        let one = once(node, words).await;
         let before = resident_bytes();
-        let mut ten = flood(&node, &words, 10 * one.answered).await;
+        let mut ten = flood(node, words, 10 * one.answered).await;
         let grown = resident_bytes().saturating_sub(before);
         let (within, share) = (ten.refused_within(), ten.answered as f64 / one.answered as f64);
         println!("once: {} answered, {} late, {} refused", one.answered, one.late, one.refusals.len());
@@ -134,10 +143,35 @@ async fn ten_times_the_load_is_shed_at_the_door() {
         if within <= SOON {
             best = best.max(share);
         }
-        if best >= 0.8 {
-            break;
+        if best >= SHARE_LEAST {
+            return;
         }
     }
-    assert!(best >= 0.8, "{best:.2} of what was answered before, and refusals within {SOON:?}");
+    panic!("{best:.2} of what was answered before, and refusals within {SOON:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_times_the_load_is_shed_at_the_door() {
+    let node = TestNode::start().await;
+    // It waits for the disk most of its time: what is measured is the door, not how many processors there are.
+    let mut worker = manifest("worker", node.program("caller").await, &[]);
+    worker.limits.kv_per_second = 100_000;
+    node.spawn(worker).await.expect("it behaves until told");
+    // As many writes as take about as long as they should.
+    let began = Instant::now();
+    node.ask("worker", "kv-spin 50").await.expect("it is answered");
+    let writes = (50 * EACH.as_micros() / began.elapsed().as_micros()).max(1);
+    is_shed(&node, &format!("kv-spin {writes}")).await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "whoever asks needs a processor of its own: `make soak`"]
+async fn ten_times_the_load_of_a_soul_that_computes_is_shed_at_the_door() {
+    let node = TestNode::start().await;
+    node.spawn(manifest("worker", node.program("rogue").await, &[])).await.expect("it behaves until told");
+    // Not so long that it is called on the threads for slow guests.
+    let words = format!("work {}", rounds_of(&node, "worker", Duration::from_millis(4)).await);
+    is_shed(&node, &words).await;
     node.end().await;
 }

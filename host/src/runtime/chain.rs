@@ -208,7 +208,10 @@ impl Stage {
         if let Some(ready) = idle {
             return Ok(ready);
         }
-        let state = GuestState::new(&self.ground.limits, self.capabilities());
+        let mut state = GuestState::new(&self.ground.limits, self.capabilities());
+        // What is counted with each message an instance counts for itself, and passes on.
+        state.limiter.count_by(self.usage.clone());
+        state.capabilities.logging.count_by(&self.usage);
         let instance = StageInstance::new(&self.component, state)?;
         self.ground.metrics.runtime.instantiations.add(1);
         Ok(Ready { instance, watch: self.ground.metrics.interceptors.seconds.stopwatch(self.place) })

@@ -34,7 +34,7 @@ pub struct Used {
     pub fuel: u64,
     /// Messages that it was given to handle, or to judge.
     pub received: u64,
-    /// Messages that it sent, questions among them.
+    /// Messages that it sent, questions among them, replies left out.
     pub sent: u64,
     /// Operations on the KV.
     pub kv: u64,

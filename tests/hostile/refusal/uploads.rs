@@ -67,7 +67,7 @@ pub(crate) async fn function_bytes() {
 }
 
 pub(crate) async fn br_table_targets() {
-    let table = format!("(func (br_table {} (i32.const 0)))", "0 ".repeat(11));
+    let table = format!("(func (br_table {} (i32.const 0)))", "0 ".repeat(20));
     inspected(with(table), "br_table_targets_max", |limits| limits.br_table_targets_max = 10).await;
 }
 
