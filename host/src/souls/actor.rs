@@ -13,13 +13,12 @@ use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::Manifest;
 use super::placed::Placed;
-use super::restart::{Next, Restarts};
+use super::restart::Restarts;
 use super::saving::{Saving, written};
 use super::status::{State, Status};
 use super::swap::Recording;
 use crate::runtime::batch::Batch;
 use crate::runtime::component::Component;
-use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
 use crate::telemetry::metrics::Stopwatch;
@@ -309,27 +308,6 @@ impl Actor {
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
     }
 
-    pub(crate) fn crashed(&mut self, crash: &Crash) {
-        self.life.crashed();
-        self.observe();
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
-        let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &crash.to_string());
-        self.host.report_crash(&self.manifest.name, crash.kind(), &crash.to_string(), next);
-    }
-
-    fn not_started(&mut self, error: &StartError) {
-        if error.is_of_the_node() {
-            self.restarts.postpone(Instant::now());
-            self.status.set(State::BackingOff, &error.to_string());
-            return;
-        }
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
-        let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &error.to_string());
-        self.host.report_crash(&self.manifest.name, error.kind(), &error.to_string(), next);
-    }
-
     async fn tend(&mut self) {
         self.stopwatch.flush();
         if !self.life.is_awake() {
@@ -384,23 +362,5 @@ impl Actor {
         if let Err(reason) = self.end(state).await {
             tracing::error!(soul = %self.manifest.name, reason, "what came after the last checkpoint is lost");
         }
-    }
-
-    async fn fail(mut self) {
-        self.inbox.close();
-        let (_, reason) = self.status.get();
-        // Who sees that it has failed may mend it: what is written here must not come after that.
-        self.host.save_failed(&self.manifest, &reason).await;
-        self.jobs.close();
-        self.status.set(State::Failed, "");
-        self.host.report_failed(&self.manifest, &reason);
-    }
-}
-
-/// What comes after a crash, for events.
-pub(crate) fn next_step(next: Next) -> String {
-    match next {
-        Next::Restart(pause) => format!("restarts in {} ms", pause.as_millis()),
-        Next::GiveUp => "failed".to_owned(),
     }
 }

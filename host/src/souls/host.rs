@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::actor::next_step;
+use super::crashing::next_step;
 use super::manifest::Manifest;
 use super::records;
 use super::restart::{Next, RestartConfig};

@@ -8,6 +8,7 @@ pub mod actor;
 mod batching;
 mod census;
 pub mod checkpoint;
+mod crashing;
 mod erase;
 mod error;
 mod fleet;
