@@ -1,6 +1,5 @@
 //! New code for all users of a component: the part of `matrix.v1.Components` that rolls it out.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::desk::{AdminHost, Answers, Desk};
 use super::swaps::turn;
-use crate::ids::{ComponentName, Digest};
+use crate::ids::ComponentName;
 use crate::runtime::inspect::Kind;
 use crate::souls::swap::{BATCH_MAX, Plan, Step, Tally, WATCH_MAX};
 
@@ -67,8 +66,10 @@ async fn plan(host: &AdminHost, request: v1::RolloutRequest) -> Result<Plan, Sta
     };
     let watch = at_most("watch_ms", request.watch_ms, WATCH_MS_DEFAULT, WATCH_MAX.as_millis())?;
     let batch = at_most("batch", request.batch, BATCH_DEFAULT, BATCH_MAX as u128)?;
+    let mut from = host.catalog.codes_of(&name).await?;
+    from.remove(&to);
     Ok(Plan {
-        from: codes_of(host, &name, to).await?,
+        from,
         to,
         canary_percent: at_most("canary_percent", request.canary_percent, CANARY_PERCENT_DEFAULT, 100)?,
         watch: Duration::from_millis(watch.into()),
@@ -77,24 +78,6 @@ async fn plan(host: &AdminHost, request: v1::RolloutRequest) -> Result<Plan, Sta
         turn: turn(request.turn_ms)?,
     })
 }
-
-/// All code that was uploaded under a name, without the new one.
-async fn codes_of(host: &AdminHost, name: &ComponentName, new: Digest) -> Result<BTreeSet<Digest>, Status> {
-    let mut codes = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = host.catalog.list(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.digest);
-        let named = page.iter().filter(|record| record.name.as_ref() == Some(name));
-        codes.extend(named.map(|record| record.digest));
-    }
-    codes.remove(&new);
-    Ok(codes)
-}
-
-/// Records that are read at once.
-const PAGE: usize = 500;
 
 fn progress(step: Step, tally: &mut Tally) -> v1::RolloutProgress {
     let event = match step {

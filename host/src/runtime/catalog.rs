@@ -2,7 +2,7 @@
 
 mod spread;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -215,6 +215,13 @@ impl Catalog {
         // The first key after a digest's text is that text and a zero byte.
         let start = after.map_or_else(String::new, |digest| format!("{digest}\0"));
         Ok(self.0.kv.records_from(BUCKET, &start, limit).await?)
+    }
+
+    /// All code that was uploaded under a name last.
+    pub async fn codes_of(&self, name: &ComponentName) -> Result<BTreeSet<Digest>, ComponentError> {
+        let records: Vec<Record> = self.0.kv.all_records(BUCKET).await?;
+        let named = records.into_iter().filter(|record| record.name.as_ref() == Some(name));
+        Ok(named.map(|record| record.digest).collect())
     }
 
     /// Forgets a component; the caller has seen to it that nobody uses it. Forgetting one that is not

@@ -90,11 +90,8 @@ impl Fleet {
 
     /// One Soul.
     pub async fn get(&self, soul: &SoulName) -> Result<SoulView, SoulError> {
-        match self.node_of(soul).await? {
-            None => {
-                self.0.souls.expect(soul).await?;
-                self.0.souls.get(soul)
-            }
+        match self.node_to_ask(soul).await? {
+            None => self.0.souls.get(soul),
             Some(node) => wire::view(self.ask(node, &wire::get(soul), QUICK).await?, node),
         }
     }
@@ -288,13 +285,22 @@ impl Fleet {
     }
 
     /// The node where a Soul lives, if that is another one.
-    pub(super) async fn node_of(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
+    async fn node_of(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
         let me = self.0.realm.me();
         let placed = match self.heard_of(soul) {
             Some(placed) => Some(placed),
             None => placed::load(self.0.realm.kv(), soul).await?,
         };
         Ok(placed.map(|placed| placed.node).filter(|node| *node != me))
+    }
+
+    /// The node to ask about a Soul; none: this one, which knows of the Soul by now if anybody does.
+    pub(super) async fn node_to_ask(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
+        let node = self.node_of(soul).await?;
+        if node.is_none() {
+            self.here().expect(soul).await?;
+        }
+        Ok(node)
     }
 
     pub(super) fn heard_of(&self, soul: &SoulName) -> Option<Placed> {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::Saved;
+use super::birth;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::host::Host;
 use super::manifest::Manifest;
@@ -14,14 +13,11 @@ use super::placed::Placed;
 use super::saving::Begun;
 use crate::capabilities::messaging::Waits;
 use crate::capabilities::random;
-use crate::clock;
 use crate::ids::{Digest, SoulName, TopicName};
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
-use crate::runtime::soul::{Origin, SoulInstance};
-use crate::runtime::state::{GuestState, Moment};
-use crate::runtime::stateful::Snapshot;
+use crate::runtime::soul::SoulInstance;
 use crate::runtime::usage::Usage;
 use crate::transport::router::Router;
 
@@ -133,17 +129,11 @@ impl Life {
         usage: &Arc<Usage>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
-        let fence = placed.condition(&host.kv, &manifest.name).map_err(CheckpointError::from)?;
-        // Birth is the same each time, at no time and from the seed; what a Soul drew since comes with its state.
-        let moment = Moment::default();
-        let random = random::Ctx::new(manifest.seed);
-        let capabilities = host.capabilities(manifest, limits, fence, random, self.waits.clone());
-        let state = GuestState::new(limits, capabilities).counted_by(usage);
-        let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
-        let mut instance = born.map_err(StartError::Init)?;
+        let state = birth::guest(host, manifest, limits, placed, self.waits.clone())?.counted_by(usage);
+        let mut instance = birth::born(component, manifest, state).await?;
         if let Some(checkpoint) = &saved {
-            restore(host, manifest, &mut instance, checkpoint, moment).await?;
-            instance.state().capabilities.random = checkpoint.header.random.clone();
+            listen(&host.router, &manifest.name, &checkpoint.header.topics);
+            birth::restore(&mut instance, checkpoint).await?;
         }
         let header = saved.as_ref().map_or_else(|| first_header(manifest), |c| c.header.clone());
         self.header = Some(Header { component: manifest.component, ..header });
@@ -186,21 +176,12 @@ impl Life {
         let (Some(instance), Some(header)) = (self.instance.as_deref_mut(), &self.header) else {
             return Err(SaveError::Refused("the Soul is asleep".into()));
         };
-        let snapshot = instance.snapshot(Moment::default()).await?.transpose().map_err(SaveError::Refused)?;
-        // A Soul that keeps no state has to be told again what it saw, so its answers are not kept either.
-        let acted = if snapshot.is_some() { header.acted.clone() } else { BTreeMap::new() };
-        let snapshot = snapshot.unwrap_or(Snapshot { schema: String::new(), bytes: Vec::new() });
         let header = Header {
-            schema: snapshot.schema,
-            state: Digest::of(&snapshot.bytes),
             parent: self.saved.as_ref().map(|saved| saved.state),
-            random: instance.state().capabilities.random.clone(),
             topics: host.router.directory().subscriptions(soul),
-            component: header.component,
-            at_ms: clock::now_ms(),
-            acted,
+            ..header.clone()
         };
-        Ok(Checkpoint { header, state: Bytes::from(snapshot.bytes) })
+        birth::checkpoint(instance, header).await?.map_err(SaveError::Refused)
     }
 
     /// Takes the state, to be saved. `None`: it is as it was, and need not be written again.
@@ -271,40 +252,18 @@ pub(super) fn subscribe(router: &Router, topic: TopicName, soul: &SoulName) {
     }
 }
 
-async fn restore(
-    host: &Host,
-    manifest: &Manifest,
-    instance: &mut SoulInstance,
-    checkpoint: &Checkpoint,
-    moment: Moment,
-) -> Result<(), StartError> {
-    let (directory, topics) = (host.router.directory(), &checkpoint.header.topics);
-    for topic in directory.subscriptions(&manifest.name).iter().filter(|topic| !topics.contains(topic)) {
-        directory.unsubscribe(topic, &manifest.name);
+/// Lets a Soul hear these topics again, and no others.
+fn listen(router: &Router, soul: &SoulName, topics: &[TopicName]) {
+    let directory = router.directory();
+    for topic in directory.subscriptions(soul).iter().filter(|topic| !topics.contains(topic)) {
+        directory.unsubscribe(topic, soul);
     }
     for topic in topics {
-        subscribe(&host.router, topic.clone(), &manifest.name);
-    }
-    if checkpoint.header.schema.is_empty() {
-        return Ok(());
-    }
-    let snapshot =
-        Snapshot { schema: checkpoint.header.schema.clone(), bytes: checkpoint.state.clone().into() };
-    instance.restore(snapshot, moment).await?.map_err(StartError::Restore)
-}
-
-pub(super) fn origin(manifest: &Manifest) -> Origin {
-    Origin {
-        name: manifest.name.as_str().to_owned(),
-        description: manifest.persona.description.clone(),
-        traits: manifest.persona.traits.clone(),
-        values: manifest.persona.values.clone(),
-        config: manifest.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        seed: manifest.seed,
+        subscribe(router, topic.clone(), soul);
     }
 }
 
-fn first_header(manifest: &Manifest) -> Header {
+pub(super) fn first_header(manifest: &Manifest) -> Header {
     Header {
         schema: String::new(),
         component: manifest.component,

@@ -6,6 +6,7 @@
 
 pub mod actor;
 mod batching;
+mod birth;
 mod census;
 pub mod checkpoint;
 mod crashing;

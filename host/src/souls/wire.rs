@@ -276,9 +276,9 @@ async fn carry_out(souls: &Souls, question: Question) -> Result<AnswerKind, Soul
             souls.hand_over(&here(&soul).await?, to).await?;
             done
         }
-        Question::Swap(swap) => fleet::swap(souls, swap).await?,
-        Question::Rehearse(swap) => fleet::rehearse(souls, swap).await?,
-        Question::RollBack(roll_back) => fleet::roll_back(souls, roll_back).await?,
+        Question::Swap(swap) => fleet::swap(souls, here(&swap.soul).await?, &swap).await?,
+        Question::Rehearse(swap) => fleet::rehearse(souls, here(&swap.soul).await?, &swap).await?,
+        Question::RollBack(back) => fleet::roll_back(souls, here(&back.soul).await?, &back).await?,
         Question::Act(turns) => AnswerKind::Acted(act_all(souls, turns).await),
         Question::Forget(wire::SoulRun { soul, run }) => {
             souls.forget_run(&name(&soul)?, run.into()).await;

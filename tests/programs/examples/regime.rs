@@ -5,6 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use matrix_sdk::prelude::*;
+use programs::described;
 
 /// The step in which they crash, if they do.
 const WHEN: u32 = 3;
@@ -22,15 +23,7 @@ struct Regime {
 
 impl Rules for Regime {
     fn describe() -> Description {
-        Description {
-            name: "regime".to_owned(),
-            version: "1".to_owned(),
-            observation_type: "text/plain".to_owned(),
-            action_type: "text/plain".to_owned(),
-            players_min: 0,
-            players_max: 0,
-            config_schema: "{}".to_owned(),
-        }
+        described("regime")
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use matrix_sdk::prelude::*;
-use programs::misbehave;
+use programs::{described, misbehave};
 
 /// The state of `regime`, and how often it was taken over.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,15 +18,7 @@ struct Successor {
 
 impl Rules for Successor {
     fn describe() -> Description {
-        Description {
-            name: "regime".to_owned(),
-            version: "2".to_owned(),
-            observation_type: "text/plain".to_owned(),
-            action_type: "text/plain".to_owned(),
-            players_min: 0,
-            players_max: 4,
-            config_schema: "{}".to_owned(),
-        }
+        Description { version: "2".to_owned(), players_max: 4, ..described("regime") }
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use matrix_sdk::prelude::*;
-use programs::{command, say};
+use programs::{command, described, say};
 
 /// What one message takes, in rounds: some milliseconds.
 const ROUNDS: u32 = 4_000_000;
@@ -17,15 +17,7 @@ struct Tally {
 
 impl Rules for Tally {
     fn describe() -> Description {
-        Description {
-            name: "tally".to_owned(),
-            version: "1".to_owned(),
-            observation_type: "text/plain".to_owned(),
-            action_type: "text/plain".to_owned(),
-            players_min: 0,
-            players_max: 0,
-            config_schema: "{}".to_owned(),
-        }
+        described("tally")
     }
 
     fn start(_setup: Setup) -> Result<(Self, Outcome), String> {

@@ -32,6 +32,19 @@ pub fn say(text: impl ToString) -> Reply {
     Ok(Some(Content::text(text.to_string())))
 }
 
+/// Rules of this name that nobody plays, and that speak in text.
+pub fn described(name: &str) -> Description {
+    Description {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        observation_type: "text/plain".to_owned(),
+        action_type: "text/plain".to_owned(),
+        players_min: 0,
+        players_max: 0,
+        config_schema: "{}".to_owned(),
+    }
+}
+
 /// Does one of the things that need no import. None: the word is none of them.
 pub fn misbehave(word: &str) -> Option<Reply> {
     match word {

@@ -2,23 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::super::checkpoint::{Checkpoint, CheckpointError, Header};
+use super::super::birth;
+use super::super::checkpoint::{Checkpoint, Header};
 use super::super::host::Host;
-use super::super::life::{self, StartError};
+use super::super::life::{StartError, first_header};
 use super::super::manifest::Manifest;
 use super::super::placed::Placed;
 use crate::capabilities::messaging::Waits;
-use crate::capabilities::random;
 use crate::capabilities::rehearsal::Deed;
-use crate::clock;
-use crate::ids::{Digest, TopicName};
+use crate::ids::TopicName;
 use crate::runtime::component::Component;
 use crate::runtime::limits::Limits;
 use crate::runtime::soul::SoulInstance;
-use crate::runtime::state::{GuestState, Moment};
-use crate::runtime::stateful::Snapshot;
 
 /// New code that was born.
 pub(crate) struct Candidate {
@@ -38,48 +33,28 @@ impl Candidate {
     ) -> Result<Self, StartError> {
         let component = host.components.get(manifest.component).await;
         let component = component.map_err(|error| StartError::Component(error.to_string()))?;
-        let random = random::Ctx::new(manifest.seed);
-        let fence = placed.condition(&host.kv, &manifest.name).map_err(CheckpointError::from)?;
-        let capabilities = host.capabilities(&manifest, limits, fence, random, waits);
-        let mut state = GuestState::new(limits, capabilities);
+        let mut state = birth::guest(host, &manifest, limits, placed, waits)?;
         state.rehearse(asks);
-        let moment = Moment::default();
-        let born = SoulInstance::start(&component, state, life::origin(&manifest), moment).await?;
-        let instance = Box::new(born.map_err(StartError::Init)?);
+        let instance = Box::new(birth::born(&component, &manifest, state).await?);
         host.metrics.runtime.instantiations.add(1);
         Ok(Self { manifest, component, instance })
     }
 
     /// Takes up a copy of a state. None: there is none, and it is as it was born.
     pub(crate) async fn take_up(&mut self, checkpoint: Option<&Checkpoint>) -> Result<(), StartError> {
-        let Some(Checkpoint { header, state }) = checkpoint else { return Ok(()) };
-        if !header.schema.is_empty() {
-            let snapshot = Snapshot { schema: header.schema.clone(), bytes: state.to_vec() };
-            let restored = self.instance.restore(snapshot, Moment::default()).await?;
-            restored.map_err(StartError::Restore)?;
+        match checkpoint {
+            Some(checkpoint) => birth::restore(&mut self.instance, checkpoint).await,
+            None => Ok(()),
         }
-        self.instance.state().capabilities.random = header.random.clone();
-        Ok(())
     }
 
-    /// The state that it took up, in its own layout: that it gives it is the proof that it answers.
+    /// The state that it took up, in its own layout: that it gives it is the proof that it answers. `before` is the header
+    /// of what it took up; none: it was born anew.
     pub(crate) async fn prove(&mut self, before: Option<&Header>) -> Result<Checkpoint, StartError> {
-        let taken = self.instance.snapshot(Moment::default()).await?.transpose();
-        let taken = taken.map_err(StartError::Snapshot)?;
-        let keeps = taken.is_some();
-        let snapshot = taken.unwrap_or(Snapshot { schema: String::new(), bytes: Vec::new() });
-        let acted = before.filter(|_| keeps).map(|header| header.acted.clone());
-        let header = Header {
-            schema: snapshot.schema,
-            component: self.manifest.component,
-            state: Digest::of(&snapshot.bytes),
-            parent: before.map(|header| header.state),
-            at_ms: clock::now_ms(),
-            random: self.instance.state().capabilities.random.clone(),
-            topics: before.map(|header| header.topics.clone()).unwrap_or_default(),
-            acted: acted.unwrap_or_default(),
-        };
-        Ok(Checkpoint { header, state: Bytes::from(snapshot.bytes) })
+        let (component, parent) = (self.manifest.component, before.map(|header| header.state));
+        let header = before.map_or_else(|| first_header(&self.manifest), Header::clone);
+        let proved = birth::checkpoint(&mut self.instance, Header { component, parent, ..header }).await?;
+        proved.map_err(StartError::Snapshot)
     }
 }
 

@@ -68,46 +68,39 @@ impl Fleet {
     pub async fn history(&self, soul: &SoulName) -> Result<Versions, SoulError> {
         self.here().history(soul).await
     }
-
-    /// The node to ask about a Soul; none: this one, which knows of the Soul by now if anybody does.
-    async fn node_to_ask(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
-        let node = self.node_of(soul).await?;
-        if node.is_none() {
-            self.here().expect(soul).await?;
-        }
-        Ok(node)
-    }
 }
 
 /// Answers another node about a Soul of this one.
-pub(in crate::souls) async fn swap(souls: &Souls, asked: wire::SoulSwap) -> Result<Answer, SoulError> {
-    let (soul, component) = names(souls, &asked).await?;
-    let swapped = souls.swap(&soul, component, Duration::from_millis(asked.turn_ms)).await?;
-    Ok(Answer::Swapped(json(&swapped)?))
+pub(in crate::souls) async fn swap(
+    souls: &Souls,
+    soul: SoulName,
+    asked: &wire::SoulSwap,
+) -> Result<Answer, SoulError> {
+    let turn = Duration::from_millis(asked.turn_ms);
+    Ok(Answer::Swapped(json(&souls.swap(&soul, component(asked)?, turn).await?)?))
 }
 
 /// As [`swap`].
-pub(in crate::souls) async fn rehearse(souls: &Souls, asked: wire::SoulSwap) -> Result<Answer, SoulError> {
-    let (soul, component) = names(souls, &asked).await?;
-    Ok(Answer::Rehearsed(json(&souls.rehearse(&soul, component).await?)?))
+pub(in crate::souls) async fn rehearse(
+    souls: &Souls,
+    soul: SoulName,
+    asked: &wire::SoulSwap,
+) -> Result<Answer, SoulError> {
+    Ok(Answer::Rehearsed(json(&souls.rehearse(&soul, component(asked)?).await?)?))
 }
 
 /// As [`swap`].
 pub(in crate::souls) async fn roll_back(
     souls: &Souls,
-    asked: wire::SoulRollback,
+    soul: SoulName,
+    asked: &wire::SoulRollback,
 ) -> Result<Answer, SoulError> {
-    let soul: SoulName = asked.soul.parse().map_err(|_| unexpected(0))?;
-    souls.expect(&soul).await?;
-    let swapped = souls.roll_back(&soul, asked.kept, Duration::from_millis(asked.turn_ms)).await?;
-    Ok(Answer::Swapped(json(&swapped)?))
+    let turn = Duration::from_millis(asked.turn_ms);
+    Ok(Answer::Swapped(json(&souls.roll_back(&soul, asked.kept, turn).await?)?))
 }
 
-async fn names(souls: &Souls, asked: &wire::SoulSwap) -> Result<(SoulName, Digest), SoulError> {
-    let soul: SoulName = asked.soul.parse().map_err(|_| unexpected(0))?;
-    let component = asked.component.parse().map_err(|_| unexpected(0))?;
-    souls.expect(&soul).await?;
-    Ok((soul, component))
+fn component(asked: &wire::SoulSwap) -> Result<Digest, SoulError> {
+    asked.component.parse().map_err(|_| unexpected(0))
 }
 
 fn of_swap(soul: &SoulName, component: Digest, turn: Duration) -> wire::SoulSwap {

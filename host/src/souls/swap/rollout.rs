@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _};
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::super::error::SoulError;
@@ -137,8 +137,7 @@ impl Rollout {
                 (soul, crashes, swapped)
             }
         });
-        let swapped: Vec<_> = stream::iter(swaps).buffer_unordered(souls.len().max(1)).collect().await;
-        for (soul, crashes, swapped) in swapped {
+        for (soul, crashes, swapped) in join_all(swaps).await {
             match swapped {
                 Ok(_) => {
                     self.tally.swapped += 1;

@@ -17,7 +17,6 @@ use super::recording::Input;
 use super::text;
 use crate::capabilities::messaging::Waits;
 use crate::runtime::batch::Batch;
-use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
 
@@ -116,6 +115,7 @@ pub(super) async fn run(host: &Host, recalled: Recalled, manifest: Arc<Manifest>
             return trial;
         }
     };
+    let mut crashes = (String::new(), String::new());
     for (number, input) in (1_u32..).zip(&recalled.inputs) {
         trial.inputs = number;
         let (did, would) = (handle(&mut old, input).await, handle(&mut new, input).await);
@@ -125,17 +125,14 @@ pub(super) async fn run(host: &Host, recalled: Recalled, manifest: Arc<Manifest>
             let deed = |deeds: &[String]| deeds.get(place).cloned().unwrap_or_default();
             trial.compare(number, "deed", deed(&did.deeds), deed(&would.deeds));
         }
-        let crash = |crash: &Option<Crash>| crash.as_ref().map(ToString::to_string).unwrap_or_default();
-        let (old_crash, new_crash) = (crash(&did.crash), crash(&would.crash));
-        if did.crash.is_some() || would.crash.is_some() {
-            trial.compare(number, "crash", old_crash.clone(), new_crash.clone());
-            trial.old.crash = old_crash;
-            trial.new.crash = new_crash;
+        if !did.crash.is_empty() || !would.crash.is_empty() {
+            trial.compare(number, "crash", did.crash.clone(), would.crash.clone());
+            crashes = (did.crash, would.crash);
             break;
         }
     }
-    trial.old = fared(&mut old, std::mem::take(&mut trial.old.crash)).await;
-    trial.new = fared(&mut new, std::mem::take(&mut trial.new.crash)).await;
+    trial.old = fared(&mut old, crashes.0).await;
+    trial.new = fared(&mut new, crashes.1).await;
     trial
 }
 
@@ -167,7 +164,8 @@ async fn fared(side: &mut Candidate, crash: String) -> Side {
 struct Did {
     answer: String,
     deeds: Vec<String>,
-    crash: Option<Crash>,
+    /// Why its instance is no more; empty: it lives.
+    crash: String,
 }
 
 async fn handle(side: &mut Candidate, input: &Input) -> Did {
@@ -194,11 +192,11 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
         }
     };
     let (answer, crash) = match answered {
-        Ok(answer) => (answer, None),
-        Err(crash) => (String::new(), Some(crash)),
+        Ok(answer) => (answer, String::new()),
+        Err(crash) => (String::new(), crash.to_string()),
     };
     // Of an instance that crashed there may be nothing left to look at.
-    let rehearsal = if crash.is_none() { side.instance.state().rehearsal.as_mut() } else { None };
+    let rehearsal = if crash.is_empty() { side.instance.state().rehearsal.as_mut() } else { None };
     let deeds = rehearsal.map(|rehearsal| rehearsal.take().iter().map(text::deed).collect());
     let deeds = deeds.unwrap_or_default();
     Did { answer, deeds, crash }

@@ -179,15 +179,7 @@ async fn rules_come_and_go_with_messages_and_checkpoints_between() {
     bench
         .driven(true, async |bench, commands| {
             step(commands, 2).await;
-            let draft = Draft {
-                sender: "client:test".parse().expect("an address"),
-                recipient: "matrix:market".parse().expect("an address"),
-                content: Content { content_type: "text/plain".into(), body: "hello".into() },
-                in_reply_to: None,
-                hops: 0,
-                trace: None,
-            };
-            bench.router.ask(draft, Duration::from_secs(5)).await.expect("an answer");
+            bench.router.ask(draft(), Duration::from_secs(5)).await.expect("an answer");
             swap(commands, Law::Migrates).await.expect("they migrate");
         })
         .await;
