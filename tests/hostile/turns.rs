@@ -156,3 +156,38 @@ async fn what_was_heard_is_not_said_again() {
     assert_eq!(node.ask("heir", "get").await.as_deref(), Ok("1"));
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_code_remembers_what_the_old_has_handled() {
+    let mut node = node().await;
+    let (old, new) = (node.program("caterpillar").await, node.program("butterfly").await);
+    spawn(&node, "insect", old, &[], Mode::Turn).await;
+    let turn = Duration::from_secs(5);
+    for id in 1..=5 {
+        assert_eq!(ask(&node, "insect", &format!("add main {id}"), id).await, Ok(id.to_string()));
+    }
+    let swapped = node.node().souls().swap(&name("insect"), new, turn).await.expect("it is taken up");
+    assert_eq!(swapped.version.schema, "insect/2");
+    for restarted in [false, true] {
+        if restarted {
+            node = node.restart_with(|_| {}).await;
+        }
+        // What was handled is answered as it was then, and not handled again.
+        assert_eq!(ask(&node, "insect", "add main 5", 5).await.as_deref(), Ok("5"));
+        assert_eq!(node.ask("insect", "total").await.as_deref(), Ok(if restarted { "6" } else { "5" }));
+        assert_eq!(ask(&node, "insect", "add main 6", 6).await.as_deref(), Ok("6"));
+        assert_eq!(node.ask("insect", "code").await.as_deref(), Ok("butterfly"));
+    }
+    // Nor by one that was swapped while it was stopped.
+    let souls = node.node().souls().clone();
+    souls.stop(&name("insect"), None).await.expect("it stops");
+    souls.roll_back(&name("insect"), true, turn).await.expect("the state is kept");
+    let manifest = (*node.view("insect").manifest).clone();
+    assert_eq!(manifest.component, old);
+    node.spawn(manifest).await.expect("it comes back");
+    assert_eq!(node.ask("insect", "total").await.as_deref(), Ok("5"), "what it did since is undone");
+    assert_eq!(ask(&node, "insect", "add main 6", 6).await.as_deref(), Ok("6"), "and not done anew");
+    assert_eq!(node.ask("insect", "total").await.as_deref(), Ok("5"));
+    assert_eq!(ask(&node, "insect", "add main 6", 7).await.as_deref(), Ok("6"));
+    node.stop().await;
+}

@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 47] = [
+const METHODS: [&str; 57] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -27,8 +27,11 @@ const METHODS: [&str; 47] = [
     "Components/Get",
     "Components/List",
     "Components/Delete",
+    "Components/Rollout",
     "Components/Download",
     "Events/Subscribe",
+    "Interceptors/SetChain",
+    "Interceptors/GetChain",
     "Kv/Get",
     "Kv/Put",
     "Kv/Delete",
@@ -47,9 +50,13 @@ const METHODS: [&str; 47] = [
     "Matrices/Step",
     "Matrices/Stop",
     "Matrices/Move",
+    "Matrices/Swap",
+    "Matrices/Rollback",
     "Matrices/Delete",
     "Matrices/View",
     "Matrices/Replay",
+    "Observe/Usage",
+    "Observe/Limits",
     "Souls/Spawn",
     "Souls/Get",
     "Souls/List",
@@ -59,6 +66,9 @@ const METHODS: [&str; 47] = [
     "Souls/Ask",
     "Souls/Converse",
     "Souls/Move",
+    "Souls/Swap",
+    "Souls/Rollback",
+    "Souls/History",
     "Souls/Checkpoint",
     "Souls/DeadLetters",
     "Souls/Resend",
@@ -67,8 +77,9 @@ const METHODS: [&str; 47] = [
 /// What stands for any other method.
 const OTHER: &str = "other";
 /// Methods that answer with a stream: how long they take says nothing.
-const STREAMING: [&str; 7] = [
+const STREAMING: [&str; 8] = [
     "Cluster/Backup",
+    "Components/Rollout",
     "Components/Download",
     "Events/Subscribe",
     "Kv/Watch",
@@ -150,13 +161,15 @@ mod tests {
     use super::*;
 
     /// The interface, service by service.
-    const PROTOS: [&str; 7] = [
+    const PROTOS: [&str; 9] = [
         include_str!("../../../proto/matrix/v1/cluster.proto"),
         include_str!("../../../proto/matrix/v1/components.proto"),
         include_str!("../../../proto/matrix/v1/events.proto"),
+        include_str!("../../../proto/matrix/v1/interceptors.proto"),
         include_str!("../../../proto/matrix/v1/kv.proto"),
         include_str!("../../../proto/matrix/v1/logs.proto"),
         include_str!("../../../proto/matrix/v1/matrices.proto"),
+        include_str!("../../../proto/matrix/v1/observe.proto"),
         include_str!("../../../proto/matrix/v1/souls.proto"),
     ];
 

@@ -15,6 +15,7 @@ use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ use super::kv::KvService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
 use super::observe::observe;
+use super::observing::ObserveService;
 use super::souls::SoulsService;
 
 /// The longest message of the node, in bytes: the largest value that the KV can be set to hold, or a
@@ -49,7 +51,7 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 9] = [
+const HEALTHY: [&str; 10] = [
     "",
     "matrix.v1.Cluster",
     "matrix.v1.Components",
@@ -58,6 +60,7 @@ const HEALTHY: [&str; 9] = [
     "matrix.v1.Kv",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
+    "matrix.v1.Observe",
     "matrix.v1.Souls",
 ];
 
@@ -112,6 +115,7 @@ impl Server {
             KvServer(KvService),
             LogsServer(LogsService),
             MatricesServer(MatricesService),
+            ObserveServer(ObserveService),
             SoulsServer(SoulsService)
         );
         let refused = |error: tonic_reflection::server::Error| AdminError::Reflection(error.to_string());

@@ -12,6 +12,7 @@ use super::convert;
 use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
+use super::swaps;
 use crate::ids::{ClientName, SoulName};
 use crate::souls::dead::DeadId;
 use crate::telemetry::trace::current_place;
@@ -134,6 +135,27 @@ impl Souls for SoulsService {
         self.0.mutate(key, moved).await.map(Response::new)
     }
 
+    async fn swap(
+        &self,
+        request: Request<v1::SwapSoulRequest>,
+    ) -> Result<Response<v1::SwapSoulResponse>, Status> {
+        swaps::swap(&self.0, request).await.map(Response::new)
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<v1::RollbackSoulRequest>,
+    ) -> Result<Response<v1::SwapSoulResponse>, Status> {
+        swaps::roll_back(&self.0, request).await.map(Response::new)
+    }
+
+    async fn history(
+        &self,
+        request: Request<v1::SoulHistoryRequest>,
+    ) -> Result<Response<v1::SoulHistoryResponse>, Status> {
+        swaps::history(&self.0, request).await.map(Response::new)
+    }
+
     async fn checkpoint(
         &self,
         request: Request<v1::CheckpointRequest>,
@@ -189,7 +211,7 @@ fn dead_id(text: &str) -> Result<DeadId, Status> {
     text.parse().map_err(|error| convert::bad_id("id", &error))
 }
 
-fn name(text: &str) -> Result<SoulName, Status> {
+pub(super) fn name(text: &str) -> Result<SoulName, Status> {
     text.parse().map_err(|error| convert::bad_id("name", &error))
 }
 

@@ -13,17 +13,17 @@ use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::Manifest;
 use super::placed::Placed;
-use super::restart::{Next, Restarts};
+use super::restart::Restarts;
 use super::saving::{Saving, written};
 use super::status::{State, Status};
 use super::suspects::Suspects;
+use super::swap::Recording;
 use super::turns::{self, Turns};
 use crate::runtime::component::Component;
-use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
 use crate::telemetry::metrics::Stopwatch;
-use crate::transport::envelope::{Envelope, SendError};
+use crate::transport::envelope::SendError;
 use crate::transport::handled::Handled;
 use crate::transport::mailbox::Inbox;
 
@@ -48,6 +48,8 @@ pub(crate) struct Actor {
     pub(crate) suspects: Suspects,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
+    /// What it handled last.
+    pub(crate) recording: Recording,
     /// How many messages enter at once, by how long the last ones took.
     pub(crate) batch_max: usize,
     pub(crate) stopwatch: Stopwatch,
@@ -108,6 +110,15 @@ impl Actor {
                 let saved = self.save_now().await;
                 let _ = reply.send(saved);
             }
+            Job::Swap(order, reply) => {
+                if let Some(swapped) = self.swap(*order).await {
+                    let _ = reply.send(swapped);
+                }
+            }
+            Job::Recall(reply) => {
+                let recalled = self.recall().await;
+                let _ = reply.send(recalled);
+            }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
         }
@@ -130,7 +141,8 @@ impl Actor {
     async fn drain(&mut self) {
         self.inbox.close();
         let start = Instant::now();
-        while !(self.inbox.is_empty() && !self.suspects.are_waiting()) && start.elapsed() < DRAIN_MAX {
+        let holds = |actor: &Self| !actor.inbox.is_empty() || actor.suspects.are_waiting();
+        while holds(self) && start.elapsed() < DRAIN_MAX {
             if self.restarts.pause().is_some() || self.restarts.gave_up() {
                 return;
             }
@@ -149,25 +161,14 @@ impl Actor {
         {
             return self.not_started(&error);
         }
-        let mut envelopes: Vec<Envelope> = Vec::new();
-        // Who can read a clock sees one message at a time: its time would depend on the batch.
-        let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
-        let batches = if self.turns.is_some() { turns::BATCHES } else { 1 };
-        let max = if sees_time { 1 } else { self.batch_max * batches };
-        if !self.suspects.take(&mut envelopes) {
-            let max = self.suspects.at_most(max);
-            self.inbox.drain(&mut envelopes, max);
-        }
-        if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
-            let now = Instant::now();
-            envelopes.retain(|envelope| !envelope.is_late(now));
-        }
+        let envelopes = self.next_batch();
         if self.turns.is_some() {
             return Box::pin(self.keep_turn(envelopes)).await;
         }
         let Some(result) = self.enter(&envelopes).await else { return };
         match result {
             Ok(replies) => {
+                self.recording.messages(&envelopes);
                 self.ended_well().await;
                 let limit = self.limits.body_bytes;
                 for (envelope, reply) in envelopes.into_iter().zip(replies) {
@@ -209,7 +210,11 @@ impl Actor {
                 }
             }
         }
-        let moment = Moment { now_ms: request.now_ms, hops: 0, trace: None };
+        let moment = Moment {
+            now_ms: request.now_ms,
+            deadline: request.deadline.map(Into::into),
+            ..Moment::default()
+        };
         let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
         let start = Instant::now();
         let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
@@ -221,6 +226,7 @@ impl Actor {
                 if let Some(header) = self.life.header_mut() {
                     header.remember(&request.run, request.tick, &actions, last);
                 }
+                self.recording.turn(&request);
                 self.ended_well().await;
                 if self.turns.is_some() {
                     let kept = Box::pin(self.save_turn()).await;
@@ -252,7 +258,8 @@ impl Actor {
                 component
             }
         };
-        self.life.wake(&self.host, &self.manifest, &self.limits, &component).await?;
+        let usage = &self.status.usage;
+        self.life.wake(&self.host, &self.manifest, &self.limits, &component, self.placed, usage).await?;
         self.host.metrics.runtime.instantiations.add(1);
         self.active = Instant::now();
         self.status.set(State::Running, "");
@@ -276,26 +283,6 @@ impl Actor {
         let (memory, fuel) = self.life.usage();
         self.status.memory_bytes.store(memory, Ordering::Relaxed);
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
-    }
-
-    pub(crate) fn crashed(&mut self, crash: &Crash) {
-        self.crashed_over(crash, false);
-    }
-
-    fn not_started(&mut self, error: &StartError) {
-        if error.is_of_the_node() {
-            return self.postpone(&error.to_string());
-        }
-        let next = self.restarts.after_crash(Instant::now());
-        self.fell_back(next, &error.to_string());
-        self.host.report_crash(&self.manifest.name, error.kind(), &error.to_string(), next);
-    }
-
-    /// Pauses for what is not the Soul's fault.
-    pub(crate) fn postpone(&mut self, reason: &str) {
-        let pause = self.restarts.postpone(Instant::now());
-        self.status.note_pause(pause);
-        self.status.set(State::BackingOff, reason);
     }
 
     async fn tend(&mut self) {
@@ -360,27 +347,11 @@ impl Actor {
             tracing::error!(soul = %self.manifest.name, reason, "what came after the last checkpoint is lost");
         }
     }
-
-    async fn fail(mut self) {
-        self.inbox.close();
-        self.refuse_suspects();
-        let (_, reason) = self.status.get();
-        self.status.set(State::Failed, "");
-        self.host.report_failed(&self.manifest, &reason).await;
-    }
 }
 
 /// Waits until there is a message to handle. Cancelling it loses nothing.
 async fn work(inbox: &mut Inbox, suspects: &Suspects) {
     if !suspects.are_waiting() {
         inbox.ready().await;
-    }
-}
-
-/// What comes after a crash, for events.
-pub(crate) fn next_step(next: Next) -> String {
-    match next {
-        Next::Restart(pause) => format!("restarts in {} ms", pause.as_millis()),
-        Next::GiveUp => "failed".to_owned(),
     }
 }

@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{dead, placed, records, turns};
+use super::{dead, placed, records, swap, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId};
@@ -26,6 +26,7 @@ pub(crate) async fn erase(
     dead::forget(kv, soul).await?;
     kv.delete(turns::BUCKET, soul.as_str().as_bytes(), None).await?;
     checkpoint::delete(kv, soul).await?;
+    swap::forget(kv, soul).await?;
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;
     Ok(records::delete(kv, soul, request).await?)
 }

@@ -4,6 +4,7 @@ use super::checkpoint::CheckpointError;
 use super::dead::DeadId;
 use super::life::StartError;
 use super::manifest::ManifestError;
+use super::swap::SwapError;
 use crate::ids::{Digest, SoulName};
 use crate::kv::KvError;
 use crate::runtime::catalog::ComponentError;
@@ -60,6 +61,9 @@ pub enum SoulError {
     /// There is no such dead letter.
     #[error("{0} has no dead letter {1}: it was sent again, dropped, or made room for later ones")]
     NoDeadLetter(SoulName, DeadId),
+    /// Its code was not swapped.
+    #[error("the code of {0} was not swapped: {1}")]
+    Swap(SoulName, Box<SwapError>),
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
@@ -85,6 +89,7 @@ impl SoulError {
             Self::Stopped(_) => "stopped",
             Self::Save(..) => "save",
             Self::NoDeadLetter(..) => "no-dead-letter",
+            Self::Swap(..) => "swap",
             Self::Kv(_) => "kv",
             Self::Checkpoint(_) => "checkpoint",
         }

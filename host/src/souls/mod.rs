@@ -6,8 +6,11 @@
 
 pub mod actor;
 mod batching;
+mod birth;
 mod census;
 pub mod checkpoint;
+mod committing;
+mod crashing;
 pub mod dead;
 mod entering;
 mod erase;
@@ -28,13 +31,14 @@ pub mod restart;
 mod saving;
 pub mod status;
 mod suspects;
+pub mod swap;
 mod turns;
 mod wire;
 
 pub use census::Census;
 pub use error::SoulError;
 pub use fleet::Fleet;
-pub use handle::SoulView;
+pub use handle::{SoulUsage, SoulView};
 pub use registry::Souls;
 
 use crate::ids::Digest;

@@ -1,11 +1,12 @@
 //! How a Soul is doing: written by its actor, read by whoever asks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::restart::Next;
 use crate::clock;
+use crate::runtime::usage::Usage;
 
 /// What a Soul is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub(crate) struct Status {
     recent: AtomicU64,
     recent_until_ms: AtomicU64,
     pub(crate) schema: Mutex<String>,
+    pub(crate) usage: Arc<Usage>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Status {
             recent: AtomicU64::new(0),
             recent_until_ms: AtomicU64::new(0),
             schema: Mutex::default(),
+            usage: Arc::default(),
         }
     }
 
@@ -92,6 +95,12 @@ impl Status {
     /// Crashes that count now.
     pub(crate) fn crashes_recent(&self) -> u64 {
         if read(&self.recent_until_ms) > clock::now_ms() { read(&self.recent) } else { 0 }
+    }
+
+    /// A state with this layout was saved.
+    pub(crate) fn saved(&self, schema: &str, at_ms: u64) {
+        self.checkpoint_at_ms.store(at_ms, Ordering::Relaxed);
+        schema.clone_into(&mut self.schema.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The state, and the last reason that was given.

@@ -6,15 +6,12 @@
 //! of the crash, as nobody knows which messages were handled, and the next ones enter one by one.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use serde_json::json;
 
 use super::actor::Actor;
 use super::dead;
 use super::entering::BATCH_MAX;
-use super::restart::Next;
-use super::status::State;
 use crate::clock;
 use crate::runtime::guest::Crash;
 use crate::transport::envelope::{Envelope, SendError};
@@ -112,22 +109,6 @@ impl Actor {
                 tracing::error!(%soul, %error, "a dead letter is lost");
             }
         });
-    }
-
-    /// The guest crashed: `again` over a message that it had crashed over before, which counts once.
-    pub(crate) fn crashed_over(&mut self, crash: &Crash, again: bool) {
-        self.life.crashed();
-        self.observe();
-        let now = Instant::now();
-        let next = if again { self.restarts.after_retry(now) } else { self.restarts.after_crash(now) };
-        self.fell_back(next, &crash.to_string());
-        self.host.report_crash(&self.manifest.name, crash.kind(), &crash.to_string(), next);
-    }
-
-    /// Shows that the Soul crashed, and when it comes back.
-    pub(crate) fn fell_back(&mut self, next: Next, reason: &str) {
-        self.status.note_crash(next, self.restarts.recent(), self.host.config.restart.window_seconds);
-        self.status.set(State::BackingOff, reason);
     }
 }
 

@@ -47,6 +47,13 @@ pub struct Stamp {
     pub(super) sent_at_ms: u64,
 }
 
+impl Stamp {
+    /// The message's id.
+    pub fn id(&self) -> MessageId {
+        self.id
+    }
+}
+
 /// What was asked, and what came back.
 #[derive(Debug)]
 pub struct Answer {

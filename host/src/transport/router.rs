@@ -150,6 +150,8 @@ impl Router {
                 let reply = self.judge_reply(Way::Inbound, question, (&sender, &recipient), reply);
                 reply.map(|content| Answer { question, content })
             }
+            // Who comes too late is not handled, and not answered.
+            Ok(Err(_)) if Instant::now() >= deadline => Err(SendError::DeadlineExceeded),
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
             Err(_) => Err(SendError::DeadlineExceeded),
         }

@@ -7,8 +7,10 @@
 mod errors;
 mod interceptors;
 mod matrices;
+mod observing;
 mod shared;
 mod souls;
+mod swaps;
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,13 @@ use crate::runtime::catalog::ComponentError;
 use crate::telemetry::logs::sanitize;
 
 pub(super) use interceptors::chain;
-pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
+pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
+pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, address_to, change, component, content, content_to, entry, event, level, line, swap_expectation,
 };
 pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
+pub(super) use swaps::{history, swapped, trial};
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "matrix.v1";

@@ -5,7 +5,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use super::outbox::Outbox;
 use super::window::{self, Window};
 use crate::ids::SoulName;
-use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation};
+use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Txn};
 use crate::souls::checkpoint::CheckpointError;
 use crate::souls::placed::Placed;
 use crate::transport::envelope::Envelope;
@@ -60,9 +60,19 @@ impl Kept {
         soul: &SoulName,
         placed: Placed,
     ) -> Result<Vec<Condition>, KvError> {
+        Ok(vec![placed.condition(kv, soul)?, self.unchanged(kv, soul)?])
+    }
+
+    /// The turn before was kept, and no other since.
+    fn unchanged(&self, kv: &Kv, soul: &SoulName) -> Result<Condition, KvError> {
         let path = kv.path(BUCKET, soul.as_str().as_bytes())?;
         let expect = self.revision.map_or(Expect::Absent, Expect::Revision);
-        Ok(vec![placed.condition(kv, soul)?, Condition { path, expect }])
+        Ok(Condition { path, expect })
+    }
+
+    /// What makes another write take the place of the next turn.
+    pub(super) fn instead_of_a_turn(&self, kv: &Kv, soul: &SoulName) -> Result<Txn, KvError> {
+        Ok(Txn { require: vec![self.unchanged(kv, soul)?], then: self.mutations(kv, soul, &[])? })
     }
 
     /// What has to be written beside the state for the next turn to be kept, in which `letters` were said. The head comes

@@ -20,8 +20,10 @@ use self::window::{Answer, Key, reply_id};
 use super::Saved;
 use super::actor::Actor;
 use super::checkpoint::{self, CheckpointError};
+use super::committing::{self, NoRoom, Uncommitted};
 use super::life::SaveError;
-use crate::kv::{KvError, RequestId, Txn, TxnOutcome};
+use crate::ids::SoulName;
+use crate::kv::{Kv, KvError, Txn};
 use crate::runtime::guest::Crash;
 use crate::transport::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
 use crate::transport::handled::Handled;
@@ -32,8 +34,6 @@ pub(crate) use self::window::bucket as window_bucket;
 
 /// How many times as many messages as usual enter at once: a write costs much more than an entry.
 pub(crate) const BATCHES: usize = 4;
-/// How long after a failure the KV is tried again.
-const RETRY: Duration = Duration::from_millis(50);
 /// How long a Soul that ends waits for receipts that are under way.
 const RECEIPTS: Duration = Duration::from_millis(500);
 
@@ -44,6 +44,11 @@ pub(crate) struct Turns {
     kept: Option<Kept>,
     /// When reading is tried again.
     again: Option<Pin<Box<Sleep>>>,
+}
+
+/// [`Actor::instead_of_a_turn`], for a Soul that lives nowhere.
+pub(super) async fn instead_of_a_turn(kv: &Kv, soul: &SoulName) -> Result<Txn, CheckpointError> {
+    Ok(Kept::read(kv, soul).await?.instead_of_a_turn(kv, soul)?)
 }
 
 /// What makes an actor go on with what its Soul has said.
@@ -134,6 +139,7 @@ impl Actor {
             None => return,
             Some(Err(crash)) => Err(NotKept::Crashed(crash)),
             Some(Ok(replies)) => {
+                self.recording.messages(&fresh);
                 self.ended_well().await;
                 let limit = self.limits.body_bytes as usize;
                 let bounded = replies.into_iter().map(|reply| match reply {
@@ -268,10 +274,12 @@ impl Actor {
             let mut then = kept.mutations(&kv, &soul, &letters).map_err(wrong)?;
             then.splice(..0, state);
             let require = kept.conditions(&kv, &soul, placed).map_err(wrong)?;
-            let committed = self.commit(Txn { require, then }).await;
+            let (txn, waits) = (Txn { require, then }, self.life.waits());
+            let committed = committing::commit(&self.host, &soul, txn, waits, NoRoom::Wait).await;
             let router = self.host.router.clone();
             let Some(turns) = &mut self.turns else { return Ok(None) };
-            let revision = committed.inspect_err(|_| turns.kept = None)?;
+            let revision = committed.map_err(|error| not_committed(error, &soul));
+            let revision = revision.inspect_err(|_| turns.kept = None)?;
             if let Some(kept) = &mut turns.kept {
                 kept.is_kept(revision, letters);
                 kept.outbox.send(&router);
@@ -280,35 +288,19 @@ impl Actor {
         Ok(begun.map(|begun| self.saved(begun)))
     }
 
-    /// Writes until it is known whether the KV has it, under one request id; gives up only when the Soul is to end.
-    async fn commit(&mut self, txn: Txn) -> Result<u64, NotKept> {
-        let (kv, soul) = (&self.host.kv, &self.manifest.name);
-        let request = RequestId(self.host.router.next_id().0.to_be_bytes());
-        let mut warned = false;
-        loop {
-            let error = match kv.batch(txn.clone(), Some(request)).await {
-                Ok(reply) => {
-                    return match reply.value {
-                        TxnOutcome::Committed => Ok(reply.revision),
-                        // Or a turn was kept that this node gave up: it shows when what is kept is read.
-                        TxnOutcome::Refused { .. } => {
-                            Err(NotKept::Open(CheckpointError::Elsewhere(soul.clone())))
-                        }
-                    };
-                }
-                Err(error @ (KvError::ValueTooLarge { .. } | KvError::TxnTooLarge { .. })) => {
-                    return Err(not_saved(CheckpointError::Kv(error).into()));
-                }
-                Err(error) => error,
-            };
-            let ends = self.life.is_stopping() || self.host.tasks.stopping().is_cancelled();
-            if ends || matches!(error, KvError::Closed) {
-                return Err(NotKept::Open(error.into()));
-            }
-            if !std::mem::replace(&mut warned, true) {
-                tracing::warn!(%soul, %error, "a turn waits to be kept");
-            }
-            tokio::time::sleep(RETRY).await;
+    /// What has to be written, and so, for another write to take the place of the next turn: a turn that was given up,
+    /// and comes late, is refused after it. Nothing for a Soul that does not keep its turns.
+    pub(super) fn instead_of_a_turn(&mut self) -> Result<Txn, KvError> {
+        let (kv, soul) = (self.host.kv.clone(), self.manifest.name.clone());
+        self.kept().map_or(Ok(Txn::default()), |kept| kept.instead_of_a_turn(&kv, &soul))
+    }
+
+    /// That was written, as of this revision; none: it may have been.
+    pub(super) fn was_no_turn(&mut self, revision: Option<u64>) {
+        let Some(turns) = &mut self.turns else { return };
+        match (&mut turns.kept, revision) {
+            (Some(kept), Some(revision)) => kept.is_kept(revision, Vec::new()),
+            (kept, _) => *kept = None,
         }
     }
 
@@ -350,6 +342,15 @@ impl Actor {
         // Who does not answer in time is sent to again.
         let _ = tokio::time::timeout(RECEIPTS, waiting).await;
         self.tend_outbox().await;
+    }
+}
+
+fn not_committed(error: Uncommitted, soul: &SoulName) -> NotKept {
+    match error {
+        // Or a turn was kept that this node gave up: it shows when what is kept is read.
+        Uncommitted::Refused => NotKept::Open(CheckpointError::Elsewhere(soul.clone())),
+        Uncommitted::Never(error) => not_saved(CheckpointError::Kv(error).into()),
+        Uncommitted::Open(error) => NotKept::Open(error.into()),
     }
 }
 

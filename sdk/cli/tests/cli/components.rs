@@ -73,3 +73,17 @@ fn a_file_that_is_not_there_is_named() {
     let failed = fake.matrix(&["components", "push", "none.wasm"]).ends(1);
     assert!(failed.stderr.contains("where: none.wasm"), "{}", failed.stderr);
 }
+
+#[test]
+fn a_rollout_tells_who_failed_and_ends_as_it_went() {
+    let fake = Fake::start();
+    let arguments = ["components", "rollout", "neo", "good", "--canary", "10", "--watch", "0.5"];
+    let done = fake.matrix(&arguments).ends(0).stdout;
+    assert!(done.contains("9 of 9 swapped"), "{done}");
+    let call = &fake.calls("Rollout")[0];
+    assert!(call.contains("canary_percent: 10") && call.contains("watch_ms: 500"), "{call}");
+    let run = fake.matrix(&["components", "rollout", "neo", "bad"]);
+    assert!(run.stderr.contains("neo: it trapped") && run.stderr.contains("taking back"), "{}", run.stderr);
+    run.ends(8);
+    fake.matrix(&["components", "rollout", "neo", "bad", "--canary", "101"]).ends(2);
+}
