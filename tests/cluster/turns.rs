@@ -37,7 +37,7 @@ impl World {
     async fn start(nodes: usize, seed: u64) -> Self {
         // A node alone waits for the lease of its last start: the shorter it is, the more kills a minute.
         let settings = if nodes == 1 { "[realm]\nlease_ms = 500\n" } else { "" };
-        let plan = Plan { nodes, hosts: nodes, seed, settings: settings.to_owned() };
+        let plan = Plan { nodes, hosts: nodes, seed, settings: settings.to_owned(), ..Plan::default() };
         let realm = TestRealm::start_with(plan).await;
         push(&realm, "guests/out/counter.wasm", "counter");
         push(&realm, "tests/programs/out/teller.wasm", "teller");

@@ -32,7 +32,7 @@ fn spawn_sends_the_whole_manifest() {
         "7",
     ];
     let run = fake.matrix(&arguments).ends(0);
-    assert!(run.stdout.contains("config     pill=red\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("config      pill=red\n"), "{}", run.stdout);
     let call = &fake.calls("Spawn")[0];
     for part in [
         r#"name: "neo""#,
