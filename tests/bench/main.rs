@@ -5,6 +5,7 @@
 //! down slows both; what is told is the median of the rounds' ratios. Nothing here is a test: a figure that is
 //! missed is said to be missed, and that is all.
 
+mod asker;
 mod between;
 mod bystander;
 mod distribution;
@@ -17,6 +18,7 @@ mod nats;
 mod neighbour;
 mod schelling;
 mod souls;
+mod swap;
 mod table;
 mod three;
 mod tournament;
@@ -30,8 +32,8 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 9] =
-    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three", "moving"];
+const GROUPS: [&str; 10] =
+    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three", "moving", "swap"];
 
 /// What the command line says.
 struct Arguments {
@@ -75,6 +77,7 @@ async fn main() -> Result<(), String> {
             "neighbour" => neighbour::measure(rounds).await,
             "between" => between::measure(rounds).await,
             "moving" => moving::measure(rounds).await,
+            "swap" => swap::measure(rounds).await,
             "three" => three::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });

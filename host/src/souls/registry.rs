@@ -35,8 +35,10 @@ use crate::transport::mailbox::Mailbox;
 const JOBS_MAX: usize = 64;
 /// Locks that are kept before those that nobody uses are let go.
 const LOCKS_KEPT: usize = 1_024;
-/// How often idle Souls and unsaved states are looked for.
+/// How often each Soul is looked at: whether it is idle, or its state unsaved.
 const TEND_EVERY: Duration = Duration::from_secs(1);
+/// In how many parts: all at once would keep everybody waiting who asks one of them.
+const TEND_PARTS: u32 = 50;
 
 /// The registry. Clones are the same registry.
 #[derive(Debug, Clone)]
@@ -360,19 +362,31 @@ impl Souls {
     /// Asks every Soul, once in a while, to save what is unsaved and to leave memory if it is idle.
     async fn tend(&self) {
         let stopping = self.0.host.tasks.stopping();
-        let mut tick = tokio::time::interval(TEND_EVERY);
+        let mut tick = tokio::time::interval(TEND_EVERY / TEND_PARTS);
         loop {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                _ = tick.tick() => {}
-            }
-            let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
-            for handle in table.values().filter(|handle| handle.status.get().0 == State::Running) {
-                if let Some(jobs) = &handle.jobs {
-                    // A Soul with a full queue of jobs is not idle, and will be asked again.
-                    let _ = jobs.try_send(Job::Tend);
+            let mut from = Bound::Unbounded;
+            for _ in 0..TEND_PARTS {
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    _ = tick.tick() => {}
                 }
+                from = self.tend_some(from);
             }
         }
+    }
+
+    /// Asks the next of them, `from` a name on; returns after whom to go on.
+    fn tend_some(&self, from: Bound<SoulName>) -> Bound<SoulName> {
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let some = table.len().div_ceil(TEND_PARTS as usize);
+        let mut last = from.clone();
+        for (soul, handle) in table.range((from, Bound::Unbounded)).take(some) {
+            if let Some(jobs) = handle.jobs.as_ref().filter(|_| handle.status.get().0 == State::Running) {
+                // A Soul with a full queue of jobs is not idle, and will be asked again.
+                let _ = jobs.try_send(Job::Tend);
+            }
+            last = Bound::Excluded(soul.clone());
+        }
+        last
     }
 }

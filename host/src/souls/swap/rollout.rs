@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::super::error::SoulError;
 use super::super::fleet::Fleet;
 use super::super::records::{self, Wanted};
+use super::Swapped;
 use crate::ids::{Digest, SoulName};
 
 /// The most Souls that are swapped at the same time.
@@ -167,25 +168,30 @@ impl Rollout {
         self.renewed.len()
     }
 
-    /// Gives all their old code again, the last one first: with the present state where that code takes it up,
-    /// otherwise with the one in which it was left.
+    /// Gives all their old code again, those that came last first, as many at the same time as were swapped.
     async fn take_back(mut self) {
         let reason = format!("{} Souls failed, and {} may", self.tally.failed, self.plan.failures_max);
         self.say(Step::TakingBack(reason)).await;
-        for Renewed { soul, .. } in std::mem::take(&mut self.renewed).into_iter().rev() {
-            let turn = self.plan.turn;
-            let mut back = self.fleet.roll_back(&soul, false, turn).await;
-            if back.is_err() {
-                back = self.fleet.roll_back(&soul, true, turn).await;
+        let renewed = std::mem::take(&mut self.renewed);
+        for stage in renewed.rchunks(self.plan.batch.clamp(1, BATCH_MAX)) {
+            let back = join_all(stage.iter().map(|renewed| self.roll_back(&renewed.soul))).await;
+            for (Renewed { soul, .. }, back) in stage.iter().zip(back) {
+                match back {
+                    Ok(_) => self.tally.rolled_back += 1,
+                    Err(error) => drop(self.say(Step::Failed(soul.clone(), error.to_string())).await),
+                }
             }
-            match back {
-                Ok(_) => self.tally.rolled_back += 1,
-                Err(error) => drop(self.say(Step::Failed(soul, error.to_string())).await),
-            }
-            if self.tally.rolled_back.is_multiple_of(self.plan.batch.max(1)) {
-                self.say(Step::Progress(self.tally)).await;
-            }
+            self.say(Step::Progress(self.tally)).await;
         }
         self.say(Step::Ended(false, self.tally)).await;
+    }
+
+    /// Gives one its old code again: with the present state where that code takes it up, otherwise with the one in which
+    /// it was left.
+    async fn roll_back(&self, soul: &SoulName) -> Result<Swapped, SoulError> {
+        match self.fleet.roll_back(soul, false, self.plan.turn).await {
+            Ok(back) => Ok(back),
+            Err(_) => self.fleet.roll_back(soul, true, self.plan.turn).await,
+        }
     }
 }
