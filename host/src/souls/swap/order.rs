@@ -214,7 +214,9 @@ impl Souls {
         let (at_rest, wanting) = (before.clone(), wanted.clone());
         let exchanged = self.0.host.tasks.spawn("soul.exchange", async move {
             let (before, wanted, fallback) = (&*at_rest, &wanting, String::new());
-            let handover = Handover { before, placed, wanted, given, left, cause, versions, fallback };
+            let enters = false;
+            let handover =
+                Handover { before, placed, wanted, given, left, cause, versions, fallback, enters };
             let exchanged = taking::exchange(&host, &mut candidate, handover).await;
             exchanged.map(|(swapped, ..)| swapped)
         });

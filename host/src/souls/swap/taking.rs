@@ -17,7 +17,7 @@ use super::trial::Recalled;
 use super::versions::{self, Begun, Cause, Exchange, Versions};
 use super::{Given, Order, SwapError, Swapped};
 use crate::capabilities::rehearsal::Deed;
-use crate::kv::Txn;
+use crate::kv::Mutation;
 use crate::transport::envelope::Address;
 use crate::transport::router::Draft;
 
@@ -32,15 +32,17 @@ pub(super) struct Handover<'a> {
     pub(super) cause: Cause,
     pub(super) versions: Versions,
     pub(super) fallback: String,
+    /// The new instance is to live on: what it wrote meanwhile goes into the commit. One that is not will be born again.
+    pub(super) enters: bool,
 }
 
-/// Lets new code take up a state, and makes it the Soul's. What it did meanwhile is given back, to be done.
+/// Lets new code take up a state, and makes it the Soul's. What else it did meanwhile is given back, to be done.
 pub(super) async fn exchange(
     host: &Host,
     candidate: &mut Candidate,
     handover: Handover<'_>,
 ) -> Result<(Swapped, Checkpoint, Vec<Deed>), SwapError> {
-    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback } = handover;
+    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, enters } = handover;
     let given = match &given {
         Given::Present => left.as_ref(),
         Given::Kept(kept) => kept.as_deref(),
@@ -48,14 +50,29 @@ pub(super) async fn exchange(
     candidate.take_up(given).await?;
     let mut next = candidate.prove(given.map(|given| &given.header)).await?;
     let deeds = candidate.instance.state().perform();
+    let (writes, deeds) = apart(deeds);
+    let writes = if enters { writes } else { Vec::new() };
     next.header.topics = topics_after(host.router.directory().subscriptions(&before.name), &deeds);
     let begun = Begun { checkpoint: &next, cause, fallback: &fallback };
     let version = versions.push(before.component, placed, begun).clone();
     let manifest = &*candidate.manifest;
     let (left, versions) = (left.as_ref(), &versions);
-    versions::commit(&host.kv, Exchange { manifest, wanted, placed, next: &next, left, versions }).await?;
+    let exchange = Exchange { manifest, wanted, placed, next: &next, left, versions, writes };
+    versions::commit(&host.kv, exchange).await?;
     let swapped = Swapped { changed: true, before: before.component, version, fallback, pause_us: 0 };
     Ok((swapped, next, deeds))
+}
+
+/// What is written to the KV, and what else is done.
+fn apart(deeds: Vec<Deed>) -> (Vec<Mutation>, Vec<Deed>) {
+    let (mut writes, mut others) = (Vec::new(), Vec::new());
+    for deed in deeds {
+        match deed {
+            Deed::Write(mutations) => writes.extend(mutations),
+            other => others.push(other),
+        }
+    }
+    (writes, others)
 }
 
 impl Actor {
@@ -93,7 +110,8 @@ impl Actor {
         let (left, fallback) = self.present().await?;
         let (before, placed) = (self.manifest.clone(), self.placed);
         let wanted = &Wanted::Running;
-        let handover = Handover { before: &before, placed, wanted, given, left, cause, versions, fallback };
+        let (before, enters) = (&*before, true);
+        let handover = Handover { before, placed, wanted, given, left, cause, versions, fallback, enters };
         exchange(&self.host, candidate, handover).await
     }
 
@@ -134,7 +152,6 @@ impl Actor {
     /// Does what the new code wanted done while it was only tried.
     fn perform(&self, deeds: Vec<Deed>) {
         let (router, soul) = (&self.host.router, &self.manifest.name);
-        let mut writes = Vec::new();
         for deed in deeds {
             match deed {
                 Deed::Send(recipient, content) => {
@@ -147,24 +164,9 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                Deed::Write(mutations) => writes.push(mutations),
-                // It was asked.
-                Deed::Ask(..) => {}
+                // It was asked, and it was written.
+                Deed::Ask(..) | Deed::Write(_) => {}
             }
-        }
-        if !writes.is_empty() {
-            let (kv, soul, placed) = (self.host.kv.clone(), soul.clone(), self.placed);
-            drop(self.host.tasks.spawn("soul.perform", async move {
-                for then in writes {
-                    let written = match placed.condition(&kv, &soul) {
-                        Ok(fence) => kv.batch(Txn { require: vec![fence], then }, None).await.map(drop),
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = written {
-                        tracing::warn!(%soul, %error, "what new code wrote at its birth is lost");
-                    }
-                }
-            }));
         }
     }
 

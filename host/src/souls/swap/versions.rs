@@ -156,6 +156,8 @@ pub(super) struct Exchange<'a> {
     /// The state in which the old code was left.
     pub(super) left: Option<&'a Checkpoint>,
     pub(super) versions: &'a Versions,
+    /// What the new code wrote at its birth.
+    pub(super) writes: Vec<Mutation>,
 }
 
 /// Makes new code a Soul's, all of it or nothing; durable when it returns.
@@ -171,12 +173,13 @@ pub(super) async fn commit(kv: &Kv, exchange: Exchange<'_>) -> Result<(), Checkp
         Some(left) => put(KEPT_BUCKET, left.encode()?)?,
         None => Mutation::Delete { path: kv.path(KEPT_BUCKET, key)? },
     };
-    let then = vec![
+    let mut then = vec![
         records::mutation(kv, exchange.manifest, exchange.wanted)?,
         put(checkpoint::BUCKET, exchange.next.encode()?)?,
         kept,
         put(BUCKET, versions.into())?,
     ];
+    then.extend(exchange.writes);
     let require = vec![exchange.placed.condition(kv, soul)?];
     match kv.batch(Txn { require, then }, None).await?.value {
         TxnOutcome::Committed => Ok(()),
