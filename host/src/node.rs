@@ -91,6 +91,8 @@ impl Node {
         let matrices = matrices.context("cannot bring back the Matrices")?;
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
+        let all = [&guest_tasks, &slow_tasks, &realm_tasks, &door_tasks];
+        figures::observe_tasks(all, &base.telemetry);
         let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
         let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
         let connections_max = files::connections_max(config.admin.connections_max, doors);

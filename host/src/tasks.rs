@@ -68,6 +68,12 @@ impl Tasks {
     pub fn running(&self) -> usize {
         self.tracker.len()
     }
+
+    /// Tells how many have not ended, for as long as one likes: it keeps no thread of theirs.
+    pub fn count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let tracker = self.tracker.clone();
+        move || tracker.len()
+    }
 }
 
 #[cfg(test)]

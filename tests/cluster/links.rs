@@ -5,6 +5,7 @@ use std::time::Duration;
 use matrix_tests::net::Link;
 use matrix_tests::realm::load::{Clients, Load};
 use matrix_tests::realm::{PATIENCE, Plan, TestRealm, until};
+use tokio::time::timeout;
 
 use crate::{HEALED, network, others};
 
@@ -16,9 +17,22 @@ const POOR: Link = Link {
     loss: 0.1,
     duplicate: 0.05,
     reorder: 0.05,
+    flip: 0.0,
 };
 /// A leader that is to be heard over such links speaks less often than an answer takes.
 const HEARTBEAT_MS: u64 = 500;
+/// One packet of two hundred comes with a flipped bit.
+const NOISY: Link = Link {
+    cut: false,
+    delay: Duration::ZERO,
+    jitter: Duration::ZERO,
+    loss: 0.0,
+    duplicate: 0.0,
+    reorder: 0.0,
+    flip: 0.005,
+};
+/// How many flipped bits nodes have to get, all together.
+const FLIPPED: u64 = 30;
 /// How many times every client is answered meanwhile.
 const ROUNDS: usize = 8;
 
@@ -64,4 +78,55 @@ async fn links_that_are_down_are_told_by_lane() {
     net.heal();
     until("all links stand again", PATIENCE, || async { down().await.filter(|down| *down == 0) }).await;
     eprintln!("{count} links were told to be down after {took:?}: {lanes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flipped_bits_cut_a_link_and_nothing_is_lost_doubled_or_taken_for_true() {
+    let realm = TestRealm::start().await;
+    let Some(net) = network(&realm, "flipped bits between nodes") else { return };
+    let (near, far) = (realm.door(0), realm.door(1));
+    let code = near.guest("counter").await;
+    near.spawn("tally", &code, &[]).await.expect("it starts");
+    let home = near.soul("tally").await.expect("it lives").node;
+    // By way of a node where it does not live.
+    let door = if realm.status(0).await.expect("it is up").node == home { &far } else { &near };
+    let mut load = Load::start(&realm, Clients::of(&[0, 1, 2])).await;
+    net.set_all(NOISY);
+    // What was answered has come once; what was cut off has come once, or not at all. Where links are down for so long
+    // that the Soul comes up elsewhere, it comes from what was saved.
+    let (mut answered, mut open) = (0, 0);
+    let generation = async || door.soul("tally").await.ok().map(|soul| soul.generation);
+    let first = generation().await.expect("it lives");
+    let pairs = || (0..3).flat_map(|from| (0..3).filter(move |to| *to != from).map(move |to| (from, to)));
+    while pairs().map(|(from, to)| net.counts(from, to).flipped).sum::<u64>() < FLIPPED {
+        let added = timeout(PATIENCE, door.ask("tally", "add 1")).await;
+        match added.expect("it is answered, or told that the link was cut") {
+            Ok(total) => {
+                answered += 1;
+                let total: u64 = total.parse().expect("a number");
+                assert!(total <= answered + open, "{total}: {answered} and {open}");
+            }
+            Err(_) => {
+                open += 1;
+                let again = || async { door.ask("tally", "get").await.ok() };
+                until("the link stands again", PATIENCE, again).await;
+            }
+        }
+    }
+    net.set_all(Link::default());
+    let healed = realm.until_ready().await;
+    load.goes_on(HEALED).await;
+    load.end(&realm, "flipped bits").await;
+    let (total, _) = until("it answers", PATIENCE, || async { door.ask("tally", "get").await.ok() }).await;
+    let total: u64 = total.parse().expect("a number");
+    let stayed = generation().await == Some(first);
+    let least = if stayed { answered } else { 0 };
+    assert!((least..=answered + open).contains(&total), "{total}: {answered} and {open}");
+    for node in 0..3 {
+        let said = realm.log(node);
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    eprintln!(
+        "{answered} messages were answered, {open} cut off, its home stayed: {stayed}; all well {healed:?} after"
+    );
 }

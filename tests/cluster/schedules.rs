@@ -8,20 +8,13 @@ use matrix_tests::realm::load::{Clients, Load};
 use matrix_tests::realm::{Chance, Plan, TestRealm};
 use tokio::time::{Instant, sleep};
 
-use crate::{HEALED, network};
+use crate::{HEALED, network, setting};
 
 /// For how long faults come, where `MATRIX_SOAK_SECONDS` says nothing.
-const SECONDS: u64 = 120;
+pub(crate) const SECONDS: u64 = 120;
 /// After how many faults all that was seen is checked, and new clients come: the search for an order is for short
 /// histories.
 const FAULTS: usize = 4;
-
-/// A setting of this test.
-fn setting(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "a test's settings have no other place")]
-    let given = std::env::var(name).ok()?;
-    Some(given.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {given}")))
-}
 
 /// One fault and its end.
 async fn fault(realm: &mut TestRealm, chance: &mut Chance) -> String {

@@ -3,6 +3,8 @@
 //!
 //! Times and sizes are printed; they are asserted with room for a busy machine.
 
+#[path = "births.rs"]
+mod births;
 #[path = "bombs.rs"]
 mod bombs;
 #[path = "chains.rs"]

@@ -181,7 +181,7 @@ impl Default for OnFatal {
     /// Logs the reason and aborts: going on after a failed fsync would acknowledge what may be lost.
     fn default() -> OnFatal {
         OnFatal(Arc::new(|reason| {
-            tracing::error!(reason, "the replicated store failed; the process ends");
+            tracing::error!(reason, "what was promised cannot be kept; the process ends");
             std::process::abort();
         }))
     }

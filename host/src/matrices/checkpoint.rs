@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::course::{Course, Next, Told};
+use super::disk::Disk;
 use super::runlog::bytes::{Cursor, Wrong, put_bytes, put_number};
 use super::runlog::{LogError, blocking, failed};
 use super::status::Figures;
@@ -265,8 +266,8 @@ impl Keeper {
         self.every.is_zero() || !busy && self.work >= self.every.max(self.cost * COST_SHARE)
     }
 
-    /// Keeps what [`encode`] made; `file` is the run log, in which the checkpoint's tick is.
-    pub(crate) async fn keep(&mut self, mut checkpoint: Vec<u8>, file: Arc<File>) {
+    /// Keeps what [`encode`] made; `file` is the run log, in which the checkpoint's tick is, on its disk.
+    pub(crate) async fn keep(&mut self, mut checkpoint: Vec<u8>, (file, disk): (Arc<File>, Disk)) {
         self.finish().await;
         self.work = Duration::ZERO;
         let age = self.aged.elapsed() >= AGED;
@@ -277,7 +278,7 @@ impl Keeper {
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             // A checkpoint is never ahead of its log, not even after a power cut.
-            file.sync_data().map_err(failed("make durable", &log))?;
+            disk.sync(&file, &log).map_err(failed("make durable", &log))?;
             let hash = StateHash::of(&checkpoint[HASH_BYTES..]);
             checkpoint[..HASH_BYTES].copy_from_slice(hash.as_bytes());
             write(&log, &checkpoint, age)?;

@@ -42,7 +42,8 @@ impl Matrices {
         let (filed, revision) = records::load_all(&host.kv).await?;
         let named: HashSet<_> = filed.iter().map(|filed| filed.record.run.clone()).collect();
         sweep(&host.config.runs_dir, named).await?;
-        let holder = Arc::new(Holder::new(host.config.runs_dir.clone(), host.config.run_log_bytes_max));
+        let (folder, bytes_max) = (host.config.runs_dir.clone(), host.config.run_log_bytes_max);
+        let holder = Arc::new(Holder::new(folder, bytes_max, host.disk()));
         // Before anybody may ask: a node that ran a Matrix long ago must not cut off what came since.
         filed.iter().for_each(|filed| holder.seal(&filed.record.run, filed.record.generation));
         let (components, tasks) = (host.components.clone(), host.background.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::clock;
@@ -104,6 +105,11 @@ pub struct MatrixHost {
 }
 
 impl MatrixHost {
+    /// The disk under the run logs.
+    pub(crate) fn disk(&self) -> Disk {
+        Disk::new(self.realm.on_fatal())
+    }
+
     /// What rules may do. Nobody hears them yet: most go again through what was.
     pub(crate) fn capabilities(&self, matrix: &MatrixName, seed: u64) -> Capabilities {
         let source = Source::Matrix(matrix.clone());

@@ -99,7 +99,8 @@ pub(crate) async fn set_up(
     let outcome = Rules::start(&mut rules, setup(&header)).await?.map_err(refused)?;
     let (next, news) = course.absorb(outcome)?;
     course.figures.state_hash = state_hash(&mut rules).await?;
-    let mut log = RunLog::create(host.run_log(run), &header, host.config.run_log_bytes_max).await?;
+    let mut log =
+        RunLog::create(host.run_log(run), &header, host.config.run_log_bytes_max).await?.on(host.disk());
     log.tick(0, clock::now_ms(), course.figures.state_hash, &encode_actions(&[]));
     log.sync().await?;
     Ok(Ready { world, rules, first: header.rules, next, course, log, news, ended: false })
@@ -199,7 +200,7 @@ async fn bring_back(host: &Arc<MatrixHost>, run: &str) -> Result<Ready, MatrixEr
     let (replay, course, next) = Replay::to_end(&world, &log).await?;
     let (length, mut rules, ended) = (replay.offset(), replay.rules, replay.ended);
     world.hear(&mut rules);
-    let log = RunLog::resume(log, length, host.config.run_log_bytes_max).await?;
+    let log = RunLog::resume(log, length, host.config.run_log_bytes_max).await?.on(host.disk());
     let (first, news) = (header.rules, News::default());
     Ok(Ready { world, rules, first, next, course, log, news, ended })
 }

@@ -14,6 +14,7 @@ mod checkpoint;
 mod copies;
 mod course;
 mod deed;
+mod disk;
 mod error;
 mod follow;
 mod handle;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::disk::Disk;
 use super::switches::Switch;
 use crate::ids::StateHash;
 use record::{Header, Message};
@@ -65,6 +66,7 @@ pub enum LogError {
 pub(crate) struct RunLog {
     path: PathBuf,
     file: Arc<File>,
+    disk: Disk,
     /// Records that the operating system does not have yet.
     buffer: Vec<u8>,
     /// Bytes handed to the operating system.
@@ -119,6 +121,7 @@ impl RunLog {
         Ok(Self {
             path,
             file: Arc::new(file),
+            disk: Disk::default(),
             buffer: Vec::new(),
             written,
             bytes_max,
@@ -128,14 +131,19 @@ impl RunLog {
         })
     }
 
+    /// The same, on a disk whose failure is told to others.
+    pub(crate) fn on(self, disk: Disk) -> Self {
+        Self { disk, ..self }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file, for whoever has to know it durable.
-    pub(crate) fn file(&self) -> Arc<File> {
-        self.file.clone()
+    /// The file and its disk, for whoever has to know it durable.
+    pub(crate) fn file(&self) -> (Arc<File>, Disk) {
+        (self.file.clone(), self.disk.clone())
     }
 
     /// Where the next record will start.
@@ -196,8 +204,8 @@ impl RunLog {
         if self.unsynced {
             self.unsynced = false;
             self.synced_at = Instant::now();
-            let file = self.file.clone();
-            self.syncing = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+            let (file, path, disk) = (self.file.clone(), self.path.clone(), self.disk.clone());
+            self.syncing = Some(tokio::task::spawn_blocking(move || disk.sync(&file, &path)));
         }
         Ok(())
     }
@@ -212,8 +220,8 @@ impl RunLog {
         self.flush()?;
         self.synced().await?;
         if self.unsynced {
-            let (file, path) = (self.file.clone(), self.path.clone());
-            blocking(move || file.sync_data().map_err(failed("make durable", &path))).await?;
+            let (file, path, disk) = (self.file.clone(), self.path.clone(), self.disk.clone());
+            blocking(move || disk.sync(&file, &path).map_err(failed("make durable", &path))).await?;
             self.unsynced = false;
             self.synced_at = Instant::now();
         }

@@ -3,6 +3,7 @@
 use crate::kv::Kv;
 use crate::p2p::{LaneView, Traffic};
 use crate::realm::{NodeState, Realm};
+use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
 use crate::telemetry::instruments::{KvFigures, LinkFigures, RealmFigures};
 
@@ -24,6 +25,13 @@ pub(super) fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
             snapshots: stats.snapshots,
         }
     });
+}
+
+/// Lets the metrics count tasks.
+pub(super) fn observe_tasks(tasks: [&Tasks; 4], telemetry: &Telemetry) {
+    let counts = tasks.map(Tasks::count);
+    let all = move || counts.iter().map(|count| count() as u64).sum();
+    telemetry.metrics().process.observe_tasks(all);
 }
 
 /// Lets the metrics look the realm up, as long as the node runs.

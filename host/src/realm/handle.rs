@@ -192,6 +192,11 @@ impl Realm {
         self.0.holds_lease.subscribe()
     }
 
+    /// What ends this node when it can no longer keep its promises.
+    pub fn on_fatal(&self) -> OnFatal {
+        self.0.on_fatal.clone()
+    }
+
     /// The KV that its nodes share.
     pub fn kv(&self) -> &Kv {
         &self.0.kv

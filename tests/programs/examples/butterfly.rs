@@ -12,9 +12,12 @@ thread_local! {
     static AFTER: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Does what goes wrong at this stage, if anything does.
+/// Does what goes wrong at this stage, if anything does, and says so first.
 fn wrong(stage: &str) -> Result<(), String> {
     let word = AFTER.with_borrow(|after| after.strip_prefix(stage).map(ToOwned::to_owned));
+    if let Some(word) = &word {
+        println!("{stage}{word}");
+    }
     match word.as_deref() {
         Some("refuse") => Err("a butterfly refuses".to_owned()),
         Some(word) => misbehave(word).map_or(Ok(()), |done| done.map(drop)),

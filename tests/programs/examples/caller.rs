@@ -29,6 +29,11 @@ impl Soul for Caller {
         let (word, argument) = command(&message)?;
         match word.as_str() {
             "ask" => self.ask(&argument),
+            // As long as it is told, where its peer does not answer.
+            "wait" => {
+                let _ = self.ask(&argument);
+                say("done")
+            }
             "put" => keep(&argument).map_err(explain),
             "get" => fetch(&argument).map_err(explain),
             "open" => Bucket::open(&argument).map_err(explain).and_then(|_| say("open")),

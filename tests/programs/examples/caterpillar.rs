@@ -37,10 +37,10 @@ impl Stateful for Insect {
     const SCHEMA: &'static str = Caterpillar::SCHEMA;
 
     fn snapshot(&self) -> Result<Vec<u8>, String> {
-        match BEFORE.with_borrow(|before| before.strip_prefix("snapshot-").and_then(misbehave)) {
-            Some(done) => done.map(|_| Vec::new()),
-            None => self.0.snapshot(),
-        }
+        let before = BEFORE.with_borrow(Clone::clone);
+        let Some(word) = before.strip_prefix("snapshot-") else { return self.0.snapshot() };
+        println!("{before}");
+        misbehave(word).map_or_else(|| self.0.snapshot(), |done| done.map(|_| Vec::new()))
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Link {
     pub duplicate: f64,
     /// The chance that a packet is held back by [`HELD_BACK`], and those behind it are not.
     pub reorder: f64,
+    /// The chance that a bit of what a packet carries by TCP is flipped, and its checksum made right.
+    pub flip: f64,
 }
 
 impl Link {
@@ -39,7 +41,7 @@ impl Link {
     /// Where a chance is not from 0 to 1, or the delay more than [`DELAY_MAX`].
     #[track_caller]
     pub(super) fn assert_sound(&self) {
-        for chance in [self.loss, self.duplicate, self.reorder] {
+        for chance in [self.loss, self.duplicate, self.reorder, self.flip] {
             assert!((0.0..=1.0).contains(&chance), "a chance is from 0 to 1: {self:?}");
         }
         assert!(self.delay.saturating_add(self.jitter) <= DELAY_MAX, "over {DELAY_MAX:?}: {self:?}");
@@ -55,6 +57,8 @@ pub struct Counts {
     pub duplicated: u64,
     /// Delivered after one that was sent later.
     pub reordered: u64,
+    /// Packets with a flipped bit, second copies left out.
+    pub flipped: u64,
     /// Dropped because the link was cut.
     pub cut: u64,
     /// Dropped by chance.
@@ -92,6 +96,8 @@ pub(super) struct Passage {
     pub(super) twice: bool,
     /// Whether others may overtake it.
     pub(super) held_back: bool,
+    /// Which of its bits is flipped, by chance; none: it stays as it is.
+    pub(super) flip: Option<u32>,
 }
 
 /// One direction between two hosts.
@@ -131,7 +137,7 @@ impl Line {
     /// Decides about a packet of `length` bytes that is sent at `now`.
     pub(super) fn admit(&mut self, now: Instant, length: usize) -> Verdict {
         // Every packet draws the same number of times: changing one chance leaves the others' draws alone.
-        let [loss, duplicate, reorder, jitter] = std::array::from_fn(|_| self.chance.draw());
+        let [loss, duplicate, reorder, jitter, flip, bit] = std::array::from_fn(|_| self.chance.draw());
         let link = self.link;
         if link.cut {
             self.counts.cut += 1;
@@ -150,7 +156,9 @@ impl Line {
             self.counts.overflowed += 1;
             return Verdict::Drop;
         }
-        let passage = Passage { sequence: self.admitted, twice: duplicate < link.duplicate, held_back };
+        let (sequence, twice) = (self.admitted, duplicate < link.duplicate);
+        let flip = (flip < link.flip).then_some((bit * f64::from(u32::MAX)) as u32);
+        let passage = Passage { sequence, twice, held_back, flip };
         self.admitted += 1;
         if !held_back {
             self.last_due = Some(due);

@@ -21,6 +21,7 @@
 //! files, or by sockets that it opens with [`Net::inside`]. There is no IPv6 but on loopback. Multicast goes to
 //! all other hosts.
 
+mod flip;
 mod link;
 mod namespace;
 mod switch;

@@ -203,7 +203,8 @@ fn ip(arguments: &[&str], lines: &str) -> Result<(), Unavailable> {
 pub(crate) fn run(program: &str, arguments: &[&str], lines: &str) -> Result<(), Unavailable> {
     let unavailable = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => {
-            Unavailable(format!("the program `{program}` is missing: it is in iproute2, or util-linux"))
+            let from = if program == "cc" { "a C compiler" } else { "of iproute2, or util-linux" };
+            Unavailable(format!("the program `{program}` is missing: it is {from}"))
         }
         _ => Unavailable(format!("`{program}` does not run: {error}")),
     };

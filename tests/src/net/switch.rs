@@ -2,6 +2,7 @@
 //! and recipient what to do, and writes what is let through. It alone owns the lines; what others want of them
 //! they ask for as a [`Request`].
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind};
@@ -15,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tun_rs::SyncDevice;
 
+use super::flip::flip;
 use super::link::{Line, Passage, Verdict};
 
 /// How many packets of one host are read before the next host's turn.
@@ -219,9 +221,15 @@ impl Switch {
     }
 
     fn deliver(&mut self, from: usize, to: usize, passage: Passage, packet: &[u8]) {
+        let mut packet = Cow::Borrowed(packet);
+        if let Some(draw) = passage.flip
+            && flip(packet.to_mut(), draw)
+        {
+            self.lines.get(from, to).counts.flipped += 1;
+        }
         for second in [false, true] {
             if !second || passage.twice {
-                let taken = write(&self.ports[to].1, packet).is_ok();
+                let taken = write(&self.ports[to].1, &packet).is_ok();
                 self.lines.get(from, to).arrived(passage, second, taken);
             }
         }

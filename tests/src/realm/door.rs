@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_client::ClusterClient;
+use matrix_proto::v1::components_client::ComponentsClient;
 use matrix_proto::v1::events_client::EventsClient;
 use matrix_proto::v1::kv_client::KvClient;
+use matrix_proto::v1::logs_client::LogsClient;
+use matrix_proto::v1::matrices_client::MatricesClient;
 use matrix_proto::v1::observe_client::ObserveClient;
 use matrix_proto::v1::souls_client::SoulsClient;
 use tonic::transport::{Channel, Endpoint};
@@ -51,6 +54,21 @@ impl Door {
     /// What guests use.
     pub fn observe(&self) -> ObserveClient<Channel> {
         ObserveClient::new(self.channel.clone())
+    }
+
+    /// The components.
+    pub fn components(&self) -> ComponentsClient<Channel> {
+        ComponentsClient::new(self.channel.clone())
+    }
+
+    /// The Matrices.
+    pub fn matrices(&self) -> MatricesClient<Channel> {
+        MatricesClient::new(self.channel.clone())
+    }
+
+    /// The logs.
+    pub fn logs(&self) -> LogsClient<Channel> {
+        LogsClient::new(self.channel.clone())
     }
 
     /// A request that shows the node's token, once it has made one.

@@ -9,6 +9,7 @@ mod door;
 mod evidence;
 pub mod load;
 mod process;
+mod souls;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,11 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use chance::Chance;
 pub use door::{Door, reason};
 use process::Process;
+pub use process::Usage;
 
+use crate::cgroup::MemoryGroup;
 use crate::disk::SmallDisk;
+use crate::faulty::{FaultyDisk, Library};
 use crate::net::{Net, Unavailable};
 
 /// How long anything may take that is bounded by nothing else: far beyond what a busy machine needs.
@@ -48,13 +52,28 @@ pub struct Plan {
     pub settings: String,
     /// Bytes of a disk of its own for each node's data folder; none: that of the machine.
     pub disk_bytes: Option<u64>,
+    /// Whether disks may be told to fail.
+    pub faulty: bool,
+    /// Bytes of memory that the nodes may have together; none: those of the machine.
+    pub memory_bytes: Option<u64>,
+    /// Whether nodes tell their metrics, where each has a host of its own.
+    pub metrics: bool,
     /// From which seed the chances of the network follow.
     pub seed: u64,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { nodes: 3, hosts: 3, settings: String::new(), disk_bytes: None, seed: 1 }
+        Self {
+            nodes: 3,
+            hosts: 3,
+            settings: String::new(),
+            disk_bytes: None,
+            faulty: false,
+            memory_bytes: None,
+            metrics: false,
+            seed: 1,
+        }
     }
 }
 
@@ -66,6 +85,9 @@ pub struct TestRealm {
     net: Result<Net, Unavailable>,
     disks: Result<Vec<SmallDisk>, Unavailable>,
     disk_bytes: Option<u64>,
+    faulty: Option<Result<Library, Unavailable>>,
+    memory: Option<Result<MemoryGroup, Unavailable>>,
+    metrics: bool,
     folder: TempDir,
     settings: String,
     _only: MutexGuard<'static, ()>,
@@ -80,11 +102,18 @@ impl TestRealm {
     /// A realm by a plan.
     pub async fn start_with(plan: Plan) -> Self {
         let only = ONLY.lock().await;
-        let net = Net::with_seed(plan.hosts, plan.seed);
+        // Who enters a network sees no groups any more, and so not what memory there is.
+        let net = match plan.memory_bytes {
+            None => Net::with_seed(plan.hosts, plan.seed),
+            Some(_) => Err(Unavailable::new("its memory is bounded".to_owned())),
+        };
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (disks, disk_bytes) = (Ok(Vec::new()), plan.disk_bytes);
         let (nodes, settings) = (Vec::new(), plan.settings);
-        let mut realm = Self { nodes, net, disks, disk_bytes, folder, settings, _only: only };
+        let faulty = plan.faulty.then(|| Library::build(folder.path()));
+        let (metrics, memory) = (plan.metrics && net.is_ok(), plan.memory_bytes.map(MemoryGroup::new));
+        let mut realm =
+            Self { nodes, net, disks, disk_bytes, faulty, memory, metrics, folder, settings, _only: only };
         realm.add(0, None).await;
         let mut invitations = Vec::new();
         for _ in 1..plan.nodes {
@@ -107,6 +136,21 @@ impl TestRealm {
         self.disks.as_deref()
     }
 
+    /// The disk of a node, by its place, where the plan has disks that may fail; or why there are none.
+    pub fn faulty(&self, node: usize) -> Result<&FaultyDisk, &Unavailable> {
+        let library = self.faulty.as_ref().expect("the plan has disks that may fail");
+        library.as_ref().map(|_| self.nodes[node].disk())
+    }
+
+    /// What bounds the nodes' memory, where the plan has it; or why nothing does.
+    pub fn memory(&self) -> Result<&MemoryGroup, &Unavailable> {
+        self.memory.as_ref().expect("the plan bounds memory").as_ref()
+    }
+
+    fn group(&self) -> Option<&MemoryGroup> {
+        self.memory.as_ref()?.as_ref().ok()
+    }
+
     /// Starts a new node on a host, and waits until it is ready; returns its place.
     pub async fn add(&mut self, host: usize, join: Option<&str>) -> usize {
         let node = self.launch(host, join);
@@ -118,14 +162,16 @@ impl TestRealm {
     pub fn launch(&mut self, host: usize, join: Option<&str>) -> usize {
         let node = self.nodes.len();
         let folder = self.folder.path().join(format!("node-{node}"));
-        let mut process = Process::new(folder, host, self.net.as_ref().ok(), &self.settings);
+        let library = self.faulty.as_ref().and_then(|library| library.as_ref().ok());
+        let settings = process::settings(host, self.net.as_ref().ok(), self.metrics, &self.settings);
+        let mut process = Process::new(folder, host, &settings, library);
         if let (Some(bytes), Ok(disks)) = (self.disk_bytes, &mut self.disks) {
             match SmallDisk::mount(&process.data(), bytes) {
                 Ok(disk) => disks.push(disk),
                 Err(why) => self.disks = Err(why),
             }
         }
-        process.launch(self.net.as_ref().ok(), join);
+        process.launch(self.net.as_ref().ok(), self.group(), join);
         self.nodes.push(process);
         node
     }
@@ -185,6 +231,11 @@ impl TestRealm {
         self.nodes[node].limit_files(most);
     }
 
+    /// What a node uses.
+    pub fn usage(&self, node: usize) -> Usage {
+        self.nodes[node].usage(self.net.as_ref().ok().filter(|_| self.metrics))
+    }
+
     /// What a node has said so far.
     pub fn log(&self, node: usize) -> String {
         self.nodes[node].said()
@@ -192,7 +243,8 @@ impl TestRealm {
 
     /// Starts an ended node again, and does not wait for it.
     pub fn restart(&mut self, node: usize) {
-        self.nodes[node].launch(self.net.as_ref().ok(), None);
+        let group = self.memory.as_ref().and_then(|memory| memory.as_ref().ok());
+        self.nodes[node].launch(self.net.as_ref().ok(), group, None);
     }
 
     /// Waits until a node's process has ended by itself; returns how, and what it said.
@@ -202,7 +254,7 @@ impl TestRealm {
 
     /// Runs the program on the data folder `data`, on `host`, where it must not start. Returns what it said.
     pub async fn refused(&self, data: &Path, host: usize, join: Option<&str>) -> String {
-        let settings = process::settings(host, self.net.as_ref().ok(), &self.settings);
+        let settings = process::settings(host, self.net.as_ref().ok(), false, &self.settings);
         process::refused(data, host, self.net.as_ref().ok(), &settings, join).await
     }
 

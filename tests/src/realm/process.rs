@@ -1,6 +1,8 @@
 //! One node as a process, on a folder of its own.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -10,11 +12,15 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::PATIENCE;
+use crate::cgroup::MemoryGroup;
+use crate::faulty::{FaultyDisk, Library};
 use crate::net::Net;
 use crate::node::built;
 
 /// Lines of a log that are shown where a test fails.
 const LINES_SHOWN: usize = 80;
+/// Where a node tells its metrics, on a host of its own.
+const METRICS: &str = "127.0.0.1:7778";
 /// How long a node may take to end in order, as an operator is promised.
 const END: Duration = Duration::from_secs(10);
 
@@ -23,13 +29,20 @@ pub(super) struct Process {
     folder: PathBuf,
     host: usize,
     child: Option<Child>,
+    /// Its disk, where that may fail.
+    disk: Option<FaultyDisk>,
 }
 
 impl Process {
-    pub(super) fn new(folder: PathBuf, host: usize, net: Option<&Net>, more: &str) -> Self {
+    pub(super) fn new(folder: PathBuf, host: usize, settings: &str, faulty: Option<&Library>) -> Self {
         std::fs::create_dir(&folder).expect("a folder in the test's own");
-        std::fs::write(folder.join("matrixd.toml"), settings(host, net, more)).expect("a file in it");
-        Self { folder, host, child: None }
+        std::fs::write(folder.join("matrixd.toml"), settings).expect("a file in it");
+        let disk = faulty.map(|library| FaultyDisk::new(library.clone(), &folder));
+        Self { folder, host, child: None, disk }
+    }
+
+    pub(super) fn disk(&self) -> &FaultyDisk {
+        self.disk.as_ref().expect("the realm's plan has disks that may fail")
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -40,12 +53,13 @@ impl Process {
         self.folder.join("log")
     }
 
-    pub(super) fn launch(&mut self, net: Option<&Net>, join: Option<&str>) {
+    pub(super) fn launch(&mut self, net: Option<&Net>, group: Option<&MemoryGroup>, join: Option<&str>) {
         assert!(self.child.is_none(), "it runs");
         let log =
             OpenOptions::new().create(true).append(true).open(self.log()).expect("a file in the folder");
         let config = self.folder.join("matrixd.toml");
-        let mut command = command(&self.data(), &config, self.host, net, join);
+        let mut command = command((&self.data(), &config), (self.host, net), group, join);
+        command.envs(self.disk.iter().flat_map(FaultyDisk::settings));
         self.child = Some(command.stderr(log).spawn().expect("matrixd can be run"));
     }
 
@@ -95,6 +109,18 @@ impl Process {
         prlimit(Some(self.pid()), Resource::Nofile, limit).expect("it is a child of this process");
     }
 
+    /// What it uses; its tasks, where it tells its metrics in `net`.
+    pub(super) fn usage(&self, net: Option<&Net>) -> Usage {
+        let status = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the system tells");
+            line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        let tasks = net.map(|net| net.inside(self.host, tasks));
+        Usage { resident_kib: number("VmRSS"), threads: number("Threads"), files: self.files(), tasks }
+    }
+
     pub(super) fn said(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
@@ -126,23 +152,60 @@ impl Drop for Process {
     }
 }
 
+/// What a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory that is in RAM, in KiB.
+    pub resident_kib: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Files that it has open.
+    pub files: usize,
+    /// Asynchronous tasks; none: they are not told.
+    pub tasks: Option<u64>,
+}
+
+/// Asks the node on this host how many tasks it has.
+fn tasks() -> u64 {
+    let mut node = TcpStream::connect(METRICS).expect("it tells its metrics");
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {METRICS}\r\nConnection: close\r\n\r\n");
+    let mut told = String::new();
+    node.write_all(ask.as_bytes()).and_then(|()| node.read_to_string(&mut told)).expect("it answers");
+    let line = told.lines().find(|line| line.starts_with("matrix_tasks"));
+    let number = line.and_then(|line| line.rsplit(' ').next()).and_then(|number| number.parse::<f64>().ok());
+    number.unwrap_or_else(|| panic!("it tells of its tasks: {told}")) as u64
+}
+
 /// A node's settings.
-pub(super) fn settings(host: usize, net: Option<&Net>, more: &str) -> String {
+pub(super) fn settings(host: usize, net: Option<&Net>, metrics: bool, more: &str) -> String {
+    let http = if metrics { METRICS } else { "off" };
     let listen = match net {
         Some(net) => format!("/ip4/{}/tcp/4001", net.address(host)),
         None => "/ip4/127.0.0.1/tcp/0".to_owned(),
     };
     // Ports of the machine belong to nobody's test; nor are nodes of others to be found.
     format!(
-        "[admin]\nlisten = \"off\"\nhttp = \"off\"\n[p2p]\nlisten = [\"{listen}\"]\nmdns = false\n{more}\n"
+        "[admin]\nlisten = \"off\"\nhttp = \"{http}\"\n[p2p]\nlisten = [\"{listen}\"]\nmdns = false\n{more}\n"
     )
 }
 
-fn command(data: &Path, config: &Path, host: usize, net: Option<&Net>, join: Option<&str>) -> Command {
+/// Goes into the group whose file is the first argument, and becomes the program that the others name.
+const INTO_GROUP: &str = "echo $$ > \"$0\" && exec \"$@\"";
+
+fn command(
+    (data, config): (&Path, &Path),
+    (host, net): (usize, Option<&Net>),
+    group: Option<&MemoryGroup>,
+    join: Option<&str>,
+) -> Command {
+    let program = if group.is_some() { PathBuf::from("sh") } else { built("matrixd") };
     let mut command: Command = match net {
-        Some(net) => net.command(host, built("matrixd")).into(),
-        None => Command::new(built("matrixd")),
+        Some(net) => net.command(host, program).into(),
+        None => Command::new(program),
     };
+    if let Some(group) = group {
+        command.args(["-c", INTO_GROUP]).arg(group.members()).arg(built("matrixd"));
+    }
     command.arg("--data-dir").arg(data).arg("--config").arg(config);
     command.args(join.iter().flat_map(|token| ["--join", token]));
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
@@ -161,7 +224,8 @@ pub(super) async fn refused(
     std::fs::write(&config, settings).expect("a file in the test's folder");
     let said = data.with_extension("refused.log");
     let log = File::create(&said).expect("a file in the test's folder");
-    let mut child = command(data, &config, host, net, join).stderr(log).spawn().expect("matrixd can be run");
+    let mut child =
+        command((data, &config), (host, net), None, join).stderr(log).spawn().expect("matrixd can be run");
     let ended = timeout(PATIENCE, child.wait()).await;
     let said = std::fs::read_to_string(&said).expect("its log");
     let status = ended.unwrap_or_else(|_| panic!("it runs, and must not: {said}"));

@@ -15,6 +15,7 @@ use prost::Message as _;
 use super::wire::{PIECE_BYTES, digest, read};
 use crate::ids::{Digest, MessageId};
 use crate::matrices::checkpoint;
+use crate::matrices::disk::Disk;
 use crate::p2p::Peer;
 use crate::p2p::rpc::{Reply, Serve};
 use crate::runtime::catalog::Catalog;
@@ -31,14 +32,15 @@ type Why = String;
 pub(crate) struct Holder {
     folder: PathBuf,
     log_bytes_max: u64,
+    disk: Disk,
     /// The highest generation that was heard of each run. Whoever changes a run's files holds its lock.
     runs: Mutex<HashMap<MessageId, Arc<Mutex<u64>>>>,
 }
 
 impl Holder {
-    /// Of the run logs in a folder, none longer than `log_bytes_max`.
-    pub(crate) fn new(folder: PathBuf, log_bytes_max: u64) -> Self {
-        Self { folder, log_bytes_max, runs: Mutex::default() }
+    /// Of the run logs in a folder on a disk, none longer than `log_bytes_max`.
+    pub(crate) fn new(folder: PathBuf, log_bytes_max: u64, disk: Disk) -> Self {
+        Self { folder, log_bytes_max, disk, runs: Mutex::default() }
     }
 
     /// From now on, nodes that ran this Matrix before `generation` change nothing here.
@@ -129,7 +131,7 @@ impl Holder {
             file.write_all_at(&piece.data, piece.offset).map_err(io)?;
             match (is_log, piece.seals) {
                 (_, false) => {}
-                (true, true) => file.sync_data().map_err(io)?,
+                (true, true) => self.disk.sync(&file, log).map_err(io)?,
                 (false, true) => checkpoint::publish(log).map_err(|error| error.to_string())?,
             }
             Ok(RunsAnswer { length: end, ..RunsAnswer::default() })

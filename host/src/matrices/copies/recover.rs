@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Copies;
 use super::wire::{OPENING, part};
 use crate::matrices::deed::Deed;
+use crate::matrices::disk::Disk;
 use crate::matrices::error::MatrixError;
 use crate::matrices::runlog::reader::Reader;
 use crate::matrices::runlog::{self, LogError, failed};
@@ -33,6 +34,7 @@ pub(crate) async fn recover(
     if holders.is_empty() {
         return Ok(());
     }
+    let disk = Disk::new(realm.on_fatal());
     // The whole log is read for it, so once.
     let mut end = end_of(log).await?;
     for node in holders {
@@ -44,7 +46,7 @@ pub(crate) async fn recover(
         match tail(rpc, peer, run, end, bytes_max).await {
             Ok(tail) if tail.is_empty() => {}
             Ok(tail) => {
-                let gained = append(log, end, tail).await?;
+                let gained = append(log, end, tail, disk.clone()).await?;
                 end += gained;
                 tracing::warn!(
                     run,
@@ -93,7 +95,7 @@ async fn tail(rpc: &Rpc, peer: Peer, run: &str, from: u64, bytes_max: u64) -> Re
 }
 
 /// Puts a tail in the place of what was torn. What is no record is cut off again. How many bytes the log gained.
-async fn append(log: &Path, end: u64, tail: Vec<u8>) -> Result<u64, LogError> {
+async fn append(log: &Path, end: u64, tail: Vec<u8>, disk: Disk) -> Result<u64, LogError> {
     let path: PathBuf = log.to_owned();
     runlog::blocking(move || {
         let file = OpenOptions::new().write(true).open(&path).map_err(failed("open", &path))?;
@@ -103,7 +105,7 @@ async fn append(log: &Path, end: u64, tail: Vec<u8>) -> Result<u64, LogError> {
         reader.skip_to(end)?;
         while matches!(reader.next(), Ok(Some(_))) {}
         let kept = reader.offset();
-        file.set_len(kept).and_then(|()| file.sync_data()).map_err(failed("write", &path))?;
+        file.set_len(kept).and_then(|()| disk.sync(&file, &path)).map_err(failed("write", &path))?;
         Ok(kept - end)
     })
     .await
@@ -130,7 +132,8 @@ mod tests {
             std::fs::write(&log, &harmed).expect("written");
             let end = end_of(&log).await.expect("readable");
             assert!(starts.contains(&(end as usize)), "{end}");
-            let gained = append(&log, end, whole[end as usize..].to_vec()).await.expect("written");
+            let gained =
+                append(&log, end, whole[end as usize..].to_vec(), Disk::default()).await.expect("written");
             assert_eq!(
                 (gained, std::fs::read(&log).expect("a file")),
                 (whole.len() as u64 - end, whole.clone())
@@ -146,7 +149,7 @@ mod tests {
         std::fs::write(&log, &whole[..starts[2]]).expect("written");
         let (end, next) = (starts[2] as u64, starts[3] - starts[2]);
         let tail = [&whole[starts[2]..starts[3]], &[7; 40]].concat();
-        assert_eq!(append(&log, end, tail).await.expect("written"), next as u64);
+        assert_eq!(append(&log, end, tail, Disk::default()).await.expect("written"), next as u64);
         assert_eq!(std::fs::read(&log).expect("a file"), &whole[..starts[3]]);
     }
 }

@@ -231,6 +231,7 @@ impl Souls {
                 cause,
                 versions,
                 fallback,
+                enters: false,
                 instead_of_a_turn,
             };
             let exchanged = taking::exchange(&host, &mut candidate, handover, &waits).await;

@@ -18,7 +18,7 @@ use super::versions::{self, Begun, Cause, Exchange, Versions};
 use super::{Given, Order, SwapError, Swapped};
 use crate::capabilities::messaging::Waits;
 use crate::capabilities::rehearsal::Deed;
-use crate::kv::Txn;
+use crate::kv::{Mutation, Txn};
 use crate::transport::envelope::Address;
 use crate::transport::router::Draft;
 
@@ -33,6 +33,8 @@ pub(super) struct Handover<'a> {
     pub(super) cause: Cause,
     pub(super) versions: Versions,
     pub(super) fallback: String,
+    /// The new instance is to live on: what it wrote meanwhile goes into the commit. One that is not will be born again.
+    pub(super) enters: bool,
     /// What keeps a turn of the old code from coming late.
     pub(super) instead_of_a_turn: Txn,
 }
@@ -42,7 +44,7 @@ pub(super) struct Exchanged {
     pub(super) swapped: Swapped,
     /// The state with which it begins.
     next: Checkpoint,
-    /// What it did meanwhile, to be done now.
+    /// What else it did meanwhile, to be done now.
     deeds: Vec<Deed>,
     /// As of which revision of the KV.
     revision: u64,
@@ -55,8 +57,8 @@ pub(super) async fn exchange(
     handover: Handover<'_>,
     waits: &Waits,
 ) -> Result<Exchanged, SwapError> {
-    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, instead_of_a_turn } =
-        handover;
+    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, enters, .. } = handover;
+    let instead_of_a_turn = handover.instead_of_a_turn;
     let given = match &given {
         Given::Present => left.as_ref(),
         Given::Kept(kept) => kept.as_deref(),
@@ -64,15 +66,29 @@ pub(super) async fn exchange(
     candidate.take_up(given).await?;
     let mut next = candidate.prove(given.map(|given| &given.header)).await?;
     let deeds = candidate.instance.state().perform();
+    let (writes, deeds) = apart(deeds);
+    let writes = if enters { writes } else { Vec::new() };
     next.header.topics = topics_after(host.router.directory().subscriptions(&before.name), &deeds);
     let begun = Begun { checkpoint: &next, cause, fallback: &fallback };
     let version = versions.push(before.component, placed, begun).clone();
     let manifest = &*candidate.manifest;
     let (left, versions) = (left.as_ref(), &versions);
-    let exchange = Exchange { manifest, wanted, placed, next: &next, left, versions, instead_of_a_turn };
+    let exchange = Exchange { manifest, wanted, placed, next: &next, left, versions, writes, instead_of_a_turn };
     let revision = versions::commit(host, exchange, waits).await?;
     let swapped = Swapped { changed: true, before: before.component, version, fallback, pause_us: 0 };
     Ok(Exchanged { swapped, next, deeds, revision })
+}
+
+/// What is written to the KV, and what else is done.
+fn apart(deeds: Vec<Deed>) -> (Vec<Mutation>, Vec<Deed>) {
+    let (mut writes, mut others) = (Vec::new(), Vec::new());
+    for deed in deeds {
+        match deed {
+            Deed::Write(mutations) => writes.extend(mutations),
+            other => others.push(other),
+        }
+    }
+    (writes, others)
 }
 
 impl Actor {
@@ -124,6 +140,7 @@ impl Actor {
             cause,
             versions,
             fallback,
+            enters: true,
             instead_of_a_turn,
         };
         let exchanged = exchange(&self.host, candidate, handover, self.life.waits()).await;
@@ -176,7 +193,6 @@ impl Actor {
     /// Does what the new code wanted done while it was only tried.
     fn perform(&self, deeds: Vec<Deed>) {
         let (router, soul) = (&self.host.router, &self.manifest.name);
-        let mut writes = Vec::new();
         for deed in deeds {
             match deed {
                 Deed::Send(recipient, content) => {
@@ -189,24 +205,9 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                Deed::Write(mutations) => writes.push(mutations),
-                // It was asked.
-                Deed::Ask(..) => {}
+                // It was asked, and it was written.
+                Deed::Ask(..) | Deed::Write(_) => {}
             }
-        }
-        if !writes.is_empty() {
-            let (kv, soul, placed) = (self.host.kv.clone(), soul.clone(), self.placed);
-            drop(self.host.tasks.spawn("soul.perform", async move {
-                for then in writes {
-                    let written = match placed.condition(&kv, &soul) {
-                        Ok(fence) => kv.batch(Txn { require: vec![fence], then }, None).await.map(drop),
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = written {
-                        tracing::warn!(%soul, %error, "what new code wrote at its birth is lost");
-                    }
-                }
-            }));
         }
     }
 

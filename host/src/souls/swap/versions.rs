@@ -160,6 +160,8 @@ pub(super) struct Exchange<'a> {
     /// The state in which the old code was left.
     pub(super) left: Option<&'a Checkpoint>,
     pub(super) versions: &'a Versions,
+    /// What the new code wrote at its birth.
+    pub(super) writes: Vec<Mutation>,
     /// What keeps a turn from coming late.
     pub(super) instead_of_a_turn: Txn,
 }
@@ -185,7 +187,8 @@ impl Exchange<'_> {
         ];
         let Txn { mut require, mut then } = self.instead_of_a_turn;
         require.push(self.placed.condition(kv, soul)?);
-        then.splice(..0, swap);
+        // The turns come last.
+        then.splice(..0, swap.into_iter().chain(self.writes));
         Ok(Txn { require, then })
     }
 }

@@ -8,7 +8,7 @@ const MAX: u64 = 1000;
 
 fn holder() -> (TempDir, Holder) {
     let folder = tempfile::tempdir().expect("a folder");
-    let holder = Holder::new(folder.path().to_owned(), MAX);
+    let holder = Holder::new(folder.path().to_owned(), MAX, Disk::default());
     (folder, holder)
 }
 
