@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod media;
 pub mod remote;
 pub mod router;
+pub(crate) mod shown;
 pub mod stages;
 pub mod topics;
 pub mod wire;
