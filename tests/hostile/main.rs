@@ -41,6 +41,8 @@ mod takeovers;
 mod talk;
 #[path = "time.rs"]
 mod time;
+#[path = "trials.rs"]
+mod trials;
 #[path = "uploads.rs"]
 mod uploads;
 #[path = "usage.rs"]
