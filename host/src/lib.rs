@@ -9,6 +9,7 @@
 //! - [`realm`]: the nodes that share one KV.
 //! - [`transport`]: where a message goes, and the event bus.
 //! - [`kv`]: the replicated key-value store; [`p2p`]: the other nodes.
+//! - [`rollout`]: new code for many users, a few first.
 //! - [`telemetry`], [`ids`], [`tasks`], [`clock`]: below all.
 //!
 //! A message: `capabilities::messaging` → `transport::router` → `transport::mailbox` → `souls::actor` →
@@ -40,5 +41,6 @@ pub mod p2p;
 
 pub mod clock;
 pub mod ids;
+pub mod rollout;
 pub mod tasks;
 pub mod telemetry;

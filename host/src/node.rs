@@ -235,7 +235,7 @@ impl Base {
         let stop = realm_tasks.stopping();
         realm_tasks
             .spawn("components.spread", async move { _ = stop.run_until_cancelled(spread.keep()).await });
-        let host = place::interceptors_host(config, &telemetry, &catalog, &kv, &bus, &router);
+        let host = place::interceptors_host(config, &telemetry, &catalog, &kv, &bus, &router, realm.me());
         let interceptors = Interceptors::start(host, realm_tasks).await;
         // Nothing comes in before it is known what judges it.
         realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;

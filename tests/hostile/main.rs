@@ -43,6 +43,8 @@ mod takeovers;
 mod talk;
 #[path = "time.rs"]
 mod time;
+#[path = "trials.rs"]
+mod trials;
 #[path = "turns.rs"]
 mod turns;
 #[path = "uploads.rs"]

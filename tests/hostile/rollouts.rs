@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use matrix_tests::node::{TestNode, manifest, name};
+use matrix_tests::node::{TestNode, manifest};
 use matrixd::ids::Digest;
-use matrixd::souls::swap::{Plan, Step, Tally};
+use matrixd::rollout::{self, Plan, Step, Tally};
 use tokio::sync::mpsc;
 
 /// How many Souls there are.
@@ -25,15 +25,10 @@ async fn insects(node: &TestNode, after: &str) -> (Digest, Digest) {
 
 /// Rolls out to the end; gives what was told.
 async fn roll_out(node: &TestNode, from: Digest, to: Digest, failures_max: usize) -> Vec<Step> {
-    let plan = Plan {
-        from: BTreeSet::from([from]),
-        to,
-        canary_percent: 10,
-        watch: Duration::from_millis(100),
-        batch: 8,
-        failures_max,
-        turn: Duration::from_secs(1),
-    };
+    let plan = Plan { canary_percent: 10, watch: Duration::from_millis(100), batch: 8, failures_max };
+    let fleet = node.node().fleet();
+    let souls = fleet.with_code(&BTreeSet::from([from])).await.expect("the KV is there");
+    let renewal = fleet.renewal(to, Duration::from_secs(1));
     let (tell, mut told) = mpsc::channel(64);
     let hears = async {
         let mut steps = Vec::new();
@@ -42,9 +37,7 @@ async fn roll_out(node: &TestNode, from: Digest, to: Digest, failures_max: usize
         }
         steps
     };
-    let (rolled, steps) = tokio::join!(node.node().fleet().roll_out(plan, tell), hears);
-    rolled.expect("the KV is there");
-    steps
+    tokio::join!(rollout::roll_out(&renewal, souls, plan, tell), hears).1
 }
 
 fn codes(node: &TestNode, code: Digest) -> usize {
@@ -80,7 +73,7 @@ async fn where_too_many_fail_all_get_their_old_code_again() {
     let node = TestNode::start().await;
     let (old, new) = insects(&node, "restore-refuse").await;
     let steps = roll_out(&node, old, new, 0).await;
-    let failed = |step: &Step| matches!(step, Step::Failed(soul, why) if *soul == name("insect-29") && why.contains("refuses"));
+    let failed = |step: &Step| matches!(step, Step::Failed(soul, why) if soul == "insect-29" && why.contains("refuses"));
     assert_eq!(steps.iter().filter(|step| failed(step)).count(), 1, "{steps:?}");
     assert!(steps.iter().any(|step| matches!(step, Step::TakingBack(_))), "{steps:?}");
     let tally = Tally { total: SOULS, swapped: SOULS - 1, failed: 1, rolled_back: SOULS - 1 };

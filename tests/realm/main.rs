@@ -6,6 +6,7 @@ mod foreign;
 mod interceptors;
 mod matrices;
 mod processes;
+mod rollouts;
 mod swaps;
 mod topics;
 

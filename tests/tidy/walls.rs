@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 14] = [
     &["transport"],
     &["kv"],
     &["p2p"],
-    &["telemetry"],
+    &["telemetry", "rollout"],
     &["ids", "tasks", "clock"],
 ];
 

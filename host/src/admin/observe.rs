@@ -15,7 +15,7 @@ use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// Every method of `matrix.v1`, as `Service/Method`: what a caller writes must not become a label.
-const METHODS: [&str; 57] = [
+const METHODS: [&str; 60] = [
     "Cluster/Status",
     "Cluster/ListNodes",
     "Cluster/Invite",
@@ -32,6 +32,9 @@ const METHODS: [&str; 57] = [
     "Events/Subscribe",
     "Interceptors/SetChain",
     "Interceptors/GetChain",
+    "Interceptors/Swap",
+    "Interceptors/Rollback",
+    "Interceptors/History",
     "Kv/Get",
     "Kv/Put",
     "Kv/Delete",

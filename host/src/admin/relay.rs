@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use matrix_proto::v1::interceptors_server::Interceptors;
 use matrix_proto::v1::matrices_server::Matrices;
 use matrix_proto::v1::observe_server::Observe;
 use matrix_proto::wire;
@@ -16,6 +17,7 @@ use tonic::{Code, Request, Response, Status};
 use super::auth::name_caller;
 use super::convert;
 use super::desk::Desk;
+use super::interceptors::InterceptorsService;
 use super::matrices::MatricesService;
 use super::observing::ObserveService;
 use crate::ids::{ClientName, MatrixName};
@@ -137,6 +139,10 @@ async fn carry_out(
         "Matrices/Rollback" => answer(caller, request, |request| service.rollback(request)).await,
         "Matrices/Delete" => answer(caller, request, |request| service.delete(request)).await,
         "Matrices/View" => answer(caller, request, |request| service.view(request)).await,
+        "Interceptors/GetChain" => {
+            let service = InterceptorsService(service.0.clone());
+            answer(caller, request, |request| service.get_chain(request)).await
+        }
         "Observe/Usage" => {
             let service = ObserveService(service.0.clone());
             answer(caller, request, |request| service.usage(request)).await

@@ -208,6 +208,18 @@ pub async fn home(kv: &Kv, matrix: &MatrixName) -> Result<Option<u64>, KvError> 
     Ok(record.map(|record| record.node))
 }
 
+/// The Matrices of the realm that are not over and have one of these components as rules, in the order of their names.
+///
+/// # Errors
+/// Where the KV fails.
+pub async fn ruled_by(kv: &Kv, rules: &BTreeSet<Digest>) -> Result<Vec<MatrixName>, KvError> {
+    let goes_on = |record: &Record| matches!(record.wanted, Wanted::Running | Wanted::Paused);
+    let (all, _) = load_all(kv).await?;
+    let records = all.into_iter().map(|filed| filed.record);
+    let ruled = records.filter(|record| goes_on(record) && rules.contains(&record.manifest.rules));
+    Ok(ruled.map(|record| record.manifest.name).collect())
+}
+
 /// The record of a Matrix, read linearizably.
 pub(crate) async fn load(kv: &Kv, matrix: &MatrixName) -> Result<Option<Filed>, KvError> {
     let entry = kv.get(BUCKET, matrix.as_str().as_bytes(), Consistency::Linearizable).await?;

@@ -50,6 +50,7 @@ pub(super) fn interceptors_host(
     kv: &Kv,
     bus: &Bus,
     router: &Router,
+    node: u64,
 ) -> InterceptorsHost {
     InterceptorsHost {
         kv: kv.clone(),
@@ -60,6 +61,7 @@ pub(super) fn interceptors_host(
         config: config.interceptors.clone(),
         body_bytes_max: config.transport.body_bytes_max,
         passage: router.passage().clone(),
+        node,
     }
 }
 

@@ -1,13 +1,16 @@
 //! The chain of stages that judges messages: each stage in instances of its own, entered on the thread of whoever
 //! sends or delivers.
 
+mod recorded;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(super) use self::recorded::{Recorded, Said};
 use super::component::Component;
 use super::guest::Crash;
 use super::limits::Limits;
@@ -45,11 +48,14 @@ pub struct InterceptorsConfig {
     pub call_fuel: u64,
     /// Linear memory of one instance, in bytes.
     pub memory_bytes: u64,
+    /// How many of the last messages are remembered at each place of the chain, so that new code can be tried with
+    /// them: at most 256, and none that is longer than 4 KiB. 0: none.
+    pub recorded_messages: u32,
 }
 
 impl Default for InterceptorsConfig {
     fn default() -> Self {
-        Self { call_ms: 20, call_fuel: 500_000_000, memory_bytes: 16 << 20 }
+        Self { call_ms: 20, call_fuel: 500_000_000, memory_bytes: 16 << 20, recorded_messages: 16 }
     }
 }
 
@@ -66,6 +72,10 @@ pub struct Ground {
     pub limits: Limits,
     /// What each stage uses, by its place and its name.
     pub usages: Usages,
+    /// What came to each place last.
+    pub(super) recorded: Arc<[Recorded; STAGES_MAX]>,
+    /// How much of that is kept at a place.
+    pub(super) recorded_max: usize,
 }
 
 /// One stage before it is made: its name in errors, its component, its settings.
@@ -73,6 +83,17 @@ pub(super) struct Part {
     pub(super) name: String,
     pub(super) component: Arc<Component>,
     pub(super) settings: BTreeMap<String, String>,
+    /// New code on trial, or why it cannot be had.
+    pub(super) next: Option<Result<Arc<Component>, String>>,
+}
+
+/// How a stage judges on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// The code that judges.
+    pub running: Digest,
+    /// Why new code that is on trial does not judge; empty: it does, or there is none.
+    pub failure: String,
 }
 
 /// A chain, ready to judge.
@@ -88,12 +109,21 @@ impl Chain {
             Arc::new(Mutex::new(Quota::new("interceptor_events", TOLD_PER_SECOND, &ground.metrics.refusals)));
         let stages = parts.into_iter().zip(PLACES).enumerate();
         let stages = stages.map(|(index, (part, place))| {
-            let stage = Stage::new(part, place, ground, told.clone());
-            let tried = stage.instance().map_err(|crash| (index, crash))?;
-            stage.put_back(tried);
-            Ok(stage)
+            let Part { name, component, settings, next } = part;
+            let settings = Arc::new(settings);
+            let stage =
+                |component| Stage::new(&name, component, settings.clone(), (index, place), ground, &told);
+            let mut now = stage(component);
+            now.try_out().map_err(|crash| (index, crash))?;
+            now.trial = next.map(|next| Trial::new(next.map(stage)));
+            Ok(now)
         });
         stages.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// How each stage judges.
+    pub(super) fn here(&self) -> Vec<Here> {
+        self.0.iter().map(Stage::here).collect()
     }
 }
 
@@ -103,10 +133,48 @@ impl Stages for Chain {
     }
 }
 
+/// New code in the place of a stage's own, which stands behind it: from its first failure on, that judges again.
+struct Trial {
+    /// None: it never came to life.
+    stage: Option<Box<Stage>>,
+    failed: OnceLock<String>,
+}
+
+impl Trial {
+    fn new(stage: Result<Stage, String>) -> Self {
+        let tried = stage.and_then(|stage| {
+            stage.try_out().map(|()| Box::new(stage)).map_err(|crash| format!("it {crash}"))
+        });
+        match tried {
+            Ok(stage) => Self { stage: Some(stage), failed: OnceLock::new() },
+            Err(why) => Self { stage: None, failed: OnceLock::from(why) },
+        }
+    }
+
+    /// The new code, as long as it has not failed.
+    fn stage(&self) -> Option<&Stage> {
+        self.stage.as_deref().filter(|_| self.failed.get().is_none())
+    }
+}
+
+/// A message that a stage could not judge.
+struct Failure {
+    kind: &'static str,
+    why: String,
+}
+
+impl From<Crash> for Failure {
+    fn from(crash: Crash) -> Self {
+        Self { kind: crash.kind(), why: crash.to_string() }
+    }
+}
+
 /// One stage of a chain.
 struct Stage {
     name: String,
     place: &'static str,
+    /// The place, from 0.
+    index: usize,
     component: Arc<Component>,
     settings: Arc<BTreeMap<String, String>>,
     log: Arc<GuestLog>,
@@ -114,6 +182,7 @@ struct Stage {
     usage: Arc<Usage>,
     ground: Ground,
     idle: Mutex<Vec<Ready>>,
+    trial: Option<Trial>,
 }
 
 /// An instance, and how long its calls took.
@@ -123,74 +192,110 @@ struct Ready {
 }
 
 impl Stage {
-    fn new(part: Part, place: &'static str, ground: &Ground, told: Arc<Mutex<Quota>>) -> Self {
-        let Part { name, component, settings } = part;
+    fn new(
+        name: &str,
+        component: Arc<Component>,
+        settings: Arc<BTreeMap<String, String>>,
+        (index, place): (usize, &'static str),
+        ground: &Ground,
+        told: &Arc<Mutex<Quota>>,
+    ) -> Self {
         let (source, lines) = (format!("interceptor:{name}"), ground.limits.log_lines_per_second);
         let log = GuestLog::new(ground.logs.clone(), &source, lines, &ground.metrics.refusals);
-        let usage = ground.usages.of(&format!("{place} {name}"));
         Self {
-            name,
+            name: name.to_owned(),
             place,
+            index,
             component,
-            settings: Arc::new(settings),
+            settings,
             log: Arc::new(log),
-            told,
-            usage,
+            told: told.clone(),
+            usage: ground.usages.of(&format!("{place} {name}")),
             ground: ground.clone(),
             idle: Mutex::default(),
+            trial: None,
         }
     }
 
+    /// Sees whether it comes to life.
+    fn try_out(&self) -> Result<(), Crash> {
+        self.instance().map(|tried| self.put_back(tried))
+    }
+
+    fn here(&self) -> Here {
+        let judges = self.trial.as_ref().and_then(Trial::stage).unwrap_or(self);
+        let failure = self.trial.as_ref().and_then(|trial| trial.failed.get());
+        Here { running: judges.digest(), failure: failure.cloned().unwrap_or_default() }
+    }
+
     fn judge(&self, way: Way, message: &Passing<'_>, content: &mut Content) -> Result<(), SendError> {
-        let mut ready = self.instance().map_err(|crash| self.failed(way, message, crash.kind(), &crash))?;
+        self.ground.recorded[self.index].push(way, message, content, self.ground.recorded_max);
+        if let Some(trial) = &self.trial
+            && let Some(new) = trial.stage()
+        {
+            match new.verdict(way, message, content) {
+                Ok(verdict) => return new.carry_out(verdict, content),
+                Err(failure) => {
+                    new.tell(way, message, &failure);
+                    let why = format!("it {} (from {}, {})", failure.why, message.sender, way.name());
+                    // Several threads may see it fail; the first one says why.
+                    let _ = trial.failed.set(why);
+                }
+            }
+        }
+        let verdict = self.verdict(way, message, content).map_err(|failure| {
+            self.tell(way, message, &failure);
+            self.denied(&format!("{}: nothing passes it unjudged", failure.why))
+        })?;
+        self.carry_out(verdict, content)
+    }
+
+    fn verdict(&self, way: Way, message: &Passing<'_>, content: &Content) -> Result<Verdict, Failure> {
+        let mut ready = self.instance()?;
         let entered = Instant::now();
         let verdict = ready.instance.judge(way, message, content);
         ready.watch.record(entered.elapsed());
         ready.instance.pass_on(&self.usage);
         // An instance that crashed ends here; the next message gets a new one.
-        let verdict = verdict.map_err(|crash| self.failed(way, message, crash.kind(), &crash))?;
+        let verdict = verdict?;
         self.put_back(ready);
-        let denied = |why: String| SendError::Denied(format!("the interceptor `{}` {why}", self.name));
+        match out_of_bounds(&verdict, &self.ground.limits) {
+            Some(why) => Err(Failure { kind: "bounds", why }),
+            None => Ok(verdict),
+        }
+    }
+
+    fn carry_out(&self, verdict: Verdict, content: &mut Content) -> Result<(), SendError> {
         match verdict {
             Verdict::Pass => self.count("pass"),
             Verdict::Rewrite(rewritten) => {
-                if let Some(why) = self.out_of_bounds(&rewritten) {
-                    return Err(self.failed(way, message, "bounds", &why));
-                }
                 self.count("rewrite");
                 *content = rewritten;
             }
             Verdict::Reject(why) => {
                 self.count("reject");
-                return Err(denied(format!("rejects this: {why}")));
+                return Err(self.denied(&format!("rejects this: {why}")));
             }
         }
         Ok(())
     }
 
-    /// Why a rewritten message may not go on.
-    fn out_of_bounds(&self, content: &Content) -> Option<String> {
-        let (body_max, type_max) = (self.ground.limits.body_bytes as usize, CONTENT_TYPE_BYTES_MAX);
-        let over = |what: &str, given: usize, max: usize| {
-            (given > max).then(|| format!("made the {what} {given} bytes long, and {max} are allowed"))
-        };
-        let body = over("body", content.body.len(), body_max);
-        body.or_else(|| over("content-type", content.content_type.len(), type_max))
+    fn denied(&self, why: &str) -> SendError {
+        SendError::Denied(format!("the interceptor `{}` {why}", self.name))
     }
 
-    /// Fails closed: what a stage could not judge does not pass.
-    fn failed(&self, way: Way, message: &Passing<'_>, kind: &str, why: &dyn std::fmt::Display) -> SendError {
+    /// Tells of a message that it could not judge: what nobody judges does not pass.
+    fn tell(&self, way: Way, message: &Passing<'_>, Failure { kind, why }: &Failure) {
         self.count("fail");
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let (name, way, why) = (&self.name, way.name(), why.to_string());
-            tracing::warn!(interceptor = %name, way, kind, why, "an interceptor failed, and its message is refused");
+            let (name, way) = (&self.name, way.name());
+            tracing::warn!(interceptor = %name, way, kind, why, "an interceptor could not judge a message");
             let detail = json!({
                 "interceptor": name, "place": self.place, "way": way, "kind": kind, "reason": why,
                 "message": message.id.to_string(), "sender": message.sender.to_string(),
             });
             report(&self.ground.bus, "interceptor.failed", Source::Component(self.digest()), &detail);
         }
-        SendError::Denied(format!("the interceptor `{}` {why}: nothing passes it unjudged", self.name))
     }
 
     fn count(&self, verdict: &'static str) {
@@ -208,7 +313,8 @@ impl Stage {
         if let Some(ready) = idle {
             return Ok(ready);
         }
-        let mut state = GuestState::new(&self.ground.limits, self.capabilities());
+        let asks = capabilities(&self.ground, self.digest(), &self.settings, &self.log);
+        let mut state = GuestState::new(&self.ground.limits, asks);
         // What is counted with each message an instance counts for itself, and passes on.
         state.limiter.count_by(self.usage.clone());
         state.capabilities.logging.count_by(&self.usage);
@@ -224,21 +330,38 @@ impl Stage {
             idle.push(ready);
         }
     }
+}
 
-    fn capabilities(&self) -> Capabilities {
-        let Ground { bus, metrics, limits, .. } = &self.ground;
-        let (log, refused) = (&self.log, &metrics.refusals);
-        let (source, told) = (Source::Component(self.digest()), Some(limits.events_per_second));
-        Capabilities {
-            messaging: None,
-            keyvalue: None,
-            events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),
-            logging: logging::Ctx::new(log.clone()),
-            config: config::Ctx::new(self.settings.clone()),
-            cli: cli::Ctx::new(log.clone()),
-            random: random::Ctx::new(0),
-        }
+/// What the code of a stage may ask for.
+pub(super) fn capabilities(
+    ground: &Ground,
+    component: Digest,
+    settings: &Arc<BTreeMap<String, String>>,
+    log: &Arc<GuestLog>,
+) -> Capabilities {
+    let Ground { bus, metrics, limits, .. } = ground;
+    let refused = &metrics.refusals;
+    let (source, told) = (Source::Component(component), Some(limits.events_per_second));
+    Capabilities {
+        messaging: None,
+        keyvalue: None,
+        events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),
+        logging: logging::Ctx::new(log.clone()),
+        config: config::Ctx::new(settings.clone()),
+        cli: cli::Ctx::new(log.clone()),
+        random: random::Ctx::new(0),
     }
+}
+
+/// Why a message that was rewritten may not go on.
+pub(super) fn out_of_bounds(verdict: &Verdict, limits: &Limits) -> Option<String> {
+    let Verdict::Rewrite(content) = verdict else { return None };
+    let (body_max, type_max) = (limits.body_bytes as usize, CONTENT_TYPE_BYTES_MAX);
+    let over = |what: &str, given: usize, max: usize| {
+        (given > max).then(|| format!("made the {what} {given} bytes long, and {max} are allowed"))
+    };
+    let body = over("body", content.body.len(), body_max);
+    body.or_else(|| over("content-type", content.content_type.len(), type_max))
 }
 
 /// Tells that something happened.

@@ -2,26 +2,38 @@
 //!
 //! The stages before judge until the new ones are ready. A node that cannot make them ready lets no message pass, says
 //! why, and goes on trying.
+//!
+//! [`record`] is what is kept; [`swap`] puts new code into the place of one stage's, and [`trial`] tells what that would
+//! change.
+
+mod error;
+mod record;
+mod swap;
+mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::StreamExt as _;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::catalog::{Catalog, ComponentError};
-pub use super::chain::InterceptorsConfig;
-use super::chain::{Chain, Ground, Part, STAGES_MAX, report};
+pub use self::error::InterceptorError;
+use self::record::parse;
+pub use self::record::{Cause, Change, Next, Stage, VERSIONS_MAX, Version};
+pub use self::trial::{Difference, Trial};
+use super::catalog::Catalog;
+use super::chain::{Chain, Ground, Part, Recorded, STAGES_MAX, report};
+pub use super::chain::{Here, InterceptorsConfig};
+use super::component::Component;
 use super::guest::Crash;
 use super::inspect::Kind;
 use super::limits::Limits;
 use super::usage::Usages;
 use crate::ids::Digest;
-use crate::kv::{Consistency, Entry, Kv, KvError, Watch};
+use crate::kv::{Consistency, Kv, Watch};
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
@@ -40,21 +52,9 @@ const SETTINGS_BYTES_MAX: usize = 16 * 1024;
 /// How long the stages before go on judging while new ones are made ready; after that nothing passes.
 const READYING: Duration = Duration::from_secs(10);
 /// How long whoever sets a chain waits until it holds on the node that was asked.
-const HOLDING: Duration = Duration::from_secs(12);
+const HOLDING: Duration = Duration::from_secs(25);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// One stage, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
-    /// What errors call it: its component's name when the chain was set, or its digest.
-    pub name: String,
-    /// Its component.
-    pub component: Digest,
-    /// Its settings.
-    #[serde(default)]
-    pub config: BTreeMap<String, String>,
-}
 
 /// One stage, as it is asked for.
 #[derive(Debug, Clone)]
@@ -87,49 +87,6 @@ pub struct Standing {
     pub hold: Hold,
 }
 
-/// Why a chain was not set.
-#[derive(Debug, thiserror::Error)]
-pub enum InterceptorError {
-    /// It is too long.
-    #[error("a chain has at most {STAGES_MAX} interceptors, not {0}: leave some out, or make one of several")]
-    TooMany(usize),
-    /// The settings of a stage are too much.
-    #[error(
-        "the settings of `{0}` are too many or too long: at most {SETTINGS_MAX}, of {SETTINGS_BYTES_MAX} bytes together"
-    )]
-    Settings(String),
-    /// A component is of another world.
-    #[error("`{component}` is {found}, and no interceptor: build it for the world `transport`")]
-    WrongWorld {
-        /// As it was asked for.
-        component: String,
-        /// What it is instead.
-        found: &'static str,
-    },
-    /// A component imports something that waits.
-    #[error(
-        "`{0}` imports the KV, for which a call may wait: every message waits for its interceptors, so leave it out"
-    )]
-    Waits(String),
-    /// A component does not come to life.
-    #[error("the interceptor `{component}` {crash}")]
-    Start {
-        /// As it was asked for.
-        component: String,
-        /// Why.
-        crash: Crash,
-    },
-    /// A component cannot be had.
-    #[error(transparent)]
-    Component(#[from] ComponentError),
-    /// What is kept of the chain is none.
-    #[error("the record of the chain cannot be read: {0}; set it anew")]
-    Damaged(String),
-    /// The KV failed.
-    #[error(transparent)]
-    Kv(#[from] KvError),
-}
-
 /// What interceptors need of the node.
 #[derive(Debug, Clone)]
 pub struct InterceptorsHost {
@@ -149,6 +106,8 @@ pub struct InterceptorsHost {
     pub body_bytes_max: usize,
     /// What they guard.
     pub passage: Arc<Passage>,
+    /// This node: code that is on trial judges on some only.
+    pub node: u64,
 }
 
 /// The interceptors of the realm, on this node. Clones are the same.
@@ -162,13 +121,38 @@ struct Inner {
     ground: Ground,
     passage: Arc<Passage>,
     standing: watch::Sender<Standing>,
+    node: u64,
+    judging: Mutex<Judging>,
 }
+
+/// What judges here.
+#[derive(Debug, Default)]
+struct Judging {
+    /// What the record says to this node.
+    said: Vec<Said>,
+    /// None: nothing does.
+    chain: Option<Arc<Chain>>,
+}
+
+/// What the record says to one node about one stage: where that is the same, nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    chain: u64,
+    name: String,
+    component: Digest,
+    config: BTreeMap<String, String>,
+    next: Option<Digest>,
+}
+
+/// Components that are on trial, or why they cannot be had.
+type Heirs = BTreeMap<Digest, Result<Arc<Component>, String>>;
 
 impl Interceptors {
     /// Closes the passage until it is known which chain holds, and follows it from then on. Returns once it holds, or
     /// a first try has failed.
     pub async fn start(host: InterceptorsHost, tasks: &Tasks) -> Self {
-        let InterceptorsHost { kv, catalog, bus, logs, metrics, config, body_bytes_max, passage } = host;
+        let InterceptorsHost { kv, catalog, bus, logs, metrics, config, body_bytes_max, passage, node } =
+            host;
         let limits = Limits {
             memory_bytes: config.memory_bytes,
             call_ms: config.call_ms,
@@ -179,9 +163,11 @@ impl Interceptors {
         let why = "this node does not know yet which interceptors the realm has";
         passage.close(why.to_owned());
         let unknown = Standing { revision: 0, stages: Vec::new(), hold: Hold::Closed(why.to_owned()) };
-        let (ground, standing) =
-            (Ground { bus, logs, metrics, limits, usages: Usages::default() }, watch::Sender::new(unknown));
-        let interceptors = Self(Arc::new(Inner { kv, catalog, ground, passage, standing }));
+        let recorded_max = config.recorded_messages as usize;
+        let (usages, recorded) = (Usages::default(), Arc::default());
+        let ground = Ground { bus, logs, metrics, limits, usages, recorded, recorded_max };
+        let (standing, judging) = (watch::Sender::new(unknown), Mutex::default());
+        let interceptors = Self(Arc::new(Inner { kv, catalog, ground, passage, standing, node, judging }));
         // Watched before it is read: nothing is missed in between.
         let watch = interceptors.watch();
         let known = interceptors.renew(Consistency::Linearizable).await;
@@ -197,6 +183,11 @@ impl Interceptors {
         self.0.standing.borrow().clone()
     }
 
+    /// How each stage judges here, in the order of the chain; where nothing passes, none.
+    pub fn here(&self) -> Vec<Here> {
+        self.judging().chain.as_ref().map(|chain| chain.here()).unwrap_or_default()
+    }
+
     /// Sets the chain of the realm; an empty one lets everything pass. Returns how it stands here once it holds, or
     /// has been waited for long enough.
     ///
@@ -206,6 +197,8 @@ impl Interceptors {
         if wanted.len() > STAGES_MAX {
             return Err(InterceptorError::TooMany(wanted.len()));
         }
+        // A chain that cannot be read can be set anew.
+        let before = self.load().await.map(|(stages, _)| stages).unwrap_or_default();
         let mut stages = Vec::new();
         for Wanted { component: reference, config } in wanted {
             let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -215,18 +208,14 @@ impl Interceptors {
             let component = self.0.catalog.resolve(&reference).await?;
             let name = self.0.catalog.record(component).await?.and_then(|record| record.name);
             let name = name.map_or(reference, |name| name.to_string());
-            stages.push(Stage { name, component, config });
+            stages.push(Stage::new(name, component, config, &before));
         }
         // Tried out before anybody follows it.
-        self.ready(&stages).await?;
+        self.ready(&self.said(&stages), BTreeMap::new()).await?;
         let value =
             serde_json::to_vec(&stages).map_err(|error| InterceptorError::Damaged(error.to_string()))?;
         let set = self.0.kv.put(BUCKET, KEY.as_bytes(), Bytes::from(value), None, None).await?;
-        let mut standing = self.0.standing.subscribe();
-        let holds = standing.wait_for(|now| now.revision >= set.revision && now.hold != Hold::Readying);
-        // Where it takes longer, the answer says so.
-        let _ = tokio::time::timeout(HOLDING, holds).await;
-        Ok(self.standing())
+        Ok(self.held(set.revision).await)
     }
 
     /// What the interceptors use, by their places and names.
@@ -234,11 +223,9 @@ impl Interceptors {
         &self.0.ground.usages
     }
 
-    /// Whether a component is part of the chain, read linearizably.
+    /// Whether a component is part of the chain, or could be gone back to, read linearizably.
     pub async fn uses(&self, component: Digest) -> Result<bool, InterceptorError> {
-        let entry = self.0.kv.get(BUCKET, KEY.as_bytes(), Consistency::Linearizable).await?;
-        let stages = entry.as_ref().map_or_else(|| Ok(Vec::new()), parse)?;
-        Ok(stages.iter().any(|stage| stage.component == component))
+        Ok(self.load().await?.0.iter().any(|stage| stage.needs(component)))
     }
 
     async fn follow(self, mut watch: Option<Watch>, mut known: bool) {
@@ -289,20 +276,33 @@ impl Interceptors {
                 return false;
             }
         };
+        let said = self.said(&stages);
         if before.hold == Hold::Holds {
+            if self.judging().said == said {
+                self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
+                return true;
+            }
             let (hold, stages) = (Hold::Readying, stages.clone());
             self.0.standing.send_replace(Standing { revision, stages, hold });
         }
-        let made = tokio::time::timeout(READYING, self.ready(&stages)).await;
+        let next = self.next(&said).await;
+        let made = tokio::time::timeout(READYING, self.ready(&said, next)).await;
         let chain = match made {
             Ok(Ok(chain)) => chain,
             Ok(Err(error)) => return self.close(revision, stages, error.to_string()),
             Err(_) => return self.close(revision, stages, "they could not be made ready in time".to_owned()),
         };
-        match chain {
-            Some(chain) => self.0.passage.guard(Arc::new(chain)),
-            None => self.0.passage.open(),
+        let chain = chain.map(Arc::new);
+        match &chain {
+            Some(chain) => self.0.passage.guard(chain.clone()),
+            None => {
+                self.0.passage.open();
+                self.0.ground.recorded.iter().for_each(Recorded::forget);
+            }
         }
+        let before = std::mem::replace(&mut *self.judging(), Judging { said, chain });
+        // Outside the lock: instances may end with it.
+        drop(before);
         if revision != 0 {
             let names: Vec<_> = stages.iter().map(|stage| &stage.name).collect();
             tracing::info!(revision, chain = ?names, "the interceptors of the realm hold here");
@@ -321,68 +321,75 @@ impl Interceptors {
             let detail = json!({ "revision": revision, "reason": why });
             report(&self.0.ground.bus, "interceptors.closed", Source::Node, &detail);
         }
+        let before = std::mem::take(&mut *self.judging());
+        drop(before);
         self.0.passage.close(format!("this node's interceptors are not ready: {why}"));
         self.0.standing.send_replace(now);
         false
     }
 
+    /// What a record says to this node.
+    fn said(&self, stages: &[Stage]) -> Vec<Said> {
+        let said = |stage: &Stage| Said {
+            chain: stage.chain,
+            name: stage.name.clone(),
+            component: stage.component,
+            config: stage.config.clone(),
+            next: stage.next_on(self.0.node),
+        };
+        stages.iter().map(said).collect()
+    }
+
+    /// The code that is on trial here. It keeps nothing from passing: where it cannot be had in time, that is its failure.
+    async fn next(&self, said: &[Said]) -> Heirs {
+        let mut heirs = Heirs::new();
+        for (name, code) in said.iter().filter_map(|stage| Some((&stage.name, stage.next?))) {
+            let found = tokio::time::timeout(READYING, self.component(name, code)).await;
+            let found = found.map_err(|_| "it could not be made ready in time".to_owned());
+            heirs.insert(code, found.and_then(|found| found.map_err(|error| error.to_string())));
+        }
+        heirs
+    }
+
     /// A chain of these stages; none for an empty one.
-    async fn ready(&self, stages: &[Stage]) -> Result<Option<Chain>, InterceptorError> {
-        if stages.is_empty() {
+    async fn ready(&self, said: &[Said], next: Heirs) -> Result<Option<Chain>, InterceptorError> {
+        if said.is_empty() {
             return Ok(None);
         }
-        if stages.len() > STAGES_MAX {
-            return Err(InterceptorError::TooMany(stages.len()));
+        if said.len() > STAGES_MAX {
+            return Err(InterceptorError::TooMany(said.len()));
         }
         let mut parts = Vec::new();
-        for Stage { name, component, config } in stages {
-            let component = self.0.catalog.get(*component).await?;
-            let info = component.info();
-            if info.kind != Kind::Transport {
-                let found = info.kind.singular();
-                return Err(InterceptorError::WrongWorld { component: name.clone(), found });
-            }
-            if info.can_block {
-                return Err(InterceptorError::Waits(name.clone()));
-            }
-            parts.push(Part { name: name.clone(), component, settings: config.clone() });
+        for stage in said {
+            let Said { name, config, .. } = stage;
+            let component = self.component(name, stage.component).await?;
+            let next = stage.next.and_then(|code| next.get(&code).cloned());
+            parts.push(Part { name: name.clone(), component, settings: config.clone(), next });
         }
         let chain = Chain::new(parts, &self.0.ground);
         let named = |(at, crash): (usize, Crash)| {
-            let component = stages.get(at).map(|stage| stage.name.clone()).unwrap_or_default();
+            let component = said.get(at).map(|stage| stage.name.clone()).unwrap_or_default();
             InterceptorError::Start { component, crash }
         };
         chain.map(Some).map_err(named)
     }
-}
 
-fn parse(entry: &Entry) -> Result<Vec<Stage>, InterceptorError> {
-    serde_json::from_slice(&entry.value).map_err(|error| InterceptorError::Damaged(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(text: &str) -> Entry {
-        Entry {
-            value: Bytes::copy_from_slice(text.as_bytes()),
-            revision: 1,
-            created_revision: 1,
-            version: 1,
-            lease: None,
+    /// A component that can judge; `called` is what it is called in errors.
+    async fn component(&self, called: &str, digest: Digest) -> Result<Arc<Component>, InterceptorError> {
+        let component = self.0.catalog.get(digest).await?;
+        let info = component.info();
+        if info.kind != Kind::Transport {
+            let (component, found) = (called.to_owned(), info.kind.singular());
+            return Err(InterceptorError::WrongWorld { component, found });
         }
+        if info.can_block {
+            return Err(InterceptorError::Waits(called.to_owned()));
+        }
+        Ok(component)
     }
 
-    #[test]
-    fn a_chain_is_read_as_it_was_written() {
-        let config = BTreeMap::from([("mask".to_owned(), "email".to_owned())]);
-        let stage = Stage { name: "redact".into(), component: Digest::of(b"redact"), config };
-        let text = serde_json::to_string(&[&stage]).expect("plain data");
-        assert_eq!(parse(&entry(&text)).ok(), Some(vec![stage]));
-        assert_eq!(parse(&entry("[]")).ok(), Some(Vec::new()));
-        for damaged in ["", "{}", r#"[{"name":"redact"}]"#] {
-            assert!(matches!(parse(&entry(damaged)), Err(InterceptorError::Damaged(_))), "{damaged}");
-        }
+    /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
+    fn judging(&self) -> std::sync::MutexGuard<'_, Judging> {
+        self.0.judging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

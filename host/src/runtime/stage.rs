@@ -72,6 +72,11 @@ impl StageInstance {
         Ok(Self { guest, outbound, inbound, body_bytes_max, own })
     }
 
+    /// The host's side of it.
+    pub(crate) fn state(&mut self) -> &mut GuestState {
+        self.guest.state()
+    }
+
     /// Adds what it has used to the figures of all instances of its stage.
     pub(crate) fn pass_on(&mut self, usage: &Usage) {
         usage.absorb(&self.own);

@@ -22,6 +22,7 @@ pub mod media;
 pub mod receipts;
 pub mod remote;
 pub mod router;
+pub(crate) mod shown;
 pub mod stages;
 pub mod topics;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! Rules that are to be swapped for `successor`. Their configuration is a word, which is part of their state: what it
-//! means is mostly the successor's affair. `"falls"`: they crash in the third step.
+//! means is mostly the successor's affair. `"falls"`: they crash in the third step; `"stumbles"`: as `pretender` they
+//! crash in every step.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -35,6 +36,7 @@ impl Rules for Regime {
         self.steps += 1;
         self.broken = false;
         assert!(self.word != "falls" || self.steps != WHEN, "told to");
+        assert!(self.word != "stumbles" || env!("CARGO_CRATE_NAME") != "pretender", "told to");
         if self.drawn.is_empty() {
             self.drawn.push(RandomState::new().build_hasher().finish());
         }

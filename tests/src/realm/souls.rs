@@ -92,6 +92,7 @@ impl Door {
             recipient: Some(v1::Address { to: Some(to) }),
             content: Some(content),
             timeout_ms: PATIENCE.as_millis() as u32,
+            request_id: String::new(),
         };
         let reply = self.souls().ask(self.request(ask)).await?.into_inner().reply;
         let body = reply.map(|content| content.body).unwrap_or_default();

@@ -105,13 +105,18 @@ pub(in crate::admin) fn line(tailed: &Tailed) -> v1::LogLine {
     }
 }
 
-/// A component.
-pub(in crate::admin) fn component(record: &Record) -> v1::Component {
-    let kind = match record.info.kind {
+/// Which world a component fits.
+pub(in crate::admin) const fn kind(kind: Kind) -> v1::ComponentKind {
+    match kind {
         Kind::Soul => v1::ComponentKind::Soul,
         Kind::Rules => v1::ComponentKind::Rules,
         Kind::Transport => v1::ComponentKind::Transport,
-    };
+    }
+}
+
+/// A component.
+pub(in crate::admin) fn component(record: &Record) -> v1::Component {
+    let kind = kind(record.info.kind);
     v1::Component {
         digest: record.digest.to_string(),
         name: record.name.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -156,6 +156,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         config: InterceptorsConfig::default(),
         body_bytes_max: 1024,
         passage: router.passage().clone(),
+        node: 1,
     };
     AdminHost {
         backups,

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::candidate::Candidate;
 pub(crate) use self::recording::Recording;
-pub use self::rollout::{BATCH_MAX, Plan, Step, Tally, WATCH_MAX};
+pub use self::rollout::Renewal;
 pub(crate) use self::trial::Recalled;
 pub use self::trial::{Difference, Side, Trial};
 pub use self::versions::{Cause, VERSIONS_MAX, Version, Versions};

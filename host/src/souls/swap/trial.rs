@@ -19,6 +19,7 @@ use crate::capabilities::messaging::Waits;
 use crate::runtime::batch::Batch;
 use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
+use crate::transport::shown;
 
 /// The most differences that are told one by one.
 pub(crate) const DIFFERENCES_MAX: usize = 100;
@@ -175,7 +176,7 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
             let moment = Moment { now_ms: envelope.sent_at_ms, hops: envelope.hops, ..Moment::default() };
             let replies = side.instance.receive(Batch::of([&envelope]), moment).await;
             replies.map(|replies| match replies.into_iter().next() {
-                Some(Ok(Some(content))) => text::content(&content),
+                Some(Ok(Some(content))) => shown::content(&content),
                 Some(Ok(None)) | None => "nothing".to_owned(),
                 Some(Err(refusal)) => format!("refuses: {refusal}"),
             })
@@ -185,7 +186,7 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
             let acted = side.instance.act(matrix.as_str(), *tick, turns, moment).await;
             acted.map(|acted| match acted {
                 Ok(actions) => {
-                    actions.iter().map(|action| text::bytes(action)).collect::<Vec<_>>().join(" | ")
+                    actions.iter().map(|action| shown::bytes(action)).collect::<Vec<_>>().join(" | ")
                 }
                 Err(refusal) => format!("refuses: {refusal}"),
             })

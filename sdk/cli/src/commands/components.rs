@@ -51,7 +51,7 @@ pub(crate) enum Command {
         #[arg(value_name = "COMPONENT")]
         reference: String,
     },
-    /// Gives all Souls that use a component new code, a few first
+    /// Gives all that use a component new code, a few first: Souls, Matrices, interceptors
     Rollout(super::rollout::Args),
     /// Deletes a component that nothing uses
     Rm {

@@ -1,9 +1,11 @@
 //! `matrix interceptors`.
 
+mod swap;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use matrix_proto::v1::{Chain, ChainState, GetChainRequest, SetChainRequest, WantedStage};
+use matrix_proto::v1::{Chain, ChainStage, ChainState, GetChainRequest, SetChainRequest, WantedStage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +40,15 @@ pub(crate) enum Command {
     },
     /// Takes all interceptors away: every message passes
     Clear,
+    /// Puts new code into the place of an interceptor's own, on trial first
+    Swap(swap::SwapArgs),
+    /// Goes back to the code before the present one
+    Rollback(swap::RollbackArgs),
+    /// Shows which code an interceptor has had
+    History {
+        /// What the chain calls it, or its place
+        name: String,
+    },
 }
 
 /// A file with a chain.
@@ -62,8 +73,12 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::List => {
             let node = session.node().await?;
             let get = async |request| node.interceptors().get_chain(request).await;
-            return show(session, &node.call("the interceptors", GetChainRequest {}, get).await?);
+            let message = GetChainRequest { revision: 0 };
+            return show(session, &node.call("the interceptors", message, get).await?);
         }
+        Command::Swap(args) => return swap::swap(args, session).await,
+        Command::Rollback(args) => return swap::roll_back(args, session).await,
+        Command::History { name } => return swap::history(name, session).await,
         Command::Set { file: Some(file), .. } => read(&file)?,
         Command::Set { component, config, .. } => {
             let component = component.unwrap_or_default();
@@ -102,7 +117,17 @@ fn state(chain: &Chain) -> &'static str {
 }
 
 fn json(chain: &Chain) -> Value {
-    let stage = |stage: &matrix_proto::v1::ChainStage| json!({ "name": stage.name, "component": stage.component, "config": stage.config });
+    let stage = |stage: &ChainStage| {
+        json!({
+            "name": stage.name,
+            "component": stage.component,
+            "config": stage.config,
+            "running": stage.running,
+            "next": stage.next,
+            "next_nodes": stage.next_nodes,
+            "next_failure": stage.next_failure,
+        })
+    };
     json!({
         "interceptors": chain.stages.iter().map(stage).collect::<Vec<_>>(),
         "revision": chain.revision,
@@ -112,21 +137,31 @@ fn json(chain: &Chain) -> Value {
 }
 
 fn human(style: &Style, chain: &Chain) -> String {
-    let mut table = Table::new(["PLACE", "NAME", "COMPONENT", "CONFIG"]);
+    let mut table = Table::new(["PLACE", "NAME", "RUNNING", "WANTED", "CONFIG"]);
+    let mut notes = String::new();
     for (place, stage) in (1..).zip(&chain.stages) {
         let mut config: Vec<_> = stage.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
         config.sort();
+        let wanted = if stage.next.is_empty() { &stage.component } else { &stage.next };
         table.row([
             place.to_string(),
             stage.name.clone(),
-            text::short_digest(&stage.component),
+            if stage.running.is_empty() { "-".to_owned() } else { text::short_digest(&stage.running) },
+            text::short_digest(wanted),
             config.join(" "),
         ]);
+        if !stage.next.is_empty() {
+            let nodes: Vec<_> = stage.next_nodes.iter().map(ToString::to_string).collect();
+            notes += &format!("{place} is on trial on node {}\n", nodes.join(", "));
+        }
+        if !stage.next_failure.is_empty() {
+            notes += &format!("{place} judges by its old code: {}\n", text::one_line(&stage.next_failure));
+        }
     }
     let table = table.render(style, "no interceptors: every message passes");
     match chain.state() {
-        ChainState::Holds => table,
-        ChainState::Readying => format!("{table}they are being made ready on this node\n"),
+        ChainState::Holds => format!("{table}{notes}"),
+        ChainState::Readying => format!("{table}{notes}they are being made ready on this node\n"),
         _ => format!("{table}no message passes this node: {}\n", text::one_line(&chain.reason)),
     }
 }

@@ -79,7 +79,7 @@ fn a_rollout_tells_who_failed_and_ends_as_it_went() {
     let fake = Fake::start();
     let arguments = ["components", "rollout", "neo", "good", "--canary", "10", "--watch", "0.5"];
     let done = fake.matrix(&arguments).ends(0).stdout;
-    assert!(done.contains("9 of 9 swapped"), "{done}");
+    assert!(done.contains("9 of 9 Souls swapped"), "{done}");
     let call = &fake.calls("Rollout")[0];
     assert!(call.contains("canary_percent: 10") && call.contains("watch_ms: 500"), "{call}");
     let run = fake.matrix(&["components", "rollout", "neo", "bad"]);

@@ -123,7 +123,7 @@ impl Components for Services {
         if request.get_ref().component == "good" {
             return answers(vec![step(1, None), step(9, Some(Event::Ended(true)))]);
         }
-        let failure = RolloutFailure { soul: "neo".to_owned(), reason: "it trapped".to_owned() };
+        let failure = RolloutFailure { user: "neo".to_owned(), reason: "it trapped".to_owned() };
         let back = Event::TakingBack("1 Souls failed, and 0 may".to_owned());
         let events = [Event::Failure(failure), back, Event::Ended(false)];
         answers(events.into_iter().map(|event| step(1, Some(event))).collect())
