@@ -11,6 +11,7 @@ mod folders;
 mod kills;
 mod links;
 mod members;
+mod memory;
 mod partitions;
 mod pauses;
 mod schedules;

@@ -273,7 +273,7 @@ impl Souls {
     pub(super) fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
         let host = &self.0.host;
         let limits = manifest.check(&host.limits)?;
-        let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
+        let (mailbox, inbox) = Mailbox::within(host.router.room(), limits.mailbox_messages as usize);
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
         let waits = Waits::new(host.tasks.stopping().child_token());
         let status = Arc::new(Status::new(State::Passive, String::new()));
