@@ -16,6 +16,7 @@ mod partitions;
 mod pauses;
 mod schedules;
 mod snapshots;
+mod soak;
 mod swaps;
 mod syncs;
 
