@@ -35,7 +35,11 @@ test: guests test-guests ## Passes every fast test: the test command of the READ
 # Which of a realm's long tests: all, or those whose names hold a word, such as `turns` (1,000 kills).
 SOAK ?=
 
-soak: ## Cuts the KV's power 10,000 times, and a realm's links and nodes at random; tries random components; takes minutes.
+# For how many seconds each of a realm's soaks goes on.
+SOAK_SECONDS ?= 120
+
+soak: export MATRIX_SOAK_SECONDS = $(SOAK_SECONDS)
+soak: ## Cuts the KV's power 10,000 times, and a realm's links and nodes at random, also while code is swapped; tries random components; takes minutes.
 	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --test cluster -- --ignored --nocapture $(SOAK)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use matrix_tests::node::{TestNode, manifest};
 use matrixd::ids::Digest;
-use matrixd::souls::swap::{Plan, Step, Tally};
+use matrixd::rollout::{self, Plan, Step, Tally};
 use matrixd::transport::bus::{Filter, Item, Subscription};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -138,15 +138,10 @@ async fn for_all<F: Future<Output = ()>>(each: impl Fn(usize) -> F) {
 
 /// Rolls the new code out, as `Components.Rollout` does, with nobody watched in between.
 async fn renew(node: &TestNode, from: Digest, to: Digest) {
-    let plan = Plan {
-        from: BTreeSet::from([from]),
-        to,
-        canary_percent: 1,
-        watch: Duration::ZERO,
-        batch: 64,
-        failures_max: 0,
-        turn: Duration::from_secs(5),
-    };
+    let plan = Plan { canary_percent: 1, watch: Duration::ZERO, batch: 64, failures_max: 0 };
+    let fleet = node.node().fleet();
+    let souls = fleet.with_code(&BTreeSet::from([from])).await.expect("the KV is there");
+    let users = fleet.renewal(to, Duration::from_secs(5));
     let (tell, mut told) = mpsc::channel(64);
     let hear = async {
         let mut last = None;
@@ -155,8 +150,7 @@ async fn renew(node: &TestNode, from: Digest, to: Digest) {
         }
         last
     };
-    let (rolled, last) = tokio::join!(node.node().fleet().roll_out(plan, tell), hear);
-    rolled.expect("the KV is there");
+    let ((), last) = tokio::join!(rollout::roll_out(&users, souls, plan, tell), hear);
     let all = Tally { total: SOULS, swapped: SOULS, ..Tally::default() };
     assert_eq!(last, Some(Step::Ended(true, all)), "all have the new code");
 }

@@ -53,6 +53,7 @@ impl Config {
             NodeLimit::interceptor_fuel => self.interceptors.call_fuel,
             NodeLimit::interceptor_memory_bytes => self.interceptors.memory_bytes,
             NodeLimit::message_bytes => self.transport.body_bytes_max as u64,
+            NodeLimit::mailboxes_bytes => self.transport.mailboxes_bytes(),
             NodeLimit::hops => self.transport.hops_max.into(),
             NodeLimit::topics => self.transport.topics_max as u64,
             NodeLimit::event_bytes => self.bus.event_bytes_max as u64,

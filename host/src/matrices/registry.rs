@@ -298,7 +298,7 @@ impl Matrices {
     pub(super) fn launch(&self, handle: Handle, ready: Option<Ready>) -> Handle {
         let host = &self.0.host;
         let capacity = host.limits.default.mailbox_messages as usize;
-        let inbox = handle.kept.take().unwrap_or_else(|| Mailbox::new(capacity).1);
+        let inbox = handle.kept.take().unwrap_or_else(|| Mailbox::within(host.router.room(), capacity).1);
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
         let (stop, moved, ended) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());

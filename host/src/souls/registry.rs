@@ -276,8 +276,10 @@ impl Souls {
     pub(super) fn launch(&self, manifest: &Arc<Manifest>, placed: Placed) -> Result<Handle, SoulError> {
         let host = &self.0.host;
         let limits = manifest.check(&host.limits)?;
-        let (room, keeps) = (limits.mailbox_messages as usize, manifest.durability.mode == Mode::Turn);
-        let (mailbox, inbox) = if keeps { Mailbox::keeping(room) } else { Mailbox::new(room) };
+        let (room, capacity) = (host.router.room(), limits.mailbox_messages as usize);
+        let keeps = manifest.durability.mode == Mode::Turn;
+        let (mailbox, inbox) =
+            if keeps { Mailbox::keeping(room, capacity) } else { Mailbox::within(room, capacity) };
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
         let waits = Waits::new(host.tasks.stopping().child_token());
         let status = Arc::new(Status::new(State::Passive, String::new()));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -31,6 +31,28 @@ pub enum Refused {
     Closed,
 }
 
+/// What the bodies in all mailboxes of a node may take together. Clones are the same room.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<(usize, AtomicUsize)>);
+
+impl Room {
+    /// Room for so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Arc::new((bytes_max, AtomicUsize::new(0))))
+    }
+
+    /// Takes some, if there are so many left; `anyhow`: also if there are not.
+    fn take(&self, bytes: usize, anyhow: bool) -> bool {
+        let (most, used) = &*self.0;
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| anyhow || sum <= most);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.0.1.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// The senders' end. Pushing never waits.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -38,6 +60,7 @@ pub struct Mailbox {
     waker: AtomicWaker,
     capacity: usize,
     gives_receipts: bool,
+    room: Room,
     /// How long one message takes, in nanoseconds, by the last ones.
     each_ns: AtomicU64,
     refused: AtomicU64,
@@ -63,20 +86,27 @@ pub struct Inbox(Arc<Mailbox>);
 impl Mailbox {
     /// A mailbox for at most `capacity` messages of at most [`MAILBOX_BYTES_MAX`] together, and its other end.
     pub fn new(capacity: usize) -> (Arc<Self>, Inbox) {
-        Self::make(capacity, false)
+        Self::within(Room::new(usize::MAX), capacity)
     }
 
-    /// [`Mailbox::new`], for an owner that gives receipts itself, once it has kept what it was told.
-    pub fn keeping(capacity: usize) -> (Arc<Self>, Inbox) {
-        Self::make(capacity, true)
+    /// As [`Mailbox::new`], and what waits in it takes from `room`. Where that is used up, a mailbox in which nothing waits
+    /// takes a message all the same: who floods others keeps nobody from being heard who keeps up.
+    pub fn within(room: Room, capacity: usize) -> (Arc<Self>, Inbox) {
+        Self::make(room, capacity, false)
     }
 
-    fn make(capacity: usize, gives_receipts: bool) -> (Arc<Self>, Inbox) {
+    /// [`Mailbox::within`], for an owner that gives receipts itself, once it has kept what it was told.
+    pub fn keeping(room: Room, capacity: usize) -> (Arc<Self>, Inbox) {
+        Self::make(room, capacity, true)
+    }
+
+    fn make(room: Room, capacity: usize, gives_receipts: bool) -> (Arc<Self>, Inbox) {
         let mailbox = Arc::new(Self {
             queue: Mutex::default(),
             waker: AtomicWaker::new(),
             capacity,
             gives_receipts,
+            room,
             each_ns: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
@@ -100,12 +130,13 @@ impl Mailbox {
         }
         let bytes = queue.bytes.saturating_add(size(&envelope));
         let is_full = queue.messages.len() >= self.capacity || bytes > MAILBOX_BYTES_MAX;
-        if is_full || self.would_be_late(queue.messages.len(), &envelope) {
+        let was_empty = queue.messages.is_empty();
+        let refused = is_full || self.would_be_late(queue.messages.len(), &envelope);
+        if refused || !self.room.take(size(&envelope), was_empty) {
             drop(queue);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err((envelope, Refused::Full));
         }
-        let was_empty = queue.messages.is_empty();
         queue.bytes = bytes;
         queue.messages.push_back(envelope);
         drop(queue);
@@ -170,6 +201,7 @@ impl Inbox {
             count += 1;
         }
         queue.bytes -= bytes;
+        self.0.room.give(bytes);
         batch.extend(queue.messages.drain(..count));
         count
     }
@@ -206,7 +238,7 @@ impl Inbox {
     pub fn redirect(self, mut forward: impl FnMut(Envelope), then: impl FnOnce()) {
         let mut queue = self.0.lock();
         queue.messages.drain(..).for_each(&mut forward);
-        queue.bytes = 0;
+        self.0.room.give(std::mem::take(&mut queue.bytes));
         then();
         queue.closed = true;
     }
@@ -227,7 +259,7 @@ impl Drop for Inbox {
         let mut queue = self.0.lock();
         queue.closed = true;
         let left = std::mem::take(&mut queue.messages);
-        queue.bytes = 0;
+        self.0.room.give(std::mem::take(&mut queue.bytes));
         drop(queue);
         // Dropped outside the lock: callers who wait for replies are woken by it.
         drop(left);
@@ -238,6 +270,21 @@ impl Drop for Inbox {
 mod tests {
     use super::super::testing::envelope;
     use super::*;
+
+    #[test]
+    fn all_mailboxes_share_a_room_and_an_empty_one_takes_a_message_all_the_same() {
+        let (size, room) = (size(&envelope("abcd")), Room::new(3 * size(&envelope("abcd"))));
+        let (flooded, mut flood) = Mailbox::within(room.clone(), 100);
+        let (other, others) = Mailbox::within(room.clone(), 100);
+        let pushed = (0..9).filter(|_| flooded.push(envelope("abcd")).is_ok()).count();
+        assert_eq!(pushed, 3);
+        assert!(other.push(envelope("abcd")).is_ok(), "nothing waits there");
+        assert!(matches!(other.push(envelope("abcd")), Err((_, Refused::Full))));
+        flood.drain(&mut Vec::new(), 2);
+        assert!(other.push(envelope("abcd")).is_ok());
+        drop((flood, others));
+        assert_eq!(room.0.1.load(Ordering::Relaxed), 0, "{size} bytes each came back");
+    }
 
     #[test]
     fn keeps_order_and_bound() {

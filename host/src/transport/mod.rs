@@ -9,6 +9,7 @@
 
 mod arriving;
 pub mod bus;
+mod config;
 pub mod decide;
 pub mod directory;
 pub mod draft;

@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::kv::Roster;
     use crate::telemetry::{Telemetry, TelemetryConfig};
+    use crate::transport::mailbox::Room;
 
     fn router() -> Router {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
@@ -178,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn who_keeps_turns_gives_receipts_itself_and_one_that_is_refused_still_waits() {
         let router = router();
-        let (mailbox, mut inbox) = Mailbox::keeping(1);
+        let (mailbox, mut inbox) = Mailbox::keeping(Room::new(usize::MAX), 1);
         router.directory().insert("soul:neo".parse().expect("an address"), mailbox.clone());
         let letter = router.letter(draft(), Stamp::named(MessageId(7))).expect("a sound message");
         let Ok(Posted::Under(mut receipt)) = router.post(&letter) else { panic!("it has room") };

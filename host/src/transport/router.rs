@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use super::config::TransportConfig;
 use super::decide::{Bounds, Decision, Head, Place, decide};
-use super::directory::{Directory, Route, TOPICS_MAX};
+use super::directory::{Directory, Route};
 pub use super::draft::{Answer, Draft, Stamp};
 use super::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Envelope, Reply, ReplyTo, SendError};
 use super::handled::Handled;
 use super::limbo::Limbo;
-use super::mailbox::{Mailbox, Refused};
+use super::mailbox::{Mailbox, Refused, Room};
 use super::receipts::accept;
 use super::remote::{Inbound, Outpost, Remotes};
 use super::stages::Way;
@@ -23,25 +23,6 @@ use crate::kv::Roster;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::TransportMetrics;
 
-/// What the operator may set.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TransportConfig {
-    /// The longest body of a message, in bytes; a Soul's own limit may be lower.
-    pub body_bytes_max: usize,
-    /// The longest chain of messages, each caused by the one before. It ends what would go back and
-    /// forth for ever; long conversations go through a client or a Matrix.
-    pub hops_max: u16,
-    /// The most topics that Souls of this node may subscribe to, all together; at most 16,384.
-    pub topics_max: usize,
-}
-
-impl Default for TransportConfig {
-    fn default() -> Self {
-        Self { body_bytes_max: 256 * 1024, hops_max: 32, topics_max: TOPICS_MAX }
-    }
-}
-
 /// Sends messages. Clones are the same router.
 #[derive(Debug, Clone)]
 pub struct Router(pub(super) Arc<Inner>);
@@ -51,6 +32,7 @@ pub(super) struct Inner {
     pub(super) directory: Directory,
     ids: MessageIds,
     bounds: Bounds,
+    room: Room,
     pub(super) remotes: Remotes,
     pub(super) limbo: Limbo,
     pub(super) metrics: TransportMetrics,
@@ -66,10 +48,16 @@ impl Router {
             directory: Directory::new(config.topics_max),
             ids: MessageIds::new(process),
             bounds,
+            room: Room::new(usize::try_from(config.mailboxes_bytes()).unwrap_or(usize::MAX)),
             remotes: Remotes::new(roster, limits),
             limbo: Limbo::default(),
             metrics,
         }))
+    }
+
+    /// What all mailboxes of this node may take together.
+    pub fn room(&self) -> Room {
+        self.0.room.clone()
     }
 
     /// Another node, as messages see it.

@@ -41,6 +41,18 @@ pub(crate) async fn mailbox_bytes() {
     node.end().await;
 }
 
+pub(crate) async fn mailboxes_bytes() {
+    const BODY_BYTES: usize = 256 * 1024;
+    let node =
+        TestNode::start_with(|config| config.transport.mailboxes_bytes_max = 4 * BODY_BYTES as u64).await;
+    node.neighbour().await;
+    rogue(&node, "rogue", |limits| limits.call_ms = 20_000).await;
+    let said = node.ask("rogue", "send-large 100").await.expect("it is answered before its own messages");
+    assert!(said.ends_with("mailbox-full") && (1..=4).contains(&count(&said)), "{said}");
+    node.assert_lives().await;
+    node.end().await;
+}
+
 pub(crate) async fn topics() {
     let node = TestNode::start_with(|config| config.transport.topics_max = 1).await;
     node.run("citizen", "citizen", &[]).await;

@@ -28,7 +28,8 @@ pub(super) use interceptors::{chain, chain_history, chain_trial};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
 pub(super) use observing::{figures, limit};
 pub(super) use shared::{
-    address, address_to, change, component, content, content_to, entry, event, kind, level, line, swap_expectation,
+    address, address_to, change, component, content, content_to, entry, event, kind, level, line,
+    swap_expectation,
 };
 pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
 pub(super) use swaps::{history, swapped, trial};

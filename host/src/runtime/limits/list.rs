@@ -119,6 +119,8 @@ macro_rules! every_limit {
                 hops: "transport.hops_max", "messages", "the router refuses: too-many-hops";
                 /// All bodies that wait in one mailbox.
                 mailbox_bytes: "fixed", "bytes", "the mailbox refuses: mailbox-full";
+                /// All bodies that wait in all mailboxes of the node.
+                mailboxes_bytes: "transport.mailboxes_bytes_max", "bytes", "a mailbox in which something waits refuses: mailbox-full";
                 /// Topics that Souls of the node subscribe to.
                 topics: "transport.topics_max", "topics", "`subscribe` is refused";
                 /// Topics that one Soul subscribes to.

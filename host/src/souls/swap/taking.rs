@@ -57,7 +57,8 @@ pub(super) async fn exchange(
     handover: Handover<'_>,
     waits: &Waits,
 ) -> Result<Exchanged, SwapError> {
-    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, enters, .. } = handover;
+    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, enters, .. } =
+        handover;
     let instead_of_a_turn = handover.instead_of_a_turn;
     let given = match &given {
         Given::Present => left.as_ref(),
@@ -73,7 +74,8 @@ pub(super) async fn exchange(
     let version = versions.push(before.component, placed, begun).clone();
     let manifest = &*candidate.manifest;
     let (left, versions) = (left.as_ref(), &versions);
-    let exchange = Exchange { manifest, wanted, placed, next: &next, left, versions, writes, instead_of_a_turn };
+    let exchange =
+        Exchange { manifest, wanted, placed, next: &next, left, versions, writes, instead_of_a_turn };
     let revision = versions::commit(host, exchange, waits).await?;
     let swapped = Swapped { changed: true, before: before.component, version, fallback, pause_us: 0 };
     Ok(Exchanged { swapped, next, deeds, revision })

@@ -232,7 +232,7 @@ mod tests {
     use crate::kv::Roster;
     use crate::telemetry::{Telemetry, TelemetryConfig};
     use crate::transport::envelope::ReplyTo;
-    use crate::transport::mailbox::{Inbox, Mailbox};
+    use crate::transport::mailbox::{Inbox, Mailbox, Room};
     use crate::transport::router::TransportConfig;
     use crate::transport::testing::{content, envelope};
 
@@ -276,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn letters_stay_until_their_receipts_come_and_keep_their_order() {
         let (router, mut outbox) = (router(), Outbox::default());
-        let (mailbox, mut neo) = Mailbox::keeping(2);
+        let (mailbox, mut neo) = Mailbox::keeping(Room::new(usize::MAX), 2);
         router.directory().insert("soul:neo".parse().expect("an address"), mailbox);
         outbox.add((1..=4).map(|number| letter(number, "soul:neo")));
         outbox.send(&router);
@@ -297,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_gone_gets_its_letters_again_and_who_never_comes_loses_them() {
         let (router, mut outbox) = (router(), Outbox::default());
-        let (mailbox, neo) = Mailbox::keeping(2);
+        let (mailbox, neo) = Mailbox::keeping(Room::new(usize::MAX), 2);
         router.directory().insert("soul:neo".parse().expect("an address"), mailbox);
         outbox.add([letter(1, "soul:neo"), letter(2, "soul:nobody"), letter(3, "topic:news")]);
         outbox.send(&router);
