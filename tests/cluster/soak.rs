@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use matrix_tests::realm::{Chance, Door, PATIENCE, Plan, TestRealm, Usage, until};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::setting;
 
@@ -20,6 +20,8 @@ const SWAP_EVERY: Duration = Duration::from_secs(2);
 const CALM: Duration = Duration::from_secs(5);
 /// How long a node is away: longer than its lease lasts.
 const AWAY: Duration = Duration::from_secs(4);
+/// How long one question may take before it is told of, and asked again.
+const ANSWER: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_secs(5);
 /// What a node may use more than after its first rounds.
 const MORE: Usage = Usage { resident_kib: 64 << 10, threads: 24, files: 48, tasks: Some(200) };
@@ -66,7 +68,11 @@ impl Insect {
 
     /// What the Soul has counted, once it can be asked.
     async fn find(&mut self, door: &Door) {
-        let ask = || async { door.ask(&self.name, "total").await.ok()?.parse().ok() };
+        let ask = || async {
+            let asked = timeout(ANSWER, door.ask(&self.name, "total")).await;
+            let asked = asked.inspect_err(|_| eprintln!("{} did not answer within {ANSWER:?}", self.name));
+            asked.ok()?.ok()?.parse().ok()
+        };
         let (total, _) = until("a Soul answers", PATIENCE, ask).await;
         assert!((self.saved..=self.sent).contains(&total), "{self:?}: {total}");
         self.known = total;

@@ -60,12 +60,12 @@ async fn where_all_syncs_fail_nothing_is_acknowledged_and_nothing_lost() {
     // Two of three are a majority: with them, the third has nothing to write any more.
     let fallen = || async { (disks.iter().filter(|disk| disk.has_failed()).count() >= 2).then_some(()) };
     until("a majority has written", HEALED, fallen).await;
-    for node in 0..3 {
-        if disks[node].has_failed() {
+    for (node, disk) in disks.iter().enumerate() {
+        if disk.has_failed() {
             let (status, _) = realm.ended(node).await;
             assert!(!status.success(), "{status}");
         } else {
-            disks[node].forget();
+            disk.forget();
             realm.kill(node).await;
         }
     }
@@ -114,7 +114,7 @@ async fn a_run_log_whose_sync_fails_ends_its_node_and_the_matrix_goes_on_elsewhe
     eprintln!("it went on at tick {} after {took:?}", after.tick);
     realm.restart(home);
     realm.until_ready().await;
-    let replay = v1::ReplayMatrixRequest { name: "tally".to_owned(), ..Default::default() };
+    let replay = v1::ReplayMatrixRequest { name: "tally".to_owned() };
     let door = realm.door(holder);
     let mut replayed = door.matrices().replay(door.request(replay)).await.expect("it runs").into_inner();
     let mut ticks = 0;
