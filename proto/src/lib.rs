@@ -1,7 +1,8 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
 //! messages, clients and servers generated from them; what nodes say to each other, `matrix/wire/v1/*.proto`; and the
-//! format of a [`backup`].
+//! formats of a [`backup`] and of the [`audit`] log.
 
+pub mod audit;
 pub mod backup;
 
 use tonic::Code;

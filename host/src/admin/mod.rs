@@ -1,17 +1,23 @@
 //! The operator's door: gRPC for people and programs, HTTP for machines that watch.
 //!
-//! [`door`] listens, [`auth`] asks who calls, [`observe`] counts and traces. Then one file a service
+//! [`door`] listens, [`observe`] counts and traces, [`guard`] lets in whom [`auth`] knows, by the token of the data
+//! folder or by the [`book`] of the realm, and who has the role that [`roles`] asks for; what changes something goes into the [`audit`] log. Then one file a service
 //! of `matrix.v1`: each reads the request, calls the room that does the work, and has [`convert`] write
 //! the answer. [`desk`] is what they share, [`replay`] makes retries safe, [`paging`] cuts lists.
 //!
 //! Health and reflection answer without a token, so that stock clients find their way; everything else
 //! needs one, or a certificate.
 
+mod audit;
 mod auth;
+mod book;
 mod config;
 mod door;
 mod error;
+mod fields;
+mod guard;
 mod observe;
+mod roles;
 
 mod convert;
 mod desk;
@@ -19,6 +25,7 @@ mod paging;
 mod relay;
 mod replay;
 
+mod access;
 mod cluster;
 mod components;
 mod events;
@@ -41,13 +48,17 @@ use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AdminConfig, TlsConfig};
+pub use config::{AdminConfig, AuditConfig, TlsConfig};
 pub use desk::AdminHost;
 pub use error::AdminError;
+pub use roles::Role;
 
+use audit::Audit;
 use auth::Gate;
+use book::Book;
 use desk::{Desk, Readiness};
 use door::{Door, bind_tcp, bind_unix};
+use guard::Guard;
 use server::{Health, Server};
 
 use crate::tasks::Tasks;
@@ -85,15 +96,18 @@ impl Admin {
         tasks: &Tasks,
     ) -> Result<Self, AdminError> {
         config.check()?;
-        let gate = Gate::open(&host.data_dir)?;
+        let book = Book::open(host.kv.clone(), tasks).await;
+        let certificates = config.tls.as_ref().map_or(Role::Read, |tls| tls.role);
+        let gate = Gate::open(&host.data_dir, certificates, book.page())?;
         let tls = config.tls.as_ref().map(server::tls).transpose()?;
         let socket = config.socket.clone().unwrap_or_else(|| host.data_dir.join(SOCKET_FILE));
         let bound = Bound::bind(&config, socket).await?;
         let addresses = bound.addresses(tls.is_some())?;
-        let desk = Arc::new(Desk::new(host, config, addresses, tasks.clone()));
+        let audit = Audit::open(&host.data_dir, config.audit.clone(), tasks)?;
+        let desk = Arc::new(Desk::new(host, config, addresses, audit, tasks.clone()));
         desk.open_relay().await;
         let health = Health::new().await;
-        let server = Server::new(&desk, &gate, &health)?;
+        let server = Server::new(&desk, Guard { gate, desk: desk.clone() }, book, &health)?;
         bound.serve(&desk, &server, tls, telemetry, tasks)?;
         Ok(Self { desk, health })
     }
