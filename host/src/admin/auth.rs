@@ -201,7 +201,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, AdminError> {
     Ok(text)
 }
 
-fn read_token(path: &Path) -> Result<String, AdminError> {
+pub(super) fn read_token(path: &Path) -> Result<String, AdminError> {
     let text = read_secret(path)?;
     let token = text.trim();
     if token.len() < TOKEN_CHARS_LEAST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use futures::stream::StreamExt as _;
 use tokio::sync::watch;
 
+use records::CERTIFICATES;
+pub(super) use records::TOKENS;
 pub(super) use records::{BookError, CertificateRecord, TokenRecord};
-use records::{CERTIFICATES, TOKENS};
 
 use super::roles::Role;
 use crate::ids::{ClientName, TokenName};
@@ -19,7 +20,7 @@ use crate::kv::{Consistency, Kv, KvError, Watch};
 use crate::tasks::Tasks;
 
 /// The bucket of the KV that holds the book.
-pub(super) const BUCKET: &str = "sys/access";
+pub const BUCKET: &str = "sys/access";
 /// How many records are read at once.
 const PAGE: usize = 500;
 /// How long after a failure it is tried again.

@@ -70,6 +70,14 @@ pub struct TlsConfig {
     /// the default, `deploy`, `operate` or `admin`.
     #[serde(default = "least")]
     pub role: Role,
+    /// How often it is looked whether the files have changed, in seconds. Default 5. New keys hold for the next
+    /// connection; where they are of no use, the old ones go on serving.
+    #[serde(default = "often")]
+    pub reload_seconds: u64,
+}
+
+const fn often() -> u64 {
+    5
 }
 
 const fn least() -> Role {
@@ -137,6 +145,9 @@ impl AdminConfig {
             "from 64 KiB to 1 GiB",
         )?;
         within("audit.files", (2..=10_000).contains(&self.audit.files), "from 2 to 10000")?;
+        if let Some(tls) = &self.tls {
+            within("tls.reload_seconds", (1..=86_400).contains(&tls.reload_seconds), "from 1 to 86400")?;
+        }
         match (self.listen, self.http, &self.tls) {
             (Some(address), _, None) if !address.ip().is_loopback() => Err(AdminError::Open(address)),
             (_, Some(address), _) if !address.ip().is_loopback() => Err(AdminError::OpenHttp(address)),

@@ -18,6 +18,7 @@ mod fields;
 mod guard;
 mod observe;
 mod roles;
+mod tls;
 
 mod convert;
 mod desk;
@@ -33,6 +34,7 @@ mod http;
 mod interceptors;
 mod kv;
 mod logs;
+mod look;
 mod matrices;
 mod server;
 mod souls;
@@ -51,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{AdminConfig, AuditConfig, TlsConfig};
 pub use desk::AdminHost;
 pub use error::AdminError;
+pub use look::{ACCESS_BUCKET, Grant, check_audit, check_tls, check_token, grants};
 pub use roles::Role;
 
 use audit::Audit;
@@ -60,6 +63,7 @@ use desk::{Desk, Readiness};
 use door::{Door, bind_tcp, bind_unix};
 use guard::Guard;
 use server::{Health, Server};
+use tls::Keys;
 
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
@@ -99,7 +103,7 @@ impl Admin {
         let book = Book::open(host.kv.clone(), tasks).await;
         let certificates = config.tls.as_ref().map_or(Role::Read, |tls| tls.role);
         let gate = Gate::open(&host.data_dir, certificates, book.page())?;
-        let tls = config.tls.as_ref().map(server::tls).transpose()?;
+        let tls = config.tls.as_ref().map(Keys::open).transpose()?;
         let socket = config.socket.clone().unwrap_or_else(|| host.data_dir.join(SOCKET_FILE));
         let bound = Bound::bind(&config, socket).await?;
         let addresses = bound.addresses(tls.is_some())?;
@@ -108,7 +112,10 @@ impl Admin {
         desk.open_relay().await;
         let health = Health::new().await;
         let server = Server::new(&desk, Guard { gate, desk: desk.clone() }, book, &health)?;
-        bound.serve(&desk, &server, tls, telemetry, tasks)?;
+        if let Some(keys) = &tls {
+            keys.follow(tasks);
+        }
+        bound.serve(&desk, &server, tls, telemetry, tasks);
         Ok(Self { desk, health })
     }
 
@@ -155,13 +162,13 @@ impl Bound {
         self,
         desk: &Arc<Desk>,
         server: &Server,
-        tls: Option<tonic::transport::ServerTlsConfig>,
+        tls: Option<Keys>,
         telemetry: Arc<Telemetry>,
         tasks: &Tasks,
-    ) -> Result<(), AdminError> {
+    ) {
         let (max, idle, grace) = (desk.config.connections_max, desk.config.idle(), desk.config.shutdown());
         let stopping = tasks.stopping();
-        let unix = server.serve(Door::new(self.unix, max, idle).connections(), None, stopping.clone())?;
+        let unix = server.serve(Door::new(self.unix, max, idle).connections(), stopping.clone());
         let socket = self.socket;
         let unix = async move {
             let end = unix.await;
@@ -173,8 +180,18 @@ impl Bound {
         if let Some(listener) = self.grpc {
             // A small answer must not wait for more to be sent with it; a socket that cannot do that works too.
             let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-            let grpc = server.serve(Door::new(listener, max, idle).connections(), tls, stopping.clone())?;
-            tasks.spawn("admin.grpc", until(grpc, stopping.clone(), grace, "gRPC over TCP"));
+            let (connections, stop) = (Door::new(listener, max, idle).connections(), stopping.clone());
+            const WHAT: &str = "gRPC over TCP";
+            match tls {
+                Some(keys) => {
+                    let grpc = server.serve(Box::pin(keys.secure(connections, max)), stop.clone());
+                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
+                }
+                None => {
+                    let grpc = server.serve(connections, stop.clone());
+                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
+                }
+            }
         }
         if let Some(listener) = self.http {
             let pages = http::pages(desk.clone(), telemetry);
@@ -183,7 +200,6 @@ impl Bound {
             let pages = async { serving.await.map_err(|error| error.to_string()) };
             tasks.spawn("admin.http", until(pages, stopping, grace, "HTTP"));
         }
-        Ok(())
     }
 }
 

@@ -21,18 +21,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder as Reflection;
 
 use super::access::AccessService;
-use super::auth::{read_secret, read_text};
 use super::book::Book;
 use super::cluster::ClusterService;
 use super::components::ComponentsService;
-use super::config::{AdminConfig, TlsConfig};
+use super::config::AdminConfig;
 use super::desk::Desk;
 use super::error::AdminError;
 use super::events::EventsService;
@@ -49,8 +47,6 @@ use super::souls::SoulsService;
 const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The services whose health is told, and the node's as a whole.
 const HEALTHY: [&str; 10] = [
     "",
@@ -147,9 +143,8 @@ impl Server {
     pub(super) fn serve<I, C>(
         &self,
         connections: I,
-        tls: Option<ServerTlsConfig>,
         stopping: CancellationToken,
-    ) -> Result<impl Future<Output = Result<(), String>> + Send + use<I, C>, AdminError>
+    ) -> impl Future<Output = Result<(), String>> + Send + use<I, C>
     where
         I: Stream<Item = io::Result<C>> + Send + 'static,
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
@@ -162,36 +157,10 @@ impl Server {
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .http2_max_header_list_size(HEADER_BYTES_MAX);
-        if let (Some(tls), Some(files)) = (tls, &config.tls) {
-            let refused = |error: tonic::transport::Error| bad_tls(files, &error);
-            builder = builder.tls_config(tls).map_err(refused)?;
-        }
         let router = builder.add_routes(self.routes.clone());
-        Ok(async move {
+        async move {
             let stop = stopping.cancelled_owned();
             router.serve_with_incoming_shutdown(connections, stop).await.map_err(|error| error.to_string())
-        })
+        }
     }
-}
-
-/// Reads the keys. Blocks on the disk.
-pub(super) fn tls(config: &TlsConfig) -> Result<ServerTlsConfig, AdminError> {
-    let identity = Identity::from_pem(read_text(&config.cert)?, read_secret(&config.key)?);
-    let tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE);
-    Ok(match &config.client_ca {
-        Some(ca) => tls.client_ca_root(Certificate::from_pem(read_text(ca)?)),
-        None => tls,
-    })
-}
-
-fn bad_tls(files: &TlsConfig, error: &dyn std::error::Error) -> AdminError {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    let problem = format!(
-        "cannot be used with the key `{}`: {root}; both must be PEM, and of one pair",
-        files.key.display()
-    );
-    AdminError::Content { path: files.cert.clone(), problem }
 }

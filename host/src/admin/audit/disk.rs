@@ -12,7 +12,7 @@ use super::super::config::AuditConfig;
 use super::super::error::{AdminError, failed};
 
 /// The folder, in the data folder.
-pub const FOLDER: &str = "audit";
+pub(super) const FOLDER: &str = "audit";
 /// How the names of its files end.
 const SUFFIX: &str = ".jsonl";
 /// The most bytes of a line: far more than what is written down of a call.
@@ -150,7 +150,7 @@ pub(super) fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<S
 ///
 /// # Errors
 /// What the system says.
-pub fn check(folder: &Path) -> io::Result<Result<(u64, String), String>> {
+pub(in crate::admin) fn check(folder: &Path) -> io::Result<Result<(u64, String), String>> {
     let (mut chain, mut count) = (None, 0);
     for (_, path) in files(folder)? {
         for (place, line) in (1..).zip(lines(&path)?) {

@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-pub use disk::{FOLDER, check};
+pub(super) use disk::check;
 
-use self::disk::Disk;
+use self::disk::{Disk, FOLDER};
 use super::config::AuditConfig;
 use super::convert;
 use super::error::AdminError;
@@ -280,7 +280,9 @@ impl Writer {
         for (at, done) in waiting {
             let _ = done.send(written.clone().map(|()| entries[at].seq));
         }
-        flushed.into_iter().for_each(|done| drop(done.send(())));
+        for done in flushed {
+            let _ = done.send(());
+        }
         match written {
             Ok(()) => self.sync_at = self.sync_at.or_else(|| Some(Instant::now() + SYNC)),
             Err(why) => self.keep(entries, lates, &why),
@@ -328,6 +330,6 @@ async fn ended(syncing: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<(
 }
 
 /// The folder of the log in the data folder `data`.
-pub fn folder(data: &Path) -> PathBuf {
+pub(super) fn folder(data: &Path) -> PathBuf {
     data.join(FOLDER)
 }

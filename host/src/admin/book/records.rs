@@ -11,7 +11,7 @@ use crate::ids::{ClientName, StateHash, TokenName};
 use crate::kv::{Consistency, Expect, KvError, Swap};
 
 /// What the keys of tokens begin with.
-pub(super) const TOKENS: &str = "token/";
+pub(in crate::admin) const TOKENS: &str = "token/";
 /// What the keys of certificates begin with.
 pub(super) const CERTIFICATES: &str = "cert/";
 /// The most tokens, and the most certificates: each node holds all of them in memory.

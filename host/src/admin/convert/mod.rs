@@ -29,7 +29,7 @@ pub(super) use access::{
 pub(super) use interceptors::chain;
 pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
 pub(super) use shared::{
-    address, change, component, content, content_to, entry, event, level, line, swap_expectation,
+    address, change, component, content, content_to, entry, event, level, line, signature, swap_expectation,
 };
 pub(super) use souls::{required, saved, soul, soul_manifest};
 

@@ -29,7 +29,7 @@ fn secured(folder: &Path, client_ca: bool) -> AdminConfig {
     };
     let client_ca = client_ca.then(|| put("ca.pem", AUTHORITY));
     let (cert, key) = (put("node.pem", NODE.0), put("node.key", NODE.1));
-    let tls = TlsConfig { cert, key, client_ca, role: Role::Read };
+    let tls = TlsConfig { cert, key, client_ca, role: Role::Read, reload_seconds: 1 };
     AdminConfig { tls: Some(tls), ..config() }
 }
 
@@ -108,6 +108,23 @@ async fn with_an_authority_only_its_certificates_open() {
     // The socket in the data folder is for whoever owns the folder.
     let local = rooms.cluster(&rooms.grpc()[0]).await.status(v1::StatusRequest {}).await;
     assert_eq!(local.expect("the token is known").into_inner().node_id, "test");
+    rooms.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_authority_holds_without_a_restart() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let rooms = Rooms::open(secured(keys.path(), true)).await;
+    let url = rooms.grpc()[1].clone();
+    let opens = async |shown| status(channel(&url, AUTHORITY, Some(shown)).await, None).await.is_ok();
+    assert!(opens(CLIENT).await && !opens(STRANGER).await);
+    let open = channel(&url, AUTHORITY, Some(CLIENT)).await.expect("it is known");
+    std::fs::write(keys.path().join("ca.pem"), OTHER_AUTHORITY).expect("ours");
+    while !opens(STRANGER).await {
+        tokio::task::yield_now().await;
+    }
+    assert!(!opens(CLIENT).await, "its authority is none any more");
+    assert!(status(Ok(open), None).await.is_ok(), "what is open stays open");
     rooms.close().await;
 }
 
