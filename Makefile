@@ -32,10 +32,11 @@ test: guests test-guests ## Passes every fast test: the test command of the READ
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
 
-soak: ## Cuts the power of the KV's disk 10,000 times, and a realm's links and nodes at random; takes minutes.
+soak: ## Cuts the KV's power 10,000 times, and a realm's links and nodes at random; tries random components; takes minutes.
 	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --test cluster -- --ignored --nocapture
+	cargo test --workspace --locked --test hostile -- --ignored --nocapture
 
 # Which mutants: all, or some of tests/mutants/*.patch by name.
 MUTANTS ?=

@@ -47,6 +47,12 @@ fn every_channel_is_bounded() {
 }
 
 #[test]
+fn no_jump_of_the_wall_clock_reaches_votes_leases_and_links() {
+    let found = rust_files(&["host/src"]).iter().flat_map(walls::reads_the_clock).collect();
+    assert_none(found, "use `Instant`: an operator, or NTP, may set the wall clock by a year");
+}
+
+#[test]
 fn source_files_are_short() {
     let found =
         rust_files(&SOURCES).iter().filter_map(|file| words::too_long(file, FILE_LINES_MAX)).collect();

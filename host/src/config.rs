@@ -1,5 +1,7 @@
 //! The node's configuration: each room owns its part, and this file only gathers them.
 
+mod limits;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;

@@ -322,6 +322,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ids_differ_whatever_the_clock_does() {
+        const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+        let ids = MessageIds::new(7);
+        let now = 1_800_000_000_000;
+        let jumps = [now, now + 3_600_000, now - 3_600_000, now + YEAR_MS, now - YEAR_MS, 0, now];
+        let mut drawn: Vec<_> = jumps.iter().map(|now_ms| ids.next(*now_ms)).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), jumps.len());
+    }
+
+    #[test]
     fn names_keep_to_their_rule() {
         assert_eq!("tit-for-tat".parse::<SoulName>().map(String::from), Ok("tit-for-tat".to_owned()));
         let long = "a".repeat(64);

@@ -3,19 +3,20 @@
 mod doctor;
 mod end;
 mod figures;
+mod files;
 mod place;
+mod ready;
 mod restore;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 pub use doctor::{Finding, Level, doctor};
 pub use end::End;
 
-use crate::admin::{Admin, AdminHost};
+use crate::admin::{Admin, AdminConfig, AdminHost};
 use crate::backup::Backups;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
@@ -30,6 +31,7 @@ use crate::runtime::exchange::Exchange;
 use crate::runtime::interceptors::Interceptors;
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
+use crate::runtime::usage::Usages;
 use crate::souls::host::{Gate, Host};
 use crate::souls::{Fleet, Souls};
 use crate::tasks::Tasks;
@@ -48,6 +50,8 @@ const KV_DIR: &str = "kv";
 /// The folder of the run logs, in the data folder.
 const RUNS_DIR: &str = "runs";
 
+/// How long giving the lease up may take, also where nothing is left of the time for stopping.
+const LEAVING: Duration = Duration::from_secs(1);
 /// How much less of a processor a slow thread gets than others who want it: about a tenth of theirs. Where that cannot
 /// be had, there is still the processor that these threads leave alone.
 const SLOW_NICE: i32 = 10;
@@ -71,6 +75,9 @@ pub struct Node {
 impl Node {
     /// Starts a node on a data folder: all that ran when it last ended runs again.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        if config.owns_process {
+            files::raise_limit();
+        }
         let quick = Workers::start("guests", config.threads, 0);
         let quick = quick.context("cannot start the threads of the guests")?;
         let slow = Workers::start("slow guests", slow_threads(config.slow_threads), SLOW_NICE);
@@ -87,10 +94,12 @@ impl Node {
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
         let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
-        let admin = Admin::start(config.admin, host, base.telemetry.clone(), &door_tasks).await;
+        let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
+        let connections_max = files::connections_max(config.admin.connections_max, doors);
+        let door = AdminConfig { connections_max, ..config.admin };
+        let admin = Admin::start(door, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
-        admin.set_ready(true, "").await;
-        realm_tasks.spawn("node.ready", tell_ready(admin.clone(), &base.realm, &realm_tasks));
+        realm_tasks.spawn("node.ready", ready::tell(admin.clone(), &base.realm, &realm_tasks));
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
         Ok(Self {
@@ -110,14 +119,17 @@ impl Node {
     /// Stops everything in order: states are saved, and nothing that was acknowledged is lost. An error says
     /// what did not end in time.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.admin.set_ready(false, "the node is stopping").await;
-        let closed = self.door_tasks.stop(self.shutdown).await;
-        let ended = self.guest_tasks.stop(self.shutdown).await;
+        self.admin.set_stopping().await;
+        // One time for all: what the door takes, guests do not have.
+        let until = Instant::now() + self.shutdown;
+        let left = || until.saturating_duration_since(Instant::now());
+        let closed = self.door_tasks.stop(left()).await;
+        let ended = self.guest_tasks.stop(left()).await;
         // Whoever waited for these calls has ended: they end at the next epoch.
-        let ended = self.slow_tasks.stop(self.shutdown).await && ended;
+        let ended = self.slow_tasks.stop(left()).await && ended;
         drop(self.guest_threads);
         // Others take up what this node ran, and the lead, without waiting for its silence to be noticed.
-        let ended = self.realm_tasks.stop(self.shutdown).await && ended;
+        let ended = self.realm_tasks.stop(left().max(LEAVING)).await && ended;
         self.base.kv.hand_over().await;
         self.base.kv.close().await;
         self.base.realm.network().close().await;
@@ -264,6 +276,7 @@ impl Base {
             background: background.clone(),
             realm: self.realm.clone(),
             node: self.realm.me(),
+            usages: Usages::default(),
             config: MatricesConfig { runs_dir: config.data_dir.join(RUNS_DIR), ..config.matrices.clone() },
         }
     }
@@ -284,6 +297,7 @@ impl Base {
             bus: self.bus.clone(),
             backups: Backups::new(self.realm.clone(), self.catalog.clone(), matrices.clone()),
             logs: self.telemetry.logs().clone(),
+            limits: config.limits_in_force().into(),
             metrics: self.telemetry.metrics().admin.clone(),
         }
     }
@@ -293,17 +307,6 @@ fn random_number() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// A node that does not hold its lease is not ready: its Souls wait, and its reads may be refused.
-fn tell_ready(admin: Admin, realm: &Realm, tasks: &Tasks) -> impl Future<Output = ()> + use<> {
-    let (mut holds, stopping) = (realm.holds_lease(), tasks.stopping());
-    async move {
-        while let Some(Ok(())) = stopping.run_until_cancelled(holds.changed()).await {
-            let held = *holds.borrow_and_update();
-            admin.set_ready(held, "no quorum of the realm confirms this node's lease").await;
-        }
-    }
 }
 
 /// How many threads run slow guests, where the configuration says so many: for 0, one fewer than there are
@@ -320,6 +323,7 @@ fn ground(config: &Config, telemetry: &Telemetry, slow: &Tasks) -> Ground {
         slow: slow.clone(),
         slow_calls: metrics.runtime.slow_calls.clone(),
         memory: GuestMemory::new(config.engine.guest_memory_bytes(), &metrics.refusals),
+        used: metrics.runtime.guests.clone(),
     }
 }
 

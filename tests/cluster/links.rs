@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use matrix_tests::net::Link;
 use matrix_tests::realm::load::{Clients, Load};
-use matrix_tests::realm::{Plan, TestRealm};
+use matrix_tests::realm::{PATIENCE, Plan, TestRealm, until};
 
-use crate::{HEALED, network};
+use crate::{HEALED, network, others};
 
 /// 75 ms, give or take 50.
 const POOR: Link = Link {
@@ -44,4 +44,24 @@ async fn poor_links_make_it_slow_and_not_wrong() {
     load.goes_on(HEALED).await;
     load.end(&realm, "poor links").await;
     eprintln!("the slowest of {ROUNDS} answers to everybody took {slowest:?}; from node 0 to 1: {counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_are_down_are_told_by_lane() {
+    let realm = TestRealm::start().await;
+    let Some(net) = network(&realm, "links that are down") else { return };
+    let leader = realm.leader().await;
+    let away = others(&realm, leader)[0];
+    let number = realm.status(away).await.expect("it is up").node;
+    let down = || async { realm.status(leader).await.map(|status| status.links_down) };
+    until("all links stand", PATIENCE, || async { down().await.filter(|down| *down == 0) }).await;
+    net.isolate(away);
+    let (count, took) =
+        until("links are down", PATIENCE, || async { down().await.filter(|down| *down > 0) }).await;
+    let shown = realm.list(leader, false).await.into_iter().find(|node| node.number == number);
+    let lanes = shown.expect("it is a member").lanes_down;
+    assert!(lanes.contains(&"/matrix/raft/1".to_owned()), "{lanes:?}");
+    net.heal();
+    until("all links stand again", PATIENCE, || async { down().await.filter(|down| *down == 0) }).await;
+    eprintln!("{count} links were told to be down after {took:?}: {lanes:?}");
 }

@@ -18,7 +18,7 @@ const LATE: Duration = Duration::from_secs(20);
 
 /// A Soul with functions beside it that are never called, only compiled: in each, so many values are alive at
 /// once, and each is made of two others.
-fn laborious(functions: usize, values: usize) -> Vec<u8> {
+pub(crate) fn laborious(functions: usize, values: usize) -> Vec<u8> {
     let mut fields = String::new();
     for function in 0..functions {
         let _ = write!(fields, "(func $f{function} (export \"f{function}\") (result i64) (local");

@@ -136,6 +136,33 @@ async fn a_flood_of_messages_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_everybody_by_everybody_is_refused_by_name() {
+    const FLOODERS: usize = 6;
+    let node = TestNode::start().await;
+    node.neighbour().await;
+    let name = |number: usize| format!("rogue-{}", number % FLOODERS);
+    for number in 0..FLOODERS {
+        let mut manifest = flooder(&node, &name(number), "rogue", &name(number + 1)).await;
+        (manifest.limits.mailbox_messages, manifest.limits.messages_per_second) = (100, 5_000);
+        node.spawn(manifest).await.expect("it behaves until told");
+    }
+    let before = resident_bytes();
+    let flooding = join_all((0..FLOODERS).map(|number| {
+        let (node, soul) = (&node, name(number));
+        async move { node.ask(&soul, "send 20000").await }
+    }));
+    for said in node.undisturbed("everybody", flooding).await {
+        // Whoever was flooded before it was asked refuses by name too.
+        let told = said.unwrap_or_else(|error| error.to_string());
+        let named =
+            ["mailbox-full", "quota-exceeded", "mailbox is full"].iter().any(|word| told.contains(word));
+        assert!(named, "{told}");
+    }
+    assert!(resident_bytes().saturating_sub(before) < GROWTH_MAX);
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_doubles_at_each_hop_dies_out() {
     // Both mailboxes are full after a few hops; from then on each further hop costs as much as they hold.
     const MAILBOX: u32 = 256;

@@ -9,24 +9,42 @@ mod bombs;
 mod chains;
 #[path = "contract.rs"]
 mod contract;
+#[path = "deadlines.rs"]
+mod deadlines;
 #[path = "floods.rs"]
 mod floods;
 #[path = "honest.rs"]
 mod honest;
 #[path = "interceptors.rs"]
 mod interceptors;
+#[path = "limits.rs"]
+mod limits;
 #[path = "memory.rs"]
 mod memory;
+#[path = "overload.rs"]
+mod overload;
+#[path = "random.rs"]
+mod random;
+#[path = "refusal.rs"]
+mod refusal;
+#[path = "rollouts.rs"]
+mod rollouts;
 #[path = "rules.rs"]
 mod rules;
 #[path = "stages.rs"]
 mod stages;
+#[path = "swaps.rs"]
+mod swaps;
+#[path = "takeovers.rs"]
+mod takeovers;
 #[path = "talk.rs"]
 mod talk;
 #[path = "time.rs"]
 mod time;
 #[path = "uploads.rs"]
 mod uploads;
+#[path = "usage.rs"]
+mod usage;
 
 use matrix_tests::node::TestNode;
 use matrix_tests::watch::Fall;

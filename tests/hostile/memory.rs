@@ -71,7 +71,7 @@ async fn tables_end_at_the_limit() {
 }
 
 /// Replies whose every body is the same megabyte: far more to copy than there is.
-fn aliases() -> ByHand {
+pub(crate) fn aliases() -> ByHand {
     const COUNT: u32 = 10_000;
     let receive = format!(
         "(loop

@@ -16,7 +16,7 @@ const REASON_BYTES_MAX: usize = 4_096 + 200;
 /// What the node's memory may grow by over a state that is none.
 const GROWTH_MAX: u64 = 64 << 20;
 
-fn request(tick: u64, seats: u32) -> ActRequest {
+pub(crate) fn request(tick: u64, seats: u32) -> ActRequest {
     let turn = |seat| Turn { seat, observation: Vec::new(), reward: 0.0, last: false };
     ActRequest {
         deadline: None,

@@ -165,7 +165,7 @@ async fn a_guest_that_waits_its_turn_is_not_cut_off() {
 }
 
 /// How much work a Soul does in about `time`.
-async fn rounds_of(node: &TestNode, soul: &str, time: Duration) -> u64 {
+pub(crate) async fn rounds_of(node: &TestNode, soul: &str, time: Duration) -> u64 {
     let mut rounds = 1 << 16;
     loop {
         let start = Instant::now();

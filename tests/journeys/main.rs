@@ -1,6 +1,7 @@
 //! What a person does with the programs `matrixd` and `matrix`, from an empty folder to a result: real
 //! processes, real components, and results held to tables made by another implementation.
 
+mod memory;
 mod process;
 mod traces;
 
@@ -17,7 +18,7 @@ const TOURNAMENT: &str = "guests/worlds/tournament.toml";
 /// A match as a table has it, and as the rules tell it: scores and cooperations of both players.
 type Match = ([f64; 2], [u64; 2]);
 
-fn project() -> &'static Path {
+pub(crate) fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 

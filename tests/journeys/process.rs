@@ -34,8 +34,21 @@ impl Process {
 
     /// Starts a node with more settings than its own.
     pub(crate) fn start_with(settings: &str) -> Self {
+        Self::start_by(Command::new(built("matrixd")), settings)
+    }
+
+    /// Starts a node in a control group, of which this is the file with the processes.
+    pub(crate) fn start_in(processes: &Path) -> Self {
+        // A shell joins the group, and becomes the node: it must know its bounds before it starts.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(processes).arg(built("matrixd"));
+        Self::start_by(shell, "")
+    }
+
+    fn start_by(program: Command, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let node = Self { child: launch(folder.path(), settings), folder, settings: settings.to_owned() };
+        let child = launch(program, folder.path(), settings);
+        let node = Self { child, folder, settings: settings.to_owned() };
         node.wait_for("the node is ready", Self::is_ready);
         node
     }
@@ -53,7 +66,7 @@ impl Process {
 
     /// Starts it again on the same folder.
     pub(crate) fn restart(&mut self) {
-        self.child = launch(self.folder.path(), &self.settings);
+        self.child = launch(Command::new(built("matrixd")), self.folder.path(), &self.settings);
         self.wait_for("the node is ready again", Self::is_ready);
     }
 
@@ -131,12 +144,11 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn launch(folder: &Path, more: &str) -> Child {
+fn launch(mut command: Command, folder: &Path, more: &str) -> Child {
     let settings = folder.join("matrixd.toml");
     // Ports belong to the machine; the socket in the folder is this node's own.
     let own = format!("[admin]\nlisten = \"off\"\nhttp = \"off\"\n{more}");
     std::fs::write(&settings, own).expect("a file in the folder");
-    let mut command = Command::new(built("matrixd"));
     command.arg("--data-dir").arg(data(folder)).arg("--config").arg(settings);
     command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("matrixd can be run")
 }

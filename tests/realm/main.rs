@@ -1,10 +1,12 @@
 //! Realms of real processes: Souls and Matrices on several nodes behave as on one, also while nodes go.
 
 mod backup;
+mod ending;
 mod foreign;
 mod interceptors;
 mod matrices;
 mod processes;
+mod swaps;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};

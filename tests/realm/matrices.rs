@@ -1,10 +1,11 @@
 //! Matrices that outlive their node, and that move.
 
 use std::path::PathBuf;
+use std::thread;
 
 use serde_json::Value;
 
-use crate::processes::Realm;
+use crate::processes::{Realm, root};
 use crate::tournament;
 
 const SHOW: [&str; 3] = ["matrices", "show", "tournament"];
@@ -107,4 +108,50 @@ fn the_end_of_a_log_that_its_node_lost_comes_back_from_a_copy() {
     let after = realm.until(1, &SHOW, |matrix| matrix["tick"].as_u64() > Some(0));
     assert_eq!((&after["tick"], &after["state_hash"]), (&before["tick"], &before["state_hash"]), "{before}");
     assert_eq!(std::fs::metadata(&log).expect("a file").len(), length);
+}
+
+/// Starts rules that add up what they are sent, on node 1.
+pub(crate) fn tally(realm: &Realm) {
+    let program = root().join("tests/programs/out/tally.wasm");
+    let program = program.to_str().expect("a path of this project");
+    let manifest = format!(
+        "[components]\ntally = \"{program}\"\n[[matrix]]\nname = \"tally\"\nrules = \"tally\"\nplayers = []\n\
+         tick_interval_ms = 20\nstart = true\n"
+    );
+    realm.apply_without_waiting(1, &manifest);
+}
+
+#[test]
+fn messages_to_a_matrix_that_goes_to_and_fro_are_all_handled_once() {
+    let realm = Realm::start(3);
+    tally(&realm);
+    let (clients, each) = (6_u64, 25_u64);
+    thread::scope(|scope| {
+        let writing: Vec<_> = (0..clients)
+            .map(|client| {
+                let realm = &realm;
+                scope.spawn(move || {
+                    for number in 0..each {
+                        // What is sent gathers in the mailbox; what is asked waits behind it.
+                        let verb = if number % 5 == 4 { "ask" } else { "send" };
+                        realm.matrix(1 + client % 3, &[verb, "matrix:tally", "add 1"]).ok();
+                    }
+                })
+            })
+            .collect();
+        let mut to = [2, 3, 1].into_iter().cycle();
+        while !writing.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let to = to.next().expect("a circle").to_string();
+            realm.matrix(1, &["matrices", "move", "tally", &to]).ok();
+        }
+    });
+    // Behind all that was sent: those who wrote by way of this node wrote before.
+    let sum =
+        |node| realm.ask(node, "matrix:tally", "sum").expect("it lives").parse::<u64>().expect("a number");
+    realm.eventually("what is on its way arrives", |_| sum(2) >= clients * each);
+    assert_eq!(sum(3), clients * each, "each was added once");
+    let shown = realm.matrix(2, &["matrices", "show", "tally"]).ok().json();
+    println!("handled {} messages over {} homes", clients * each, shown["generation"]);
+    assert!(shown["generation"].as_u64() > Some(3), "{shown}");
+    assert_eq!(realm.matrix(2, &["matrices", "replay", "tally"]).ok().json()["same"], true);
 }

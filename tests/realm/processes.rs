@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use matrix_tests::node::built;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -122,6 +123,24 @@ impl Realm {
         self.spawn(node, None);
     }
 
+    /// Asks a node to end, and sees that it does so in order; returns how long it took.
+    pub(crate) fn stop(&mut self, node: u64, within: Duration) -> Duration {
+        let (began, child) = (Instant::now(), self.nodes.get(&node).expect("it runs"));
+        let pid = Pid::from_raw(child.id().cast_signed()).expect("no process has the id 0");
+        kill_process(pid, Signal::TERM).expect("our own child");
+        let status = loop {
+            let child = self.nodes.get_mut(&node).expect("it runs");
+            if let Some(status) = child.try_wait().expect("our own child") {
+                break status;
+            }
+            assert!(began.elapsed() < within, "node {node} does not end: {}", self.log(node));
+            look_again();
+        };
+        assert!(status.success(), "it ended with {status}: {}", self.log(node));
+        self.nodes.remove(&node);
+        began.elapsed()
+    }
+
     /// Waits until a node has ended by itself; what it said.
     pub(crate) fn ends(&mut self, node: u64) -> String {
         let began = Instant::now();
@@ -158,6 +177,14 @@ impl Realm {
         let output = command.output().expect("the program starts");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Runs the command `matrix` against a node without waiting for it.
+    pub(crate) fn begin(&self, node: u64, arguments: &[&str]) -> Child {
+        let mut command = Command::new(built("matrix"));
+        command.arg("--data-dir").arg(self.data(node)).args(["--output", "json"]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
     }
 
     /// Asks a Soul by way of a node; the reply as text, or the error.

@@ -1,12 +1,14 @@
 //! Shared by the tests of the whole: a node in this process ([`node`]), what it tells ([`watch`]), how long
 //! its neighbour takes to answer ([`neighbour`]), what is left in it at the end ([`left`]), and components
 //! written by hand ([`by_hand`]), for what no compiler would ever make; and for realms, a network that does to
-//! packets what it is told ([`net`]), checkers of what clients of the KV have seen ([`history`]), and nodes as
-//! processes with such clients ([`realm`]); and what a realm would cost that no machine can hold ([`scale`]).
+//! packets what it is told ([`net`]), disks that can be filled ([`disk`]), checkers of what clients of the KV have
+//! seen ([`history`]), and nodes as processes with such clients ([`realm`]); and what a realm would cost that no
+//! machine can hold ([`scale`]).
 //!
 //! The programs that the tests load are built by `tests/programs/build.sh`.
 
 pub mod by_hand;
+pub mod disk;
 pub mod history;
 pub mod left;
 pub mod neighbour;

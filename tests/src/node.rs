@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::neighbour::Latencies;
+use crate::realm::Door;
 use crate::watch::Watch;
 
 /// How long any one thing may take before a test gives up: far beyond what a busy machine needs.
@@ -98,6 +99,16 @@ impl TestNode {
         self.folder.as_ref().expect("it is taken only when it is dropped").path().join(DATA)
     }
 
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.data().join("matrixd.sock")
+    }
+
+    /// The way to it that others have: gRPC.
+    pub fn door(&self) -> Door {
+        Door::new(&self.data())
+    }
+
     /// Stops the node, and starts another on its folder; in between `change` may touch the data folder too.
     pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         let node = self.node.take().expect("it is taken only when it stops");
@@ -165,6 +176,14 @@ impl TestNode {
     /// Sends a text, and waits for the reply as text; none is empty.
     pub async fn ask(&self, soul: &str, text: &str) -> Result<String, SendError> {
         self.ask_bytes(soul, Bytes::copy_from_slice(text.as_bytes())).await
+    }
+
+    /// Sends a text, and waits for the reply for as long.
+    pub async fn ask_within(&self, soul: &str, text: &str, within: Duration) -> Result<String, SendError> {
+        let draft = draft(soul, Bytes::copy_from_slice(text.as_bytes()));
+        let answer = self.node().router().ask(draft, within).await?;
+        let text = |content: Content| String::from_utf8_lossy(&content.body).into_owned();
+        Ok(answer.content.map(text).unwrap_or_default())
     }
 
     /// Sends a body, and waits for the reply as text; none is empty.

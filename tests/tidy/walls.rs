@@ -57,6 +57,9 @@ const CRATES: [(&[&str], &[&str]); 7] = [
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "prometheus"], &["telemetry/"]),
 ];
 
+/// What decides over votes, leases and connections, and must not see the wall clock.
+const TIMELESS: [&str; 5] = ["kv/", "p2p/", "realm/lease.rs", "realm/membership.rs", "matrices/copies/"];
+
 /// The one place where tasks are spawned.
 const SPAWNER: &str = "host/src/tasks.rs";
 
@@ -147,6 +150,18 @@ pub(crate) fn unbounded(file: &File) -> Vec<String> {
     named(file, unbounded, "a channel without bound")
 }
 
+/// Where what must not see the wall clock reads it.
+pub(crate) fn reads_the_clock(file: &File) -> Vec<String> {
+    if !TIMELESS.iter().any(|room| place(file).starts_with(room)) {
+        return vec![];
+    }
+    let reads = |segments: &[String]| {
+        let segments: Vec<_> = segments.iter().map(String::as_str).collect();
+        segments.starts_with(&["crate", "clock"]) || segments.contains(&"SystemTime")
+    };
+    named(file, reads, "the wall clock is read here")
+}
+
 fn named(file: &File, wanted: impl Fn(&[String]) -> bool, what: &str) -> Vec<String> {
     let hits = paths(&code(&file.text)).into_iter().filter(|path| wanted(&path.segments));
     hits.map(|path| file.finding(path.line, what)).collect()
@@ -184,6 +199,15 @@ mod tests {
         let lines = |path| crates_outside(&sample(path, text)).len();
         assert_eq!((lines("host/src/souls/actor.rs"), lines("host/src/runtime/engine.rs")), (3, 2));
         assert_eq!((lines("host/src/capabilities/grpc.rs"), lines("host/src/node.rs")), (1, 2));
+    }
+
+    #[test]
+    fn a_lease_that_reads_the_clock_is_found() {
+        let text =
+            "use crate::clock;\nuse std::time::{Duration, SystemTime};\nfn f() { crate::clock::now_ms() }";
+        let lines = |path| reads_the_clock(&sample(path, text)).len();
+        assert_eq!((lines("host/src/realm/lease.rs"), lines("host/src/kv/lease.rs")), (3, 3));
+        assert_eq!(lines("host/src/realm/join.rs"), 0);
     }
 
     #[test]

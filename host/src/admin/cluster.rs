@@ -136,6 +136,7 @@ impl Cluster for ClusterService {
             nodes: nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed).count() as u64,
             peers_connected: host.realm.network().connected() as u64,
             peer_addresses: addresses_of_peers,
+            links_down: host.realm.network().lanes()().iter().map(|lane| lane.down).sum(),
         }))
     }
 }
@@ -150,6 +151,7 @@ impl ClusterService {
 
     fn show(&self, view: &NodeView, nodes: &Nodes) -> v1::Node {
         let (record, realm) = (&view.record, &self.0.host.realm);
+        let network = realm.network();
         let (state, role) = match record.state {
             NodeState::Member => ("member", nodes.members.role(record.node)),
             NodeState::Draining => ("draining", nodes.members.role(record.node)),
@@ -164,10 +166,15 @@ impl ClusterService {
             state: state.to_owned(),
             role: role.to_owned(),
             alive: view.is_alive,
-            connected: record.node == realm.me() || realm.network().is_connected(record.peer),
+            connected: record.node == realm.me() || network.is_connected(record.peer),
             lag: nodes.members.lag.get(&record.node).copied().flatten(),
             version: record.version.clone(),
             joined_at_ms: record.joined_at_ms,
+            lanes_down: network
+                .lanes_down(record.peer)
+                .iter()
+                .map(|lane| lane.protocol().to_owned())
+                .collect(),
         }
     }
 

@@ -16,6 +16,7 @@ use super::convert;
 use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
+use super::rollout;
 use crate::clock;
 use crate::ids::{ComponentName, Digest};
 use crate::runtime::catalog::{ComponentError, Record};
@@ -86,7 +87,8 @@ impl Components for ComponentsService {
         let host = self.0.host.clone();
         let deleted = async move {
             let digest = find(&host, &reference).await?.digest;
-            let (souls, matrices) = (host.souls.users_of(digest).await?, host.matrices.users_of(digest));
+            let (souls, matrices) =
+                (host.souls.users_of(digest).await?, host.matrices.users_of(digest).await?);
             if souls + matrices > 0 {
                 return Err(convert::in_use(&digest, souls, matrices));
             }
@@ -98,6 +100,15 @@ impl Components for ComponentsService {
             Ok(v1::DeleteComponentResponse {})
         };
         self.0.mutate(key, deleted).await.map(Response::new)
+    }
+
+    type RolloutStream = Answers<v1::RolloutProgress>;
+
+    async fn rollout(
+        &self,
+        request: Request<v1::RolloutRequest>,
+    ) -> Result<Response<Self::RolloutStream>, Status> {
+        rollout::roll_out(&self.0, request).await
     }
 
     type DownloadStream = Answers<v1::DownloadResponse>;

@@ -24,6 +24,7 @@ use crate::matrices::Matrices;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::interceptors::Interceptors;
+use crate::runtime::limits::Limit;
 use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::AdminMetrics;
@@ -61,6 +62,8 @@ pub struct AdminHost {
     pub backups: Backups,
     /// Log lines.
     pub logs: LogRing,
+    /// All limits, as they hold here.
+    pub limits: Arc<[Limit]>,
     /// What the door counts.
     pub metrics: AdminMetrics,
 }

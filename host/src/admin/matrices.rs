@@ -13,7 +13,10 @@ use super::desk::{Answers, Desk, open};
 use super::paging::{Page, page_size};
 use super::replay::Key;
 use crate::ids::MatrixName;
-use crate::matrices::STEP_TICKS_MAX;
+use crate::matrices::{REHEARSAL_TICKS_MAX, STEP_TICKS_MAX};
+
+/// How many ticks a dry run of a swap goes through where nothing is said.
+const REHEARSED: u32 = 20;
 
 /// The service.
 #[derive(Debug)]
@@ -130,6 +133,46 @@ impl Matrices for MatricesService {
         self.0.mutate(key, moved).await.map(Response::new)
     }
 
+    async fn swap(
+        &self,
+        request: Request<v1::SwapMatrixRequest>,
+    ) -> Result<Response<v1::SwapMatrixResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, name) = (Key::new(&caller, "Matrices/Swap", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Swap", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
+        let (host, ticks) = (self.0.host.clone(), rehearsed(request.ticks)?);
+        let swapped = async move {
+            host.matrices.get(&name)?;
+            let rules = host.catalog.resolve(&request.component).await;
+            let rules = rules.map_err(|error| convert::component_at("component", error))?;
+            let (view, rehearsal) = if request.dry_run {
+                let found = host.matrices.rehearse(&name, rules, ticks).await?;
+                (host.matrices.get(&name)?, Some(convert::rehearsal(&found)))
+            } else {
+                (host.matrices.swap(&name, rules).await?, None)
+            };
+            Ok(v1::SwapMatrixResponse { matrix: Some(convert::matrix(&view)), rehearsal })
+        };
+        self.0.mutate(key, swapped).await.map(Response::new)
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<v1::RollbackMatrixRequest>,
+    ) -> Result<Response<v1::Matrix>, Status> {
+        let (caller, request) = open(request)?;
+        let (key, name) =
+            (Key::new(&caller, "Matrices/Rollback", &request.request_id)?, name(&request.name)?);
+        if let Some(answer) = self.0.relayed("Matrices/Rollback", &name, &caller, &request).await {
+            return answer.map(Response::new);
+        }
+        let matrices = self.0.host.matrices.clone();
+        let swapped = async move { Ok(convert::matrix(&matrices.roll_back(&name).await?)) };
+        self.0.mutate(key, swapped).await.map(Response::new)
+    }
+
     async fn delete(
         &self,
         request: Request<v1::DeleteMatrixRequest>,
@@ -230,6 +273,14 @@ fn ticks(given: u32) -> Result<u32, Status> {
     }
 }
 
+fn rehearsed(given: u32) -> Result<u32, Status> {
+    match given {
+        0 => Ok(REHEARSED),
+        1..=REHEARSAL_TICKS_MAX => Ok(given),
+        _ => Err(convert::bad_field("ticks", &format!("is {given}: use at most {REHEARSAL_TICKS_MAX}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +316,11 @@ mod tests {
         assert_eq!(
             (ticks(0).ok(), ticks(STEP_TICKS_MAX).ok(), ticks(STEP_TICKS_MAX + 1).ok()),
             (Some(1), Some(STEP_TICKS_MAX), None)
+        );
+        let (most, more) = (REHEARSAL_TICKS_MAX, REHEARSAL_TICKS_MAX + 1);
+        assert_eq!(
+            (rehearsed(0).ok(), rehearsed(most).ok(), rehearsed(more).ok()),
+            (Some(REHEARSED), Some(most), None)
         );
     }
 }

@@ -36,8 +36,11 @@ mod kv;
 mod logs;
 mod look;
 mod matrices;
+mod observing;
+mod rollout;
 mod server;
 mod souls;
+mod swaps;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{AdminConfig, AuditConfig, TlsConfig};
@@ -77,6 +81,8 @@ const SOCKET_FILE: &str = "matrixd.sock";
 pub struct Admin {
     desk: Arc<Desk>,
     health: Health,
+    /// Whether the node has begun to stop.
+    stops: Arc<Mutex<bool>>,
 }
 
 /// What the door listens on, before anybody is let in.
@@ -116,7 +122,7 @@ impl Admin {
             keys.follow(tasks);
         }
         bound.serve(&desk, &server, tls, telemetry, tasks);
-        Ok(Self { desk, health })
+        Ok(Self { desk, health, stops: Arc::default() })
     }
 
     /// Where the node listens: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`, gRPC first.
@@ -126,6 +132,20 @@ impl Admin {
 
     /// Tells health checks and `/readyz` whether the node accepts work; `reason` says why not.
     pub async fn set_ready(&self, ready: bool, reason: &str) {
+        let stops = self.stops.lock().await;
+        if !*stops {
+            self.tell(ready, reason).await;
+        }
+    }
+
+    /// Tells them that the node is stopping: it is not ready any more, whatever is said later.
+    pub async fn set_stopping(&self) {
+        let mut stops = self.stops.lock().await;
+        *stops = true;
+        self.tell(false, "the node is stopping").await;
+    }
+
+    async fn tell(&self, ready: bool, reason: &str) {
         let reason = if ready { String::new() } else { reason.to_owned() };
         self.desk.readiness.send_replace(Readiness { ready, reason });
         self.health.set(ready).await;

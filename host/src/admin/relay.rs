@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix_proto::audit::Entry;
 use matrix_proto::v1::matrices_server::Matrices;
+use matrix_proto::v1::observe_server::Observe;
 use matrix_proto::wire;
 use matrix_proto::wire::admin_answer::Kind;
 use prost::Message;
@@ -18,6 +19,7 @@ use super::convert;
 use super::desk::Desk;
 use super::guard;
 use super::matrices::MatricesService;
+use super::observing::ObserveService;
 use super::roles::{self, Role};
 use crate::ids::{ClientName, MatrixName};
 use crate::matrices;
@@ -158,8 +160,14 @@ async fn carry_out(
         "Matrices/Step" => answer(caller, request, |request| service.step(request)).await,
         "Matrices/Stop" => answer(caller, request, |request| service.stop(request)).await,
         "Matrices/Move" => answer(caller, request, |request| service.r#move(request)).await,
+        "Matrices/Swap" => answer(caller, request, |request| service.swap(request)).await,
+        "Matrices/Rollback" => answer(caller, request, |request| service.rollback(request)).await,
         "Matrices/Delete" => answer(caller, request, |request| service.delete(request)).await,
         "Matrices/View" => answer(caller, request, |request| service.view(request)).await,
+        "Observe/Usage" => {
+            let service = ObserveService(service.0.clone());
+            answer(caller, request, |request| service.usage(request)).await
+        }
         _ => Err(Status::unimplemented("this node does not carry that out for others")),
     }
 }

@@ -100,6 +100,7 @@ const ROWS: &[Row] = &[
     looks("Components/Get"),
     looks("Components/List"),
     changes("Components/Delete", Role::Deploy, &["reference"]),
+    changes("Components/Rollout", Role::Deploy, &["name", "component"]),
     looks("Components/Download"),
     looks("Events/Subscribe"),
     changes("Interceptors/SetChain", Role::Operate, &[]),
@@ -123,9 +124,14 @@ const ROWS: &[Row] = &[
     changes("Matrices/Step", Role::Deploy, &["name"]),
     changes("Matrices/Stop", Role::Deploy, &["name"]),
     changes("Matrices/Move", Role::Operate, &["name", "node"]),
+    // Dry runs too: they let code run.
+    changes("Matrices/Swap", Role::Deploy, &["name", "component"]),
+    changes("Matrices/Rollback", Role::Deploy, &["name"]),
     changes("Matrices/Delete", Role::Deploy, &["name"]),
     looks("Matrices/View"),
     looks("Matrices/Replay"),
+    looks("Observe/Usage"),
+    looks("Observe/Limits"),
     changes("Souls/Spawn", Role::Deploy, &["manifest.name"]),
     looks("Souls/Get"),
     looks("Souls/List"),
@@ -135,6 +141,9 @@ const ROWS: &[Row] = &[
     says("Souls/Ask", Role::Deploy),
     says("Souls/Converse", Role::Deploy),
     changes("Souls/Move", Role::Operate, &["name", "node"]),
+    changes("Souls/Swap", Role::Deploy, &["name", "component"]),
+    changes("Souls/Rollback", Role::Deploy, &["name"]),
+    looks("Souls/History"),
     changes("Souls/Checkpoint", Role::Deploy, &["name"]),
 ];
 

@@ -16,6 +16,7 @@ use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ use super::kv::KvService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
 use super::observe::observe;
+use super::observing::ObserveService;
 use super::souls::SoulsService;
 
 /// The longest message of the node, in bytes: the largest value that the KV can be set to hold, or a
@@ -48,7 +50,7 @@ const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 10] = [
+const HEALTHY: [&str; 11] = [
     "",
     "matrix.v1.Access",
     "matrix.v1.Cluster",
@@ -58,6 +60,7 @@ const HEALTHY: [&str; 10] = [
     "matrix.v1.Kv",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
+    "matrix.v1.Observe",
     "matrix.v1.Souls",
 ];
 
@@ -117,6 +120,7 @@ impl Server {
             KvServer: KvService(desk.clone()),
             LogsServer: LogsService(desk.clone()),
             MatricesServer: MatricesService(desk.clone()),
+            ObserveServer: ObserveService(desk.clone()),
             SoulsServer: SoulsService(desk.clone()),
         );
         let keeper = middleware::from_fn_with_state(Arc::new(keeper), guard);

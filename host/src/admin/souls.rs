@@ -12,6 +12,7 @@ use super::convert;
 use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
+use super::swaps;
 use crate::ids::{ClientName, SoulName};
 use crate::telemetry::trace::current_place;
 use crate::transport::envelope::{Address, TraceContext};
@@ -130,6 +131,27 @@ impl Souls for SoulsService {
         self.0.mutate(key, moved).await.map(Response::new)
     }
 
+    async fn swap(
+        &self,
+        request: Request<v1::SwapSoulRequest>,
+    ) -> Result<Response<v1::SwapSoulResponse>, Status> {
+        swaps::swap(&self.0, request).await.map(Response::new)
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<v1::RollbackSoulRequest>,
+    ) -> Result<Response<v1::SwapSoulResponse>, Status> {
+        swaps::roll_back(&self.0, request).await.map(Response::new)
+    }
+
+    async fn history(
+        &self,
+        request: Request<v1::SoulHistoryRequest>,
+    ) -> Result<Response<v1::SoulHistoryResponse>, Status> {
+        swaps::history(&self.0, request).await.map(Response::new)
+    }
+
     async fn checkpoint(
         &self,
         request: Request<v1::CheckpointRequest>,
@@ -142,7 +164,7 @@ impl Souls for SoulsService {
     }
 }
 
-fn name(text: &str) -> Result<SoulName, Status> {
+pub(super) fn name(text: &str) -> Result<SoulName, Status> {
     text.parse().map_err(|error| convert::bad_id("name", &error))
 }
 

@@ -6,6 +6,7 @@ use wasmtime::component::{HasData, Linker};
 
 use super::logging::GuestLog;
 use super::quota::Quota;
+use super::rehearsal::Deed;
 use super::types;
 use crate::clock;
 use crate::runtime::bindings::matrix::node::events;
@@ -49,7 +50,7 @@ impl Ctx {
 }
 
 /// One call's view of the guest.
-pub struct View<'a>(&'a mut Ctx);
+pub struct View<'a>(&'a mut GuestState);
 
 struct Events;
 
@@ -59,23 +60,29 @@ impl HasData for Events {
 
 /// Lets components import the interface.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    events::add_to_linker::<_, Events>(linker, |state| View(&mut state.capabilities.events))
+    events::add_to_linker::<_, Events>(linker, |state| View(state))
 }
 
 impl events::Host for View<'_> {
     fn emit(&mut self, kind: String, content: Content) -> wasmtime::Result<()> {
-        if !self.0.granted {
+        let ctx = &mut self.0.capabilities.events;
+        if !ctx.granted {
             return Err(wasmtime::Error::msg("no grant: set `grants.events = true` in the Soul's manifest"));
         }
         let named = kind.len() <= KIND_BYTES_MAX
             && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
-        if !named || !self.0.quota.take() {
+        if !named || !ctx.quota.take() {
+            ctx.log.note_refusal();
             let reason = "its kind is no dotted name, or `limits.events_per_second` was reached";
-            self.0.log.write(LogLevel::Warn, &format!("an event was dropped: {reason}"));
+            ctx.log.write(LogLevel::Warn, &format!("an event was dropped: {reason}"));
             return Ok(());
         }
         let content = types::content_from_guest(content);
-        self.0.bus.publish(format!("guest.{kind}"), self.0.source.clone(), content, clock::now_ms());
+        if self.0.noted(|| Deed::Emit(kind.clone(), content.clone())).is_some() {
+            return Ok(());
+        }
+        let ctx = &self.0.capabilities.events;
+        ctx.bus.publish(format!("guest.{kind}"), ctx.source.clone(), content, clock::now_ms());
         Ok(())
     }
 }

@@ -1,17 +1,19 @@
 //! `wasi:keyvalue/{store,atomics,batch}`: the replicated KV, as far as a guest was granted it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::component::{HasData, Linker, Resource};
 
 use super::grants::Grants;
 use super::quota::Quota;
-use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
+use super::rehearsal::Deed;
+use crate::kv::{Condition, Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::runtime::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 use crate::runtime::bindings::wasi::keyvalue::{atomics, batch, store};
 use crate::runtime::limits::Limits;
-use crate::runtime::state::GuestState;
+use crate::runtime::state::{GuestState, TooLate};
 use crate::telemetry::metrics::TotalBy;
 
 /// How many keys one page of `list-keys` has at most.
@@ -32,15 +34,25 @@ pub(crate) fn own_bucket(soul: &str) -> String {
 pub struct Ctx {
     kv: Kv,
     own: String,
+    /// What holds as long as the guest may write.
+    fence: Condition,
     grants: Arc<Grants>,
     quota: Quota,
 }
 
 impl Ctx {
-    /// For a Soul called `soul`, whose own bucket `default` is kept under its name.
-    pub fn new(kv: Kv, soul: &str, grants: Arc<Grants>, limits: &Limits, refused: &TotalBy) -> Self {
+    /// For a Soul called `soul`, whose own bucket `default` is kept under its name. It may write as long as `fence`
+    /// holds, which is checked in the same round as the write.
+    pub fn new(
+        kv: Kv,
+        soul: &str,
+        fence: Condition,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        refused: &TotalBy,
+    ) -> Self {
         let quota = Quota::new("kv_per_second", limits.kv_per_second, refused);
-        Self { kv, own: own_bucket(soul), grants, quota }
+        Self { kv, own: own_bucket(soul), fence, grants, quota }
     }
 
     /// The bucket of the KV behind a name that a guest gave.
@@ -79,6 +91,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     batch::add_to_linker::<_, KeyValue>(linker, |state| View(state))
 }
 
+/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
 type Opened = Result<(Kv, Bucket), Error>;
 
 impl View<'_> {
@@ -91,33 +113,57 @@ impl View<'_> {
     fn take(&mut self, bucket: &Resource<Bucket>, write: bool) -> wasmtime::Result<Opened> {
         let bucket = self.0.table.get(bucket)?.clone();
         let ctx = self.ctx()?;
-        if !ctx.quota.take() {
-            return Ok(Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into())));
+        let allowed = if !ctx.quota.take() {
+            Err(Error::Other("the quota is used up: raise `limits.kv_per_second`".into()))
+        } else if write && !bucket.write {
+            Err(Error::AccessDenied)
+        } else {
+            Ok((ctx.kv.clone(), bucket))
+        };
+        match &allowed {
+            Ok(_) => self.0.usage.used_kv(),
+            Err(_) => self.0.usage.refused(),
         }
-        if write && !bucket.write {
-            return Ok(Err(Error::AccessDenied));
-        }
-        Ok(Ok((ctx.kv.clone(), bucket)))
+        Ok(allowed)
     }
 
+    /// Changes some keys, all or none; where the guest is only tried, that is written down.
+    async fn change(
+        &mut self,
+        kv: &Kv,
+        changes: impl IntoIterator<Item = Result<Mutation, KvError>>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let require = vec![self.ctx()?.fence.clone()];
+        let then: Vec<_> = attempt!(changes.into_iter().collect::<Result<_, _>>().map_err(other));
+        if let Some(noted) = self.0.noted(|| Deed::Write(then.clone())) {
+            let full = || Error::Other("a rehearsal writes no more than this down".into());
+            return Ok(noted.then_some(()).ok_or_else(full));
+        }
+        let done = attempt!(self.wait(kv.batch(Txn { require, then }, None)).await);
+        Ok(if done.value == TxnOutcome::Committed { Ok(()) } else { Err(elsewhere()) })
+    }
+
+    /// Waits for the KV, and no longer than somebody waits for the guest. What is given up may be done all the same.
     async fn wait<T>(&mut self, future: impl Future<Output = Result<T, KvError>>) -> Result<T, Error> {
-        self.0.wait(future).await.map_err(|error| Error::Other(error.to_string()))
+        let late = |_| Error::Other(TooLate.to_string());
+        let most = self.0.moment.at_most(Duration::MAX).map_err(late)?;
+        let bounded = async {
+            match most {
+                Duration::MAX => Ok(future.await),
+                left => tokio::time::timeout(left, future).await.map_err(|_| TooLate),
+            }
+        };
+        self.0.wait(bounded).await.map_err(late)?.map_err(|error| Error::Other(error.to_string()))
     }
-}
-
-/// Returns the guest's error from a host function that answers `Ok(Err(...))`.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        }
-    };
 }
 
 impl store::Host for View<'_> {
     fn open(&mut self, identifier: String) -> wasmtime::Result<Result<Resource<Bucket>, Error>> {
-        let bucket = attempt!(self.ctx()?.open(&identifier));
+        let opened = self.ctx()?.open(&identifier);
+        if opened.is_err() {
+            self.0.usage.refused();
+        }
+        let bucket = attempt!(opened);
         Ok(Ok(self.0.table.push(bucket)?))
     }
 }
@@ -141,14 +187,18 @@ impl store::HostBucket for View<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.put(&bucket.name, key.as_bytes(), value.into(), None, None)).await);
-        Ok(Ok(()))
+        let put = kv.path(&bucket.name, key.as_bytes()).map(|path| Mutation::Put {
+            path,
+            value: value.into(),
+            lease: None,
+        });
+        self.change(&kv, [put]).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        attempt!(self.wait(kv.delete(&bucket.name, key.as_bytes(), None)).await);
-        Ok(Ok(()))
+        let path = kv.path(&bucket.name, key.as_bytes());
+        self.change(&kv, [path.map(|path| Mutation::Delete { path })]).await
     }
 
     async fn exists(
@@ -205,8 +255,18 @@ impl atomics::Host for View<'_> {
         delta: u64,
     ) -> wasmtime::Result<Result<u64, Error>> {
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
-        let sum = attempt!(self.wait(kv.increment(&bucket.name, key.as_bytes(), delta, None)).await);
-        Ok(Ok(sum.value))
+        if self.0.rehearsal.is_some() {
+            let entry = self.wait(kv.get(&bucket.name, key.as_bytes(), Consistency::Linearizable)).await;
+            let number = attempt!(entry).map(|entry| String::from_utf8_lossy(&entry.value).parse::<u64>());
+            let sum = number.unwrap_or(Ok(0)).ok().and_then(|number| number.checked_add(delta));
+            let Some(sum) = sum else { return Ok(Err(Error::Other("it holds no number".into()))) };
+            let path = kv.path(&bucket.name, key.as_bytes());
+            let added = self.change(&kv, [path.map(|path| Mutation::Increment { path, delta })]).await?;
+            return Ok(added.map(|()| sum));
+        }
+        let fence = self.ctx()?.fence.clone();
+        let sum = kv.increment_if(fence, &bucket.name, key.as_bytes(), delta);
+        Ok(attempt!(self.wait(sum).await).value.ok_or_else(elsewhere))
     }
 }
 
@@ -247,9 +307,7 @@ impl batch::Host for View<'_> {
             let path = kv.path(&bucket.name, key.as_bytes())?;
             Ok(Mutation::Put { path, value: value.into(), lease: None })
         };
-        let then = attempt!(key_values.into_iter().map(put).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        self.change(&kv, key_values.into_iter().map(put)).await
     }
 
     async fn delete_many(
@@ -260,12 +318,15 @@ impl batch::Host for View<'_> {
         attempt!(bounded(keys.len()));
         let (kv, bucket) = attempt!(self.take(&bucket, true)?);
         let delete = |key: String| Ok(Mutation::Delete { path: kv.path(&bucket.name, key.as_bytes())? });
-        let then = attempt!(keys.into_iter().map(delete).collect::<Result<_, KvError>>().map_err(other));
-        attempt!(self.wait(kv.batch(Txn { require: Vec::new(), then }, None)).await);
-        Ok(Ok(()))
+        self.change(&kv, keys.into_iter().map(delete)).await
     }
 }
 
 fn other(error: KvError) -> Error {
     Error::Other(error.to_string())
+}
+
+/// What a guest hears whose Soul was taken up by another node: it is the old one, and writes nothing any more.
+fn elsewhere() -> Error {
+    Error::Other("this Soul lives on another node by now, and does not write from here".into())
 }

@@ -8,6 +8,7 @@ use wasmtime::component::{HasData, Linker};
 use super::quota::Quota;
 use crate::runtime::bindings::wasi::logging::logging;
 use crate::runtime::state::GuestState;
+use crate::runtime::usage::Usage;
 use crate::telemetry::logs::{LogLevel, LogRing};
 use crate::telemetry::metrics::TotalBy;
 
@@ -25,6 +26,7 @@ pub struct GuestLog {
 #[derive(Debug)]
 struct Rate {
     quota: Quota,
+    usage: Arc<Usage>,
     dropped: u64,
     /// When the count of dropped lines was last told.
     told: Option<Instant>,
@@ -34,7 +36,7 @@ impl GuestLog {
     /// A log whose lines carry `source`, such as `soul:neo`.
     pub fn new(ring: LogRing, source: &str, lines_per_second: u32, refused: &TotalBy) -> Self {
         let quota = Quota::new("log_lines_per_second", lines_per_second, refused);
-        let rate = Mutex::new(Rate { quota, dropped: 0, told: None });
+        let rate = Mutex::new(Rate { quota, usage: Arc::default(), dropped: 0, told: None });
         Self { ring, source: source.into(), rate }
     }
 
@@ -45,11 +47,17 @@ impl GuestLog {
         rate.dropped = 0;
     }
 
+    /// Counts that its guest was refused something.
+    pub(super) fn note_refusal(&self) {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).usage.refused();
+    }
+
     /// Writes a line, or counts it as dropped. The ring escapes and cuts it.
     pub(crate) fn write(&self, level: LogLevel, text: &str) {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         if !rate.quota.take() {
             rate.dropped += 1;
+            rate.usage.dropped();
             return;
         }
         // Seldom, or a flood would get two lines for each that it may write.
@@ -77,6 +85,11 @@ impl Ctx {
     /// For a guest with this log.
     pub fn new(log: Arc<GuestLog>) -> Self {
         Self { log }
+    }
+
+    /// What is dropped is counted by `usage` from now on.
+    pub(crate) fn count_by(&self, usage: &Arc<Usage>) {
+        self.log.rate.lock().unwrap_or_else(PoisonError::into_inner).usage = usage.clone();
     }
 
     /// Lets so many lines a second be heard from now on, those of stdout and stderr too.

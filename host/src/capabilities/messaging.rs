@@ -3,15 +3,16 @@
 //! [`sending`] is what a Soul does most, and reads the guest's memory in place.
 
 mod sending;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasData, Linker};
 
 use super::grants::Grants;
 use super::quota::Quota;
+use super::rehearsal::Deed;
 use super::types;
 use crate::ids::{IdBlock, SoulName, TopicName};
 use crate::runtime::bindings::matrix::node::messaging::{self, SendError as WitError};
@@ -22,6 +23,7 @@ use crate::telemetry::metrics::TotalBy;
 use crate::transport::envelope::{self, SendError};
 use crate::transport::router::{Draft, Router};
 use sending::Known;
+pub use waits::Waits;
 
 /// The longest that a guest may wait for a reply.
 pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(300);
@@ -37,18 +39,18 @@ pub struct Ctx {
     quota: Quota,
     known: Known,
     ids: IdBlock,
-    stopping: CancellationToken,
+    waits: Waits,
 }
 
 impl Ctx {
-    /// For a Soul that is about to be born, and waits for no answer once `stopping` is cancelled.
+    /// For a Soul that is about to be born, and waits for answers as long as `waits` lets it.
     pub fn new(
         soul: SoulName,
         router: Router,
         grants: Arc<Grants>,
         limits: &Limits,
         refused: &TotalBy,
-        stopping: CancellationToken,
+        waits: Waits,
     ) -> Self {
         Self {
             me: envelope::Address::Soul(soul.clone()),
@@ -59,7 +61,7 @@ impl Ctx {
             quota: Quota::new("messages_per_second", limits.messages_per_second, refused),
             known: Known::default(),
             ids: IdBlock::default(),
-            stopping,
+            waits,
         }
     }
 
@@ -109,6 +111,16 @@ impl View<'_> {
         let moment = self.0.moment;
         Ok((ctx(self.0)?, moment))
     }
+
+    /// Why a question is not asked; none: it is.
+    fn rehearsed(&mut self, draft: &Draft) -> Option<SendError> {
+        if self.0.rehearsal.as_ref().is_none_or(|rehearsal| rehearsal.asks) {
+            return None;
+        }
+        let noted = self.0.noted(|| Deed::Ask(draft.recipient.clone(), draft.content.clone()));
+        let failed = || SendError::Failed("this is a rehearsal, in which nobody is asked".into());
+        Some(if noted == Some(true) { failed() } else { SendError::QuotaExceeded })
+    }
 }
 
 /// The guest's messaging; rules and interceptors have none.
@@ -134,20 +146,28 @@ impl messaging::Host for View<'_> {
             ctx.charge(content.body.len())?;
             Ok(ctx.draft(moment, to, types::content_from_guest(content)))
         });
-        let draft = match prepared {
-            Ok(draft) => draft,
-            Err(error) => return Ok(Err(types::send_error(error))),
-        };
-        let router = ctx.router.clone();
         let timeout = Duration::from_millis(timeout_ms.into()).min(ASK_TIMEOUT_MAX);
-        let stopping = ctx.stopping.clone();
+        // Nobody waits for its answer longer than for the guest's own.
+        let timeout = moment.at_most(timeout).map_err(|_| SendError::DeadlineExceeded);
+        let (draft, timeout) = match prepared.and_then(|draft| Ok((draft, timeout?))) {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.0.usage.said(Some(&error));
+                return Ok(Err(types::send_error(error)));
+            }
+        };
+        let (router, waits) = (ctx.router.clone(), ctx.waits.clone());
+        if let Some(error) = self.rehearsed(&draft) {
+            return Ok(Err(types::send_error(error)));
+        }
         let asked = async {
             tokio::select! {
                 answer = router.ask(draft, timeout) => answer,
-                () = stopping.cancelled() => Err(SendError::Failed("the Soul that asks is told to stop".into())),
+                why = waits.ended() => Err(SendError::Failed(why.into())),
             }
         };
         let answer = self.0.wait(asked).await;
+        self.0.usage.said(answer.as_ref().err());
         let reply = answer.map(|answer| answer.content.map(types::content));
         Ok(reply.map_err(types::send_error))
     }
@@ -155,12 +175,21 @@ impl messaging::Host for View<'_> {
     fn subscribe(&mut self, topic: String) -> wasmtime::Result<Result<(), WitError>> {
         let (ctx, _) = self.ctx()?;
         if !ctx.quota.take() {
+            self.0.usage.refused();
             return Ok(Err(WitError::QuotaExceeded));
         }
-        let subscribed = topic_name(&topic).and_then(|topic| {
+        let granted = topic_name(&topic).and_then(|topic| {
             ctx.grants.may_subscribe(&topic).map_err(SendError::Denied)?;
-            ctx.router.directory().subscribe(topic, ctx.soul.clone())
+            Ok((topic, ctx.router.clone(), ctx.soul.clone()))
         });
+        let subscribed =
+            granted.and_then(|(topic, router, soul)| match self.0.noted(|| Deed::Subscribe(topic.clone())) {
+                Some(noted) => noted.then_some(()).ok_or(SendError::QuotaExceeded),
+                None => router.directory().subscribe(topic, soul),
+            });
+        if subscribed.is_err() {
+            self.0.usage.refused();
+        }
         Ok(subscribed.map_err(types::send_error))
     }
 
@@ -169,7 +198,15 @@ impl messaging::Host for View<'_> {
         if !ctx.quota.take() {
             return Ok(Err(WitError::QuotaExceeded));
         }
-        let ended = topic_name(&topic).map(|topic| ctx.router.directory().unsubscribe(&topic, &ctx.soul));
+        let (router, soul) = (ctx.router.clone(), ctx.soul.clone());
+        let ended =
+            topic_name(&topic).and_then(|topic| match self.0.noted(|| Deed::Unsubscribe(topic.clone())) {
+                Some(noted) => noted.then_some(()).ok_or(SendError::QuotaExceeded),
+                None => {
+                    router.directory().unsubscribe(&topic, &soul);
+                    Ok(())
+                }
+            });
         Ok(ended.map_err(types::send_error))
     }
 }

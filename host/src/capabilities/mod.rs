@@ -16,6 +16,7 @@ pub mod logging;
 pub mod messaging;
 pub(crate) mod quota;
 pub mod random;
+pub mod rehearsal;
 pub mod types;
 
 use wasmtime::Engine;

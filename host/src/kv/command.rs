@@ -32,6 +32,11 @@ pub(super) enum Op {
         new: Option<Bytes>,
     },
     Txn(Txn),
+    /// A mutation, if the condition holds; it answers as the mutation alone does.
+    Fenced {
+        fence: Condition,
+        mutation: Mutation,
+    },
     GrantLease {
         ttl_ms: u64,
     },
@@ -111,6 +116,11 @@ impl Command {
                 writer.u8(4);
                 writer.number(lease.0);
             }
+            Op::Fenced { fence, mutation } => {
+                writer.u8(5);
+                write_condition(&mut writer, fence);
+                write_mutation(&mut writer, mutation);
+            }
         }
         Proposal(writer.0.into())
     }
@@ -132,6 +142,10 @@ impl Command {
             }),
             3 => Op::GrantLease { ttl_ms: reader.number()? },
             4 => Op::EndLease { lease: LeaseId(reader.number()?) },
+            5 => {
+                let fence = read_condition(&mut reader)?;
+                Op::Fenced { fence, mutation: read_mutation(&mut reader)? }
+            }
             _ => return Err(Malformed),
         };
         reader.end()?;
@@ -149,6 +163,7 @@ impl Op {
                 txn.require.iter().map(condition_size).sum::<usize>()
                     + txn.then.iter().map(mutation_size).sum::<usize>()
             }
+            Op::Fenced { fence, mutation } => condition_size(fence) + mutation_size(mutation),
             Op::GrantLease { .. } | Op::EndLease { .. } => 0,
         }
     }
@@ -157,7 +172,7 @@ impl Op {
     pub(super) fn grows(&self) -> bool {
         let mutation_grows = |mutation: &Mutation| !matches!(mutation, Mutation::Delete { .. });
         match self {
-            Op::Mutate(mutation) => mutation_grows(mutation),
+            Op::Mutate(mutation) | Op::Fenced { mutation, .. } => mutation_grows(mutation),
             Op::Swap { new, .. } => new.is_some(),
             Op::Txn(txn) => txn.then.iter().any(mutation_grows),
             Op::GrantLease { .. } => true,

@@ -1,15 +1,15 @@
 //! The thread on which Raft lives, with a runtime of its own: guests that keep the node's threads busy cannot make
 //! it miss a heartbeat. Here the room is put together on opening and taken apart on closing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::impls::BasicNode;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use super::network::Network;
 use super::peers::{Desk, Inbox, Peers};
 use super::raft::{self, Raft};
 use super::reads::Reads;
+use super::room::Room;
 use super::snapshot::{Replica, Shelf, make_folder};
 use super::stats::Counters;
 use super::wal::{Disk, FORMAT_VERSION, Folder, Wal};
@@ -40,6 +41,8 @@ const EARLIER_LOG: &str = "log.redb";
 const UPKEEP: Duration = Duration::from_millis(250);
 /// How long the upkeep leaves a failed snapshot alone.
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(10);
+/// How long a node whose disk is full waits for the one that is to lead before it tries again.
+const HAND_OVER_RETRY: Duration = Duration::from_secs(2);
 /// How long closing waits for work on the disk that cannot be interrupted (a snapshot being written).
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -51,8 +54,8 @@ pub(super) struct Parts {
     pub(super) reads: Reads,
     pub(super) leases: Arc<Leases>,
     pub(super) leading: Leading,
-    /// There is less space left on the disk than is to stay free.
-    pub(super) disk_low: Arc<AtomicBool>,
+    /// Whether there is room for more of the log.
+    pub(super) room: Arc<Room>,
 }
 
 /// What a store stands on: its disk, the network to other nodes, and where these ask it.
@@ -63,6 +66,8 @@ pub(super) struct Ground<N> {
     pub(super) peers: Option<(Peers, Inbox)>,
     /// Whether a new store is the first of a new realm; otherwise it waits to be taken into one.
     pub(super) founds: bool,
+    /// Whether there is room for more of the log.
+    pub(super) room: Arc<Room>,
 }
 
 /// The thread, as seen from outside.
@@ -183,7 +188,7 @@ impl OnDisk {
 /// Runs Raft and the room's tasks until `stop`.
 async fn serve<N: Network>(
     config: &KvConfig,
-    Ground { network, peers, founds, .. }: Ground<N>,
+    Ground { network, peers, founds, room, .. }: Ground<N>,
     tasks: &Tasks,
     stop: CancellationToken,
     OnDisk { log, shared, machine }: OnDisk,
@@ -199,12 +204,21 @@ async fn serve<N: Network>(
     };
     let counters = Arc::clone(&shared.counters);
     let (timeout, (peers, inbox)) = (config.request_timeout(), peers.unzip());
-    let leading = Leading::new(raft.clone(), peers, config.node_id, timeout);
+    room.look(None);
+    let leading =
+        Leading::new(raft.clone(), peers, Arc::clone(&room), Arc::downgrade(&log), config.node_id, timeout);
     let (reads, rounds) = Reads::new(raft.clone(), leading.clone(), timeout, counters);
     let leases = Arc::new(Leases::new(Arc::clone(&shared), raft.clone()));
-    let desk = Desk::new(raft.clone(), Arc::clone(&leases), timeout, config.dir.join(SNAPSHOT_FOLDER));
-    let disk_low = Arc::new(AtomicBool::new(is_disk_low(&config.dir, config.disk_reserve_bytes)));
-    let parts = Parts { raft: raft.clone(), shared, reads, leases, leading, disk_low };
+    let snapshots_in = config.dir.join(SNAPSHOT_FOLDER);
+    let desk = Desk::new(
+        raft.clone(),
+        Arc::clone(&leases),
+        leading.clone(),
+        Arc::clone(&log),
+        timeout,
+        snapshots_in,
+    );
+    let parts = Parts { raft: raft.clone(), shared, reads, leases, leading, room };
     let (keeper, stopping) = (Arc::clone(&parts.leases), stop.clone());
     let mut running = vec![
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
@@ -255,14 +269,46 @@ async fn recover(raft: &Raft, founds: bool, timeout: Duration) {
     }
 }
 
+/// The lead, which a node whose disk is full gives to one that has room.
+#[derive(Default)]
+struct Lead {
+    /// The term in which this node began to give it away, and when it tried last.
+    given: Option<(u64, Instant)>,
+}
+
+impl Lead {
+    async fn leave_where_full(&mut self, parts: &Parts) {
+        let (term, heir) = {
+            let metrics = parts.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            if metrics.current_leader != Some(metrics.id) {
+                return self.given = None;
+            }
+            let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+            let others = metrics.replication.iter().flatten().filter(|(node, _)| {
+                voters.contains(*node) && **node != metrics.id && parts.room.has_told_of_room(**node)
+            });
+            let heir = others.filter_map(|(node, at)| at.as_ref().map(|at| (at.index, *node))).max();
+            (metrics.current_term, heir.map(|(_, node)| node))
+        };
+        // Raft lets go of the lead for good once it has begun to: where the heir does not take it, another try is due.
+        let begun = self.given.filter(|(of, _)| *of == term).map(|(_, when)| when);
+        let is_due = begun.map_or(parts.room.is_short(), |when| when.elapsed() >= HAND_OVER_RETRY);
+        if let Some(heir) = heir.filter(|_| is_due) {
+            tracing::info!(heir, "the disk is full: another node is to lead");
+            self.given = Some((term, Instant::now()));
+            // Raft that has stopped leads no more.
+            drop(parts.raft.trigger().transfer_leader(heir).await);
+        }
+    }
+}
+
 /// Watches the disk's free space and Raft's health, and has the log make room for itself.
 async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: CancellationToken) {
+    let mut lead = Lead::default();
     while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        let no_room = log.prepare().err();
-        let low = no_room.is_some() || is_disk_low(&config.dir, config.disk_reserve_bytes);
-        if parts.disk_low.swap(low, Ordering::Relaxed) != low {
-            tracing::warn!(low, ?no_room, "the disk's free space crossed what the store needs");
-        }
+        parts.room.look(log.prepare().err().as_ref());
+        lead.leave_where_full(&parts).await;
         // Asked, and not read from what it told last: a Raft that panicked tells nothing any more. One that is busy
         // is asked again.
         let health = tokio::time::timeout(UPKEEP, parts.raft.is_initialized()).await;
@@ -290,9 +336,4 @@ async fn snapshots(config: KvConfig, parts: Parts, machine: Machine, stop: Cance
             return;
         }
     }
-}
-
-/// Whether less than `reserve` bytes are free. A disk that does not say counts as one with space.
-fn is_disk_low(dir: &Path, reserve: u64) -> bool {
-    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < reserve)
 }

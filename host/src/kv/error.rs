@@ -66,14 +66,10 @@ pub enum KvError {
         /// The budget, in bytes.
         limit: u64,
     },
-    /// The disk is nearly full.
-    #[error(
-        "the disk has less than {reserve} bytes left: free some, or lower kv.disk_reserve_bytes; reads go on"
-    )]
-    DiskFull {
-        /// Bytes that must stay free.
-        reserve: u64,
-    },
+    /// There is no room for more of the log: on the leader's disk, or on so many that the rest is no majority. Nothing
+    /// was done.
+    #[error("there is no room for the log: {0}; reads go on")]
+    DiskFull(String),
     /// More is under way than the node takes on.
     #[error("the store has too many writes under way: retry later, with the same request id")]
     Overloaded,

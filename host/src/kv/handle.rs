@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch as tell};
 
 use super::command::{Answer, Command, Op, Outcome};
 use super::config::KvConfig;
@@ -15,6 +15,7 @@ use super::error::{KvError, WatchError};
 use super::network::{Network, NoPeers};
 use super::peers::{self, Peers, Roster, Server};
 use super::requests::WINDOW_REQUESTS;
+use super::room::Room;
 use super::stats::KvStats;
 use super::types::{
     Condition, Expect, LEASE_TTL_MAX, LEASE_TTL_MIN, LeaseId, Mutation, Path, Reply, RequestId, Swap, Txn,
@@ -82,7 +83,8 @@ impl Kv {
         disk: Arc<dyn Disk>,
         tasks: &Tasks,
     ) -> Result<Kv, KvError> {
-        Kv::open_on(config, Ground { disk, network: NoPeers, peers: None, founds: true }, tasks).await
+        let room = Arc::new(Room::new(&config));
+        Kv::open_on(config, Ground { disk, network: NoPeers, peers: None, founds: true, room }, tasks).await
     }
 
     /// Opens the store in `config.dir` as one of the nodes of a realm, which `network` reaches and `roster` names. A
@@ -101,9 +103,10 @@ impl Kv {
         let (disk, me) = (disk_of(&config), config.node_id);
         let (server, inbox) = Server::new(roster.clone(), me);
         let rpc = Rpc::open(network, peers::LANE, Arc::new(server)).await;
-        let network = Peers { rpc, roster: roster.clone(), me };
+        let room = Arc::new(Room::new(&config));
+        let network = Peers { rpc, roster: roster.clone(), me, room: Arc::clone(&room) };
         let peers = Some((network.clone(), inbox));
-        Kv::open_on(config, Ground { disk, network, peers, founds }, tasks).await
+        Kv::open_on(config, Ground { disk, network, peers, founds, room }, tasks).await
     }
 
     async fn open_on<N: Network>(config: KvConfig, ground: Ground<N>, tasks: &Tasks) -> Result<Kv, KvError> {
@@ -285,6 +288,12 @@ impl Kv {
         }
     }
 
+    /// What is short where this node has no room for more of the log, and what to free; changes are told. What the realm
+    /// writes does not come to it then, and where it leads alone, nothing is written.
+    pub fn short(&self) -> tell::Receiver<Option<String>> {
+        self.0.parts.room.short()
+    }
+
     pub(super) fn parts(&self) -> (&KvConfig, &Parts) {
         (&self.0.config, &self.0.parts)
     }
@@ -316,7 +325,7 @@ impl Kv {
     }
 
     /// Proposes `op` and waits for the answer; refusals by the state machine are errors.
-    async fn propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
+    pub(super) async fn propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
         let counters = &self.0.parts.shared.counters;
         counters.writes.add(1);
         let answer = self.try_propose(request, op).await.and_then(|answer| match answer.outcome {
@@ -333,9 +342,6 @@ impl Kv {
 
     async fn try_propose(&self, request: Option<RequestId>, op: Op) -> Result<Answer, KvError> {
         let Inner { config, parts, under_way, engine, .. } = &*self.0;
-        if parts.disk_low.load(Ordering::Relaxed) {
-            return Err(KvError::DiskFull { reserve: config.disk_reserve_bytes });
-        }
         let size = op.size();
         if op.grows() && parts.shared.state_bytes.get() + size as u64 > config.state_bytes_max {
             return Err(KvError::Full { limit: config.state_bytes_max });
@@ -366,7 +372,10 @@ impl Kv {
 }
 
 /// The reply that an answer holds; an answer of another kind is one to another use of the same request id.
-fn reply<T>(answer: Answer, value: impl FnOnce(Outcome) -> Option<T>) -> Result<Reply<T>, KvError> {
+pub(super) fn reply<T>(
+    answer: Answer,
+    value: impl FnOnce(Outcome) -> Option<T>,
+) -> Result<Reply<T>, KvError> {
     let value = value(answer.outcome).ok_or(KvError::RequestIdReused)?;
     Ok(Reply { log_index: answer.log_index, revision: answer.revision, value })
 }

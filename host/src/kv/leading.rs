@@ -2,6 +2,7 @@
 //! twice; reads ask it from which index on they may be answered.
 
 use std::future::Future;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use matrix_proto::wire;
@@ -13,10 +14,12 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use tokio::time::Instant;
 
 use super::codec::Reader;
-use super::command::{self, Command};
+use super::command::{self, Command, Proposal};
 use super::error::KvError;
+use super::log_store::{Admitted, Log};
 use super::peers::{AskError, Client, Peers};
 use super::raft::Raft;
+use super::room::Room;
 use super::types::LeaseId;
 
 /// How long nobody is asked after a failure, unless a new leader shows.
@@ -30,6 +33,9 @@ pub(super) struct Leading {
     raft: Raft,
     /// None: a realm of one node.
     peers: Option<Peers>,
+    room: Arc<Room>,
+    /// Held weakly: a store that is closed gives its folder free, whoever still has a handle.
+    log: Weak<Log>,
     me: u64,
     timeout: Duration,
 }
@@ -38,6 +44,8 @@ pub(super) struct Leading {
 enum Tried<T> {
     Done(T),
     Failed(KvError),
+    /// Nothing was done, and nobody else would do it: disks are full.
+    Full(String),
     /// Nothing was done; another node may do it.
     Elsewhere,
     /// Not known what was done.
@@ -45,8 +53,37 @@ enum Tried<T> {
 }
 
 impl Leading {
-    pub(super) fn new(raft: Raft, peers: Option<Peers>, me: u64, timeout: Duration) -> Leading {
-        Leading { raft, peers, me, timeout }
+    pub(super) fn new(
+        raft: Raft,
+        peers: Option<Peers>,
+        room: Arc<Room>,
+        log: Weak<Log>,
+        me: u64,
+        timeout: Duration,
+    ) -> Leading {
+        Leading { raft, peers, room, log, me, timeout }
+    }
+
+    /// Lets a proposal of so many bytes in where this node leads, until what is returned is dropped; or says why it takes
+    /// no writes at the moment. It is asked before Raft hears of the proposal: to Raft, a log that cannot be written is
+    /// the end.
+    pub(super) fn admit(&self, bytes: usize) -> Result<Option<Admitted>, String> {
+        let refusal = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            self.room.refusal(metrics.membership_config.membership().voter_ids())
+        };
+        if let Some(why) = refusal {
+            return Err(why);
+        }
+        // Where the log is closed, Raft says so.
+        let admitted = self.log.upgrade().map(|log| log.admit(bytes as u64)).transpose();
+        admitted.map_err(|error| format!("node {} cannot make the log's next file: {error}", self.me))
+    }
+
+    /// Whether this node has no room for more of the log.
+    pub(super) fn is_short(&self) -> bool {
+        self.room.is_short()
     }
 
     /// Whether this node decides alone: its own word is the realm's.
@@ -63,17 +100,7 @@ impl Leading {
         let proposal = &command.encode();
         self.until_done(again, |leader, left| async move {
             match leader {
-                None => match tokio::time::timeout(left, self.raft.client_write(proposal.clone())).await {
-                    Ok(Ok(written)) => Tried::Done(written.data),
-                    Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) if again => {
-                        Tried::Elsewhere
-                    }
-                    Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
-                        Tried::Failed(KvError::NotLeader { leader: forward.leader_id })
-                    }
-                    Ok(Err(error)) => Tried::Failed(KvError::Unavailable(error.to_string())),
-                    Err(_) => Tried::Unknown("no quorum took the mutation in time".into()),
-                },
+                None => self.write_here(proposal, again, left).await,
                 Some(leader) => {
                     let question = Question::Propose(proposal.0.clone());
                     tried(leader.ask(question, left).await, |answer| match answer {
@@ -84,6 +111,23 @@ impl Leading {
             }
         })
         .await
+    }
+
+    /// Writes a command where this node leads, as it seemed.
+    async fn write_here(&self, proposal: &Proposal, again: bool, left: Duration) -> Tried<command::Answer> {
+        let _room = match self.admit(proposal.0.len()) {
+            Ok(admitted) => admitted,
+            Err(why) => return Tried::Full(why),
+        };
+        match tokio::time::timeout(left, self.raft.client_write(proposal.clone())).await {
+            Ok(Ok(written)) => Tried::Done(written.data),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) if again => Tried::Elsewhere,
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                Tried::Failed(KvError::NotLeader { leader: forward.leader_id })
+            }
+            Ok(Err(error)) => Tried::Failed(KvError::Unavailable(error.to_string())),
+            Err(_) => Tried::Unknown("no quorum took the mutation in time".into()),
+        }
     }
 
     /// The index that this node must have applied to answer a read that begins now.
@@ -144,7 +188,7 @@ impl Leading {
         F: Future<Output = Tried<T>> + Send,
     {
         let deadline = Instant::now() + self.timeout;
-        let mut why = "no node leads the realm".to_owned();
+        let (mut why, mut open) = ("no node leads the realm".to_owned(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -159,8 +203,13 @@ impl Leading {
             match tried {
                 Tried::Done(done) => return Ok(done),
                 Tried::Failed(error) => return Err(error),
+                // Of an earlier try nobody knows: it must not be said that nothing was done.
+                Tried::Full(full) if open => {
+                    return Err(KvError::Unavailable(KvError::DiskFull(full).to_string()));
+                }
+                Tried::Full(full) => return Err(KvError::DiskFull(full)),
                 Tried::Elsewhere => {}
-                Tried::Unknown(reason) if again => why = reason,
+                Tried::Unknown(reason) if again => (why, open) = (reason, true),
                 Tried::Unknown(reason) => return Err(KvError::Unavailable(reason)),
             }
             self.pause(leader, deadline).await;
@@ -187,6 +236,7 @@ impl Leading {
 fn tried<T>(asked: Result<Answer, AskError>, read: impl FnOnce(Answer) -> Option<T>) -> Tried<T> {
     match asked {
         Ok(Answer::NotLeader(_)) => Tried::Elsewhere,
+        Ok(Answer::DiskFull(why)) => Tried::Full(why),
         Ok(answer) => match read(answer) {
             Some(value) => Tried::Done(value),
             None => Tried::Unknown("the leader gave an answer that makes no sense".into()),

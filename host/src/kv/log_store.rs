@@ -9,6 +9,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -37,10 +38,26 @@ pub(super) struct Log {
     disk: Mutex<OnDisk>,
     waiting: Mutex<Waiting>,
     tail: RwLock<Tail>,
+    /// Bytes of entries that are on their way here.
+    admitted: Arc<AtomicU64>,
+    /// Bytes of entries that can be written without asking the disk for more.
+    room: AtomicU64,
     /// Something waits for the next frame.
     work: Notify,
     counters: Arc<Counters>,
     on_fatal: OnFatal,
+}
+
+/// Entries on their way into the log. It does not keep the log open.
+pub(super) struct Admitted {
+    all: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 struct OnDisk {
@@ -61,9 +78,10 @@ struct Waiting {
 impl Log {
     pub(super) fn new(wal: Wal, counters: Arc<Counters>, on_fatal: OnFatal) -> Arc<Log> {
         let tail = RwLock::new(Tail::new(&wal.known()));
+        let room = AtomicU64::new(wal.room());
         let disk = Mutex::new(OnDisk { wal, failure: None, spare: Batch::default() });
-        let (waiting, work) = (Mutex::default(), Notify::new());
-        Arc::new(Log { disk, waiting, tail, work, counters, on_fatal })
+        let (waiting, admitted, work) = (Mutex::default(), Arc::default(), Notify::new());
+        Arc::new(Log { disk, waiting, tail, admitted, room, work, counters, on_fatal })
     }
 
     /// Writes what waits, whenever something does. It never ends; where it is dropped, [`Log::flush`] is what is left
@@ -102,6 +120,7 @@ impl Log {
             } else {
                 self.count(&batch);
                 self.tail_mut().flushed_to(next_of(wal.known().last));
+                self.room.store(wal.room(), Ordering::Relaxed);
             }
         }
         batch.clear();
@@ -118,10 +137,33 @@ impl Log {
         result()
     }
 
+    /// Takes so many bytes of entries in, which are written before what is returned is dropped; refuses them where there
+    /// is no room for them on the disk, and none can be had. It may be called on any thread, and waits for the disk only
+    /// near the end of the log's file.
+    pub(super) fn admit(&self, bytes: u64) -> io::Result<Admitted> {
+        let admitted = Admitted { all: Arc::clone(&self.admitted), bytes };
+        let under_way = self.admitted.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = under_way + self.waiting().batch.bytes() as u64;
+        if bytes > 0 && all > self.room.load(Ordering::Relaxed) {
+            let OnDisk { wal, failure, .. } = &mut *self.disk();
+            if failure.is_none() {
+                let made = wal.make_room(all);
+                self.room.store(wal.room(), Ordering::Relaxed);
+                made?;
+            }
+        }
+        Ok(admitted)
+    }
+
     /// Makes room for what is to be written next. Where it fails there is none to be had.
     pub(super) fn prepare(&self) -> io::Result<()> {
         let OnDisk { wal, failure, .. } = &mut *self.disk();
-        if failure.is_none() { wal.prepare() } else { Ok(()) }
+        if failure.is_some() {
+            return Ok(());
+        }
+        let prepared = wal.prepare();
+        self.room.store(wal.room(), Ordering::Relaxed);
+        prepared
     }
 
     /// Forgets the entries up to `upto`, on disk first: a crash between must not leave a reader with entries missing

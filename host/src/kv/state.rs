@@ -73,6 +73,13 @@ impl State {
             Op::Mutate(mutation) => self.mutate(mutation),
             Op::Swap { condition, new } => self.swap(condition, new),
             Op::Txn(txn) => self.txn(txn),
+            Op::Fenced { fence, mutation } => {
+                if holds(&fence.expect, self.entries.get(fence.path.bytes())) {
+                    self.mutate(mutation)
+                } else {
+                    Outcome::Unmet { condition: 0 }
+                }
+            }
             Op::GrantLease { ttl_ms } => self.grant(LeaseId(log_index), ttl_ms),
             Op::EndLease { lease } => self.end_lease(lease),
         };

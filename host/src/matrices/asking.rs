@@ -169,7 +169,7 @@ impl<W: World> Table<W> {
             behind.iter().enumerate().map(|(place, late)| (asked.players[late.at].player, place)).collect();
         let first = behind.iter().map(|late| late.from).min().unwrap_or(tick);
         let (mut replay, mut course, mut next) = Replay::open_before(&*self.world, log, first).await?;
-        while let Some(played) = replay.next().await? {
+        while let Some(played) = replay.next(&mut course).await? {
             let Some(number) = played.tick.checked_sub(1) else { continue };
             if number >= tick {
                 break;

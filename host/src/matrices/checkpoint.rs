@@ -10,6 +10,8 @@
 //!         players: how many, then what each was told: first tick, last tick (each 0 | 1, number),
 //!         finished (1 byte), prompts: how many, then each: player, seat, observation, reward (8 bytes),
 //!         final (1 byte),
+//!         switches of rules before it: how many, then each: tick (number), digests before and after, hash of the
+//!         state (32 bytes each); the last names the component that wrote the state, or else the log's header does,
 //!         source of chance (JSON), name of the state's layout, state
 //! ```
 //!
@@ -29,14 +31,15 @@ use super::course::{Course, Next, Told};
 use super::runlog::bytes::{Cursor, Wrong, put_bytes, put_number};
 use super::runlog::{LogError, blocking, failed};
 use super::status::Figures;
+use super::switches::Switch;
 use crate::capabilities::random;
-use crate::ids::StateHash;
+use crate::ids::{Digest, StateHash};
 use crate::runtime::rules::Prompt;
 use crate::runtime::stateful::Snapshot;
 use crate::transport::envelope::Content;
 
 /// The version of the format that this node writes, and the only one that it reads.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// The longest file: twice what a snapshot and the prompts of one call can be.
 const FILE_BYTES_MAX: u64 = 40 << 20;
 /// How long the older checkpoint stays before a newer one takes its place: Souls come back from states that are
@@ -104,6 +107,13 @@ pub(crate) fn encode(
         out.extend_from_slice(&prompt.reward.to_bits().to_le_bytes());
         out.push(prompt.final_.into());
     }
+    put_number(&mut out, course.switches.len() as u64);
+    for Switch { tick, before, after, state } in &course.switches {
+        put_number(&mut out, *tick);
+        [before.as_bytes(), after.as_bytes(), state.as_bytes()]
+            .into_iter()
+            .for_each(|hash| out.extend_from_slice(hash));
+    }
     put_bytes(&mut out, &serde_json::to_vec(chance).expect("four numbers have a form in JSON"));
     put_bytes(&mut out, state.schema.as_bytes());
     put_bytes(&mut out, &state.bytes);
@@ -137,12 +147,21 @@ impl Checkpoint {
                 final_: flag(from)?,
             })
         })?;
+        let switches = list(&mut from, |from| {
+            Ok(Switch {
+                tick: from.number()?,
+                before: Digest::from_bytes(from.array()?),
+                after: Digest::from_bytes(from.array()?),
+                state: StateHash::from_bytes(from.array()?),
+            })
+        })?;
         let chance = serde_json::from_slice(from.bytes()?).map_err(|_| "its source of chance is none")?;
         let state = Snapshot { schema: from.text()?.to_owned(), bytes: from.bytes()?.to_vec() };
         if !from.is_at_end() {
             return Err("bytes are left over");
         }
-        Ok(Self { record, course: Course { figures, told }, next: Next { prompts, finished }, chance, state })
+        let course = Course { figures, told, switches };
+        Ok(Self { record, course, next: Next { prompts, finished }, chance, state })
     }
 
     /// Reads a file; none: it is not there. The error says what is wrong with it.

@@ -3,9 +3,10 @@
 use super::error::MatrixError;
 use super::prompts;
 use super::status::Figures;
+use super::switches::Switch;
 use crate::capabilities::events::KIND_BYTES_MAX;
 use crate::capabilities::types;
-use crate::ids::StateHash;
+use crate::ids::{Digest, StateHash};
 use crate::runtime::rules::{Outcome, Prompt};
 use crate::runtime::stateful::Snapshot;
 use crate::transport::bus::TOO_LARGE_TYPE;
@@ -73,12 +74,25 @@ pub(crate) struct Told {
 pub(crate) struct Course {
     pub(crate) figures: Figures,
     pub(crate) told: Vec<Told>,
+    /// Other rules that took over, in order.
+    pub(crate) switches: Vec<Switch>,
 }
 
 impl Course {
     /// For so many players.
     pub(crate) fn new(players: usize) -> Self {
-        Self { figures: Figures::default(), told: vec![Told::default(); players] }
+        Self { told: vec![Told::default(); players], ..Self::default() }
+    }
+
+    /// The component of the rules by now; `first` is what the run began with.
+    pub(crate) fn rules(&self, first: Digest) -> Digest {
+        self.switches.last().map_or(first, |switch| switch.after)
+    }
+
+    /// Other rules have taken over, with a state of their own.
+    pub(crate) fn switch(&mut self, switch: Switch) {
+        self.figures.state_hash = switch.state;
+        self.switches.push(switch);
     }
 
     /// How many players there are.

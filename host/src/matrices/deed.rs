@@ -119,3 +119,65 @@ impl Deed {
         if same == (before.node, before.generation, &before.run) { Ok(filed) } else { Err(moved()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::manifest::MatrixManifest;
+    use super::super::moving::replace;
+    use super::super::records::{self, Wanted};
+    use super::*;
+    use crate::ids::Digest;
+    use crate::kv::KvConfig;
+    use crate::tasks::Tasks;
+
+    fn record() -> Record {
+        let manifest = MatrixManifest {
+            name: "market".parse().expect("a name"),
+            rules: Digest::of(b"rules"),
+            players: Vec::new(),
+            config: String::new(),
+            seed: 1,
+            tick_deadline_ms: 0,
+            tick_interval_ms: 0,
+            memory_bytes: 0,
+            call_fuel: 0,
+        };
+        let copies = BTreeSet::from([2, 3]);
+        Record {
+            manifest,
+            run: "run".to_owned(),
+            wanted: Wanted::Running,
+            node: 1,
+            generation: 1,
+            copies,
+            claimed: Default::default(),
+            switches: Default::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_struck_off_is_not_given_the_matrix_and_who_has_it_is_not_struck_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().to_owned();
+        let config = KvConfig { dir, disk_reserve_bytes: 0, ..KvConfig::default() };
+        let kv = Kv::open(config, &Tasks::new()).await.expect("an empty folder");
+        let name = record().manifest.name;
+        let read = async || records::load(&kv, &name).await.expect("it is read").expect("it is there");
+        let deed = Deed::make(&kv, record(), None).await.expect("there is none");
+        // The leader has read the record, and the node that it takes for dead strikes a copy off meanwhile.
+        let seen = read().await;
+        deed.change(None, |record| _ = record.copies.remove(&2)).await.expect("it is its own");
+        assert!(!replace(&kv, &seen, 2).await.expect("a quorum"), "its copy may lack what was told since");
+        let seen = read().await;
+        assert_eq!((seen.record.node, &seen.record.copies), (1, &BTreeSet::from([3])));
+        // The other way round: what was not struck off before is not left behind.
+        assert!(replace(&kv, &seen, 3).await.expect("a quorum"));
+        let struck = deed.change(None, |record| _ = record.copies.remove(&3)).await;
+        assert!(matches!(struck, Err(MatrixError::Moved(_))), "{struck:?}");
+        let last = read().await.record;
+        assert_eq!((last.node, last.generation), (3, 2));
+        kv.close().await;
+    }
+}

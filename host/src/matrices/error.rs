@@ -99,6 +99,14 @@ pub enum MatrixError {
         /// What is in the way.
         why: &'static str,
     },
+    /// Other rules did not take over: those before go on, with their state untouched.
+    #[error("the rules of {matrix} stay as they are: {why}")]
+    NotSwapped {
+        /// Which Matrix.
+        matrix: MatrixName,
+        /// Why the others cannot take over.
+        why: String,
+    },
     /// No node that is alive has its run log.
     #[error(
         "node {node}, on which {matrix} ran, is away, and no node that is alive has a copy of its run log"

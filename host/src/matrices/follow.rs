@@ -15,6 +15,7 @@ use super::deed::Deed;
 use super::error::MatrixError;
 use super::handle::Handle;
 use super::host::{MatrixHost, report};
+use super::lines::Kept;
 use super::records::{self, BUCKET, Filed};
 use super::registry::{Inner, Matrices};
 use super::runlog;
@@ -141,6 +142,7 @@ impl Matrices {
         let mine = now.as_ref().is_some_and(|now| now.record.node == self.0.host.node);
         if let Some(now) = &now {
             self.0.holder.seal(&now.record.run, now.record.generation);
+            self.prepare(before.as_ref(), now);
         }
         if has || mine {
             self.reconcile(&name).await;
@@ -164,36 +166,43 @@ impl Matrices {
     async fn reconcile(&self, name: &MatrixName) {
         let lock = self.lock(name);
         let _only = lock.lock().await;
+        self.align(name).await;
+    }
+
+    /// [`Matrices::reconcile`], by whoever holds the Matrix's lock.
+    pub(super) async fn align(&self, name: &MatrixName) {
         let filed = loop {
             match records::load(&self.0.host.kv, name).await {
-                Ok(filed) => break filed.filter(|filed| filed.record.node == self.0.host.node),
+                Ok(filed) => break filed,
                 Err(error) => tracing::info!(matrix = %name, %error, "whose it is cannot be known yet"),
             }
             tokio::time::sleep(RETRY).await;
         };
-        let held = self.handle(name).ok();
-        if let Some(held) = held {
+        let mut kept = Kept::default();
+        if let Ok(held) = self.handle(name) {
             let same = |filed: &Filed| {
                 *filed.record.run == *held.run && filed.record.generation == held.deed.generation()
             };
             if filed.as_ref().is_some_and(same) {
                 return;
             }
-            self.let_go(name, &held).await;
+            let home = filed.as_ref().map(|filed| (filed.record.node, filed.record.generation));
+            self.let_go(name, &held, home).await;
+            kept = held.kept;
         }
-        if let Some(filed) = filed {
-            self.take_up(name, filed);
+        if let Some(filed) = filed.filter(|filed| filed.record.node == self.0.host.node) {
+            self.take_up(name, filed, kept);
         }
     }
 
     /// Goes on with a Matrix that this node is to run.
-    fn take_up(&self, name: &MatrixName, Filed { record, value }: Filed) {
-        let progress = record.wanted.clone().progress();
+    fn take_up(&self, name: &MatrixName, Filed { record, value }: Filed, kept: Kept) {
+        let progress = record.progress();
         let goes_on = !progress.state.is_over();
         let (manifest, run) = (Arc::new(record.manifest.clone()), Arc::from(&*record.run));
         let (copies, generation) = (record.copies.clone(), record.generation);
         let deed = Deed::of(&self.0.host.kv, Filed { record, value });
-        let handle = self.hold(manifest, run, progress, deed, &copies);
+        let handle = Handle { kept, ..self.hold(manifest, run, progress, deed, &copies) };
         if generation > 1 {
             let detail = serde_json::json!({ "node": self.0.host.node, "generation": generation });
             report(&self.0.host.bus, "matrix.moved", name, &detail);
@@ -202,6 +211,8 @@ impl Matrices {
             let handle = self.launch(handle, None);
             return self.insert(handle);
         }
+        // Nobody hears messages any more.
+        drop(handle.kept.take());
         self.0.host.router.directory().remove_remote(&Address::Matrix(name.clone()));
         if let Ok(metadata) = std::fs::metadata(self.0.host.run_log(&handle.run)) {
             // Nothing is appended any more: what there is, is what copies are to have.
@@ -210,13 +221,27 @@ impl Matrices {
         self.insert(handle);
     }
 
-    /// Lets a Matrix go that is this node's no more. Whoever calls holds its lock.
-    pub(super) async fn let_go(&self, name: &MatrixName, handle: &Handle) {
+    /// Lets a Matrix go that is this node's no more, or not as it was; `home` is where it runs by now, and in which
+    /// generation. What waits in its mailbox goes there. Whoever calls holds its lock.
+    pub(super) async fn let_go(&self, name: &MatrixName, handle: &Handle, home: Option<(u64, u64)>) {
         handle.keeping.cancel();
         handle.let_go().await;
         self.0.table.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-        self.0.host.router.directory().remove(&Address::Matrix(name.clone()));
-        tracing::info!(matrix = %name, "a Matrix is this node's no more");
+        let (router, address) = (&self.0.host.router, Address::Matrix(name.clone()));
+        let Some((node, generation)) = home.filter(|(node, _)| *node != self.0.host.node) else {
+            return router.directory().remove(&address);
+        };
+        router.directory().note_left(&address, generation);
+        let outpost = router.outpost(node);
+        let leave = || {
+            router.directory().remove(&address);
+            router.place(address.clone(), node);
+        };
+        match handle.kept.take() {
+            Some(inbox) => inbox.redirect(|envelope| router.hand_on(&outpost, envelope), leave),
+            None => leave(),
+        }
+        tracing::info!(matrix = %name, node, "a Matrix goes on on another node");
     }
 }
 

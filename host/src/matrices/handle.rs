@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::copies::Copies;
 use super::deed::Deed;
 use super::error::MatrixError;
-use super::lines::{Command, Reply};
+use super::lines::{Command, Kept, Reply};
 use super::manifest::MatrixManifest;
 use super::status::{Home, MatrixState, MatrixView, Progress};
 
@@ -25,6 +25,8 @@ pub(crate) struct Handle {
     pub(crate) copies: Copies,
     /// Ends the task that keeps its copies.
     pub(crate) keeping: CancellationToken,
+    /// Its mailbox, between two tasks.
+    pub(crate) kept: Kept,
     /// The task that owns it, if there was one since the node started.
     pub(crate) live: Option<Live>,
 }

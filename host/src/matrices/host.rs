@@ -13,6 +13,7 @@ use crate::kv::Kv;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::LimitsConfig;
+use crate::runtime::usage::Usages;
 use crate::souls::Fleet;
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
@@ -98,6 +99,8 @@ pub struct MatrixHost {
     pub background: Tasks,
     /// What the operator set.
     pub config: MatricesConfig,
+    /// What their rules use, by the Matrix's name.
+    pub usages: Usages,
 }
 
 impl MatrixHost {

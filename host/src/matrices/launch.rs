@@ -1,6 +1,6 @@
 //! From a manifest, or from a run log, to a running Matrix; and from its end to what is kept of it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ use super::replay::{Replay, state_hash};
 use super::runlog::RunLog;
 use super::runlog::reader::Reader;
 use super::runlog::record::{FORMAT, Header, Player, encode_actions};
-use super::runner::Runner;
+use super::runner::{Runner, detail};
 use super::status::{Figures, MatrixState, Progress};
 use super::telling::{Clocks, tell};
 use super::world::{Rules, Stage, World, setup};
 use crate::clock;
-use crate::ids::SoulName;
+use crate::ids::{Digest, SoulName};
 use crate::p2p::rpc::Rpc;
 use crate::runtime::limits::Limits;
 use crate::runtime::rules::RulesInstance;
@@ -41,8 +41,10 @@ const FORGET_MAX: Duration = Duration::from_secs(1);
 /// A run that can go on.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    world: Arc<Stage>,
+    world: Stage,
     rules: RulesInstance,
+    /// The component with which the run began.
+    first: Digest,
     next: Next,
     course: Course,
     log: RunLog,
@@ -85,8 +87,8 @@ pub(crate) async fn set_up(
     run: &str,
 ) -> Result<Ready, MatrixError> {
     let header = header(host, manifest, limits, run).await?;
-    let world = Stage::open(host.clone(), &header).await?;
-    let mut rules = world.rules().await?;
+    let world = Stage::open(host.clone(), &header)?;
+    let mut rules = world.rules(header.rules).await?;
     world.hear(&mut rules);
     let description = Rules::describe(&mut rules).await?;
     let (given, min, max) = (manifest.players.len(), description.players_min, description.players_max);
@@ -100,7 +102,7 @@ pub(crate) async fn set_up(
     let mut log = RunLog::create(host.run_log(run), &header, host.config.run_log_bytes_max).await?;
     log.tick(0, clock::now_ms(), course.figures.state_hash, &encode_actions(&[]));
     log.sync().await?;
-    Ok(Ready { world: Arc::new(world), rules, next, course, log, news, ended: false })
+    Ok(Ready { world, rules, first: header.rules, next, course, log, news, ended: false })
 }
 
 async fn header(
@@ -129,10 +131,10 @@ async fn header(
     })
 }
 
-/// The world of a run, and the run's log.
-pub(crate) async fn stage(host: &Arc<MatrixHost>, log: PathBuf) -> Result<(Stage, PathBuf), MatrixError> {
-    let (header, _) = Reader::open(&log)?;
-    Ok((Stage::open(host.clone(), &header).await?, log))
+/// The world of a run, and what its log says that it began with.
+pub(crate) fn stage(host: &Arc<MatrixHost>, log: &Path) -> Result<(Stage, Header), MatrixError> {
+    let (header, _) = Reader::open(log)?;
+    Ok((Stage::open(host.clone(), &header)?, header))
 }
 
 impl Launch {
@@ -160,33 +162,46 @@ impl Launch {
                 }
                 runner(&host, &manifest, &run, running, ready, lines, copies).run().await
             }
-            Err(end) => end,
+            Err(end) => {
+                lines.close(&end);
+                end
+            }
         };
         conclude(&host, &manifest, &run, &progress, &deed, end).await;
     }
 
     async fn ready(&self, fresh: Option<Ready>) -> Result<Ready, MatrixError> {
-        match fresh {
-            Some(ready) => Ok(ready),
+        let ready = match fresh {
+            Some(ready) => ready,
             None => {
                 let _turn = self.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
                 let Self { host, rpc, copies, deed, run, .. } = self;
                 let (log, bytes_max) = (host.run_log(run), host.config.run_log_bytes_max);
                 recover(&host.realm, rpc, copies, deed, run, &log, bytes_max).await?;
-                bring_back(&self.host, &self.run).await
+                bring_back(&self.host, &self.run).await?
             }
+        };
+        // A node may have been killed after the log had a switch, and before the record had it: the log is the truth.
+        let filed = self.deed.record().await.switches.len();
+        let (world, switches) = (ready.world.owned(self.deed.clone()), &ready.course.switches);
+        world.file(switches).await?;
+        for switch in switches.iter().skip(filed) {
+            report(&self.host.bus, "matrix.swapped", &self.manifest.name, &detail(switch));
         }
+        Ok(Ready { world, ..ready })
     }
 }
 
 /// Goes to the end of a run log, and opens it there. What the rules tell is heard from that point on.
 async fn bring_back(host: &Arc<MatrixHost>, run: &str) -> Result<Ready, MatrixError> {
-    let (world, log) = stage(host, host.run_log(run)).await?;
+    let log = host.run_log(run);
+    let (world, header) = stage(host, &log)?;
     let (replay, course, next) = Replay::to_end(&world, &log).await?;
     let (length, mut rules, ended) = (replay.offset(), replay.rules, replay.ended);
     world.hear(&mut rules);
     let log = RunLog::resume(log, length, host.config.run_log_bytes_max).await?;
-    Ok(Ready { world: Arc::new(world), rules, next, course, log, news: News::default(), ended })
+    let (first, news) = (header.rules, News::default());
+    Ok(Ready { world, rules, first, next, course, log, news, ended })
 }
 
 fn runner(
@@ -205,7 +220,7 @@ fn runner(
     let every = Duration::from_millis(host.config.checkpoint_work_ms);
     Runner {
         table: Table {
-            world: ready.world,
+            world: Arc::new(ready.world),
             matrix: manifest.name.clone(),
             run: run.clone(),
             players: manifest.players.clone().into(),
@@ -213,6 +228,7 @@ fn runner(
             catch_up: Duration::from_millis(host.config.catch_up_ms),
         },
         rules: ready.rules,
+        first: ready.first,
         next: ready.next,
         course: ready.course,
         keeper: Keeper::new(ready.log.path(), every, copies.checkpoints()),
@@ -253,10 +269,9 @@ async fn conclude(
         End::Failed(error) => ("matrix.failed", MatrixState::Failed, error.to_string()),
         End::Stopped | End::Stopping | End::Moved => return,
     };
-    let figures = progress.borrow().figures.clone();
-    let ended = Progress { state, reason, figures };
+    let ended = Progress { state, reason, ..progress.borrow().clone() };
     let wanted = Wanted::of(&ended);
-    if let Err(error) = deed.change(None, |record| record.wanted = wanted.clone()).await {
+    if let Err(error) = deed.change(None, |record| record.keep(&wanted, &ended)).await {
         tracing::error!(%matrix, %error, "how a Matrix ended could not be saved");
     }
     if state == MatrixState::Failed {

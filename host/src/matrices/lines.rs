@@ -1,12 +1,13 @@
 //! How the task that runs a Matrix is told things, and tells how it goes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::error::MatrixError;
 use super::status::Progress;
+use crate::ids::Digest;
 use crate::transport::bus::Bus;
 use crate::transport::envelope::Content;
 use crate::transport::mailbox::Inbox;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Pause(Reply<()>),
     /// Advance by so many ticks, and answer then.
     Step(u64, Reply<()>),
+    /// Let the rules of this component take over before the next tick.
+    Swap(Digest, Reply<()>),
     /// Show the present tick and state.
     View(Reply<(u64, Content)>),
 }
@@ -68,4 +71,31 @@ pub(crate) struct Lines {
     pub(crate) moved: CancellationToken,
     /// The node stops.
     pub(crate) stopping: CancellationToken,
+    /// Where the mailbox goes where the Matrix does.
+    pub(crate) kept: Kept,
+}
+
+impl Lines {
+    /// The task is over. A Matrix that moves keeps its mailbox; that of any other is closed.
+    pub(crate) fn close(self, end: &End) {
+        if matches!(end, End::Moved) {
+            self.kept.put(self.inbox);
+        }
+    }
+}
+
+/// The mailbox of a Matrix that moves: it goes on taking messages until others learn where these go now. Clones are the
+/// same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<Option<Inbox>>>);
+
+impl Kept {
+    fn put(&self, inbox: Inbox) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(inbox);
+    }
+
+    /// The mailbox, if one was kept that nobody has taken yet.
+    pub(crate) fn take(&self) -> Option<Inbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

@@ -11,7 +11,7 @@ use super::copies::fetch::{RunFile, fetch};
 use super::error::MatrixError;
 use super::launch::stage;
 use super::lines::Command;
-use super::records::Record;
+use super::records::{self, Record};
 use super::registry::Matrices;
 use super::replay::Replay;
 use super::runlog;
@@ -57,7 +57,8 @@ impl Matrices {
         let this = self.clone();
         let seeing = async move {
             let _turn = this.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-            let (world, log) = stage(&this.0.host, this.0.host.run_log(&handle.run)).await?;
+            let log = this.0.host.run_log(&handle.run);
+            let (world, _) = stage(&this.0.host, &log)?;
             let (mut replay, course, _) = Replay::to_end(&world, &log).await?;
             Ok((course.figures.tick, view(&mut replay.rules).await?))
         };
@@ -117,12 +118,12 @@ impl Matrices {
         reports: &mpsc::Sender<Result<ReplayProgress, MatrixError>>,
     ) -> Result<ReplayProgress, MatrixError> {
         let _turn = self.0.replays.acquire().await.map_err(|_| MatrixError::Stopping)?;
-        let (world, log) = stage(&self.0.host, log).await?;
+        let (world, _) = stage(&self.0.host, &log)?;
         let path = log.clone();
         let ticks = runlog::blocking(move || runlog::reader::count_ticks(&path)).await?;
-        let (mut replay, ..) = Replay::open(&world, &log).await?;
+        let (mut replay, mut course, _) = Replay::open(&world, &log).await?;
         replay
-            .compare(ticks, |progress| {
+            .compare(&mut course, ticks, |progress| {
                 // A reader who is slow learns the rest from the next report.
                 let _ = reports.try_send(Ok(progress.clone()));
             })
@@ -143,10 +144,14 @@ impl Matrices {
         load
     }
 
-    /// How many Matrices of the realm use a component as their rules.
-    pub fn users_of(&self, rules: Digest) -> usize {
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().filter(|filed| filed.record.manifest.rules == rules).count()
+    /// How many Matrices of the realm need a component as their rules: those that run, those from which they were
+    /// swapped, which their run logs need, and those that are about to take over. Read linearizably.
+    ///
+    /// # Errors
+    /// `Kv`.
+    pub async fn users_of(&self, rules: Digest) -> Result<usize, MatrixError> {
+        let (all, _) = records::load_all(&self.0.host.kv).await?;
+        Ok(all.iter().filter(|filed| filed.record.needs(rules)).count())
     }
 
     fn heard_of(&self, matrix: &MatrixName) -> Option<Record> {

@@ -5,8 +5,9 @@
 //! from which the same run can be brought back, gone on with, or compared.
 //!
 //! In reading order: what is kept ([`manifest`], `status`, `records`, `runlog`, `checkpoint`, `sweep`), the pure
-//! core (`prompts`, `course`), what surrounds a run (`host`, `world`), the run itself (`replay`, `asking`,
-//! `telling`, `runner`, `launch`), and the other nodes (`deed`, [`copies`], `follow`, `moving`).
+//! core (`prompts`, `course`), what surrounds a run (`host`, `world`), the run itself (`switches`, `replay`, `asking`,
+//! `telling`, `runner`, `launch`), other rules for it (`rehearsal`, `swapping`), and the other nodes (`deed`, [`copies`],
+//! `follow`, `moving`).
 
 mod asking;
 mod checkpoint;
@@ -25,12 +26,15 @@ mod moving;
 mod prompts;
 mod records;
 mod registry;
+mod rehearsal;
 mod replay;
 pub mod restored;
 mod runlog;
 mod runner;
 mod status;
+mod swapping;
 mod sweep;
+mod switches;
 mod telling;
 #[cfg(test)]
 mod testing;
@@ -41,5 +45,7 @@ pub use host::{MatricesConfig, MatrixHost};
 pub use manifest::MatrixManifest;
 pub use records::home;
 pub use registry::{Matrices, STEP_TICKS_MAX};
+pub use rehearsal::{Difference, REHEARSAL_TICKS_MAX, Rehearsal};
 pub use runlog::LogError;
 pub use status::{Figures, Home, MatrixState, MatrixView, ReplayProgress};
+pub use switches::Switch;

@@ -11,7 +11,7 @@ use super::records::{self, BUCKET, Filed};
 use super::registry::Matrices;
 use super::status::{Home, MatrixView};
 use crate::ids::MatrixName;
-use crate::kv::{Expect, KvError, RequestId, Swap};
+use crate::kv::{Expect, Kv, KvError, RequestId, Swap};
 use crate::realm::{NodeState, Nodes};
 
 /// How often a node looks for Matrices that should run elsewhere, while nothing tells it to.
@@ -78,7 +78,7 @@ impl Matrices {
                 tracing::debug!(%matrix, node = dead, "a Matrix of a dead node has no copy on one that is alive");
                 continue;
             };
-            match self.replace(&filed, *next).await {
+            match replace(&self.0.host.kv, &filed, *next).await {
                 Ok(true) => {
                     tracing::info!(%matrix, from = dead, to = next, "a Matrix of a dead node goes on")
                 }
@@ -87,18 +87,6 @@ impl Matrices {
                 Err(error) => tracing::warn!(%matrix, %error, "a Matrix of a dead node has no other yet"),
             }
         }
-    }
-
-    /// Gives a Matrix whose node is dead to one that has a copy.
-    async fn replace(&self, before: &Filed, node: u64) -> Result<bool, KvError> {
-        let mut record = before.record.clone();
-        (record.node, record.generation) = (node, record.generation + 1);
-        record.copies.remove(&node);
-        let (next, expect) = (Filed::of(record)?, Expect::Value(before.value.clone()));
-        let key = before.record.manifest.name.as_str().as_bytes();
-        let kv = &self.0.host.kv;
-        let swap = kv.compare_and_swap(BUCKET, key, expect, Some(next.value), None).await?;
-        Ok(swap.value == Swap::Swapped)
     }
 
     async fn give_all_away(&self, nodes: &Nodes) {
@@ -153,7 +141,9 @@ impl Matrices {
         handle.let_go().await;
         let given = self.hand_over(&handle, to).await;
         match &given {
-            Ok(()) | Err(MatrixError::Moved(_)) => self.let_go(matrix, &handle).await,
+            Ok(()) => self.let_go(matrix, &handle, Some((to, handle.deed.generation() + 1))).await,
+            // Somebody else was first.
+            Err(MatrixError::Moved(_)) => self.align(matrix).await,
             // It stays, and goes on.
             Err(_) if handle.state().is_over() => {}
             Err(_) => self.insert(self.launch(handle, None)),
@@ -174,6 +164,17 @@ impl Matrices {
         given.await?;
         if handle.deed.record().await.node == to { Ok(()) } else { Err(no_copy(&handle.manifest.name, to)) }
     }
+}
+
+/// Gives a Matrix whose node is dead to one that has a copy, unless its record has changed since it was read: false then.
+pub(super) async fn replace(kv: &Kv, before: &Filed, node: u64) -> Result<bool, KvError> {
+    let mut record = before.record.clone();
+    (record.node, record.generation) = (node, record.generation + 1);
+    record.copies.remove(&node);
+    let (next, expect) = (Filed::of(record)?, Expect::Value(before.value.clone()));
+    let key = before.record.manifest.name.as_str().as_bytes();
+    let swap = kv.compare_and_swap(BUCKET, key, expect, Some(next.value), None).await?;
+    Ok(swap.value == Swap::Swapped)
 }
 
 fn lives(nodes: &Nodes, node: u64) -> bool {

@@ -2,13 +2,15 @@
 //! wanted changes, or where it runs; what happened tick by tick is in the run log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::MatrixManifest;
 use super::status::{Figures, MatrixState, Progress};
-use crate::ids::{MatrixName, StateHash};
+use super::switches::Switch;
+use crate::ids::{Digest, MatrixName, StateHash};
 use crate::kv::{Consistency, Kv, KvError};
 use crate::transport::envelope::Content;
 
@@ -32,6 +34,45 @@ pub(crate) struct Record {
     /// Nodes whose copy of the run log has all that was ever told of the run.
     #[serde(default)]
     pub(crate) copies: BTreeSet<u64>,
+    /// Other rules that took over, in order; `manifest.rules` is the last of them.
+    #[serde(default)]
+    pub(crate) switches: Vec<Switch>,
+    /// What the run log may say next, or already does: whole, so that there is room for it among `switches`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claimed: Option<Switch>,
+}
+
+impl Record {
+    /// What a Matrix is doing of which this was kept.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { switches: self.switches.clone().into(), ..self.wanted.clone().progress() }
+    }
+
+    /// Names the rules that a run has by now, and those that it had; `first` is what it began with.
+    pub(crate) fn name_rules(&mut self, first: Digest, switches: &[Switch]) {
+        self.manifest.rules = switches.last().map_or(first, |switch| switch.after);
+        self.switches = switches.to_vec();
+    }
+
+    /// Keeps what a Matrix is doing, or how it ended. Whoever sees how it goes may see it late: switches are only added.
+    pub(crate) fn keep(&mut self, wanted: &Wanted, progress: &Progress) {
+        self.wanted = wanted.clone();
+        if progress.switches.len() > self.switches.len() {
+            self.name_rules(self.first_rules(), &progress.switches);
+        }
+    }
+
+    /// The component with which the run began.
+    pub(crate) fn first_rules(&self) -> Digest {
+        self.switches.first().map_or(self.manifest.rules, |switch| switch.before)
+    }
+
+    /// Whether the run, or going through its log again, needs this component.
+    pub(crate) fn needs(&self, component: Digest) -> bool {
+        self.manifest.rules == component
+            || self.claimed.is_some_and(|switch| switch.after == component)
+            || self.switches.iter().any(|switch| switch.before == component)
+    }
 }
 
 /// A record, and its bytes in the KV: what a change of it is conditional on.
@@ -157,7 +198,7 @@ impl Wanted {
             Self::Stopped { summary } => (MatrixState::Stopped, String::new(), summary.into()),
             Self::Failed { reason, summary } => (MatrixState::Failed, reason, summary.into()),
         };
-        Progress { state, reason, figures }
+        Progress { state, reason, figures, switches: Arc::default() }
     }
 }
 
@@ -195,6 +236,37 @@ mod tests {
     use super::super::manifest::tests::manifest;
     use super::*;
 
+    fn switch(tick: u64, before: &str, after: &str) -> Switch {
+        let [before, after] = [before, after].map(|name| Digest::of(name.as_bytes()));
+        Switch { tick, before, after, state: StateHash::of(b"state") }
+    }
+
+    #[test]
+    fn every_component_that_its_log_needs_is_needed() {
+        let mut record = Record {
+            manifest: manifest(&["neo"]),
+            run: "1".to_owned(),
+            wanted: Wanted::Running,
+            node: 1,
+            generation: 1,
+            copies: BTreeSet::new(),
+            switches: Vec::new(),
+            claimed: None,
+        };
+        let first = record.manifest.rules;
+        let needed = |record: &Record, name: &str| record.needs(Digest::of(name.as_bytes()));
+        assert!(record.needs(first) && !needed(&record, "b"));
+        record.claimed = Some(switch(1, "a", "b"));
+        assert!(needed(&record, "b"), "the log may name it before the record does");
+        record.claimed = None;
+        let switches = [Switch { before: first, ..switch(2, "a", "b") }, switch(9, "b", "c")];
+        record.name_rules(first, &switches);
+        assert_eq!((record.manifest.rules, record.first_rules()), (Digest::of(b"c"), first));
+        assert!(record.needs(first) && needed(&record, "b") && needed(&record, "c") && !needed(&record, "d"));
+        record.name_rules(first, &[]);
+        assert!(record.needs(first) && !needed(&record, "c"), "the log is the truth");
+    }
+
     fn round_trip(progress: &Progress) -> Progress {
         let record = Record {
             manifest: manifest(&["neo"]),
@@ -203,11 +275,13 @@ mod tests {
             node: 1,
             generation: 1,
             copies: BTreeSet::from([2]),
+            switches: progress.switches.to_vec(),
+            claimed: None,
         };
         let json = serde_json::to_vec(&record).expect("JSON");
         let again: Record = serde_json::from_slice(&json).expect("the same");
         assert_eq!(again, record);
-        again.wanted.progress()
+        again.progress()
     }
 
     #[test]
@@ -223,7 +297,9 @@ mod tests {
             };
             for state in [MatrixState::Finished, MatrixState::Stopped, MatrixState::Failed] {
                 let reason = if state == MatrixState::Failed { "it broke" } else { "" };
-                let progress = Progress { state, reason: reason.to_owned(), figures: figures.clone() };
+                let switches = [switch(2, "a", "b"), switch(9, "b", "a")].into();
+                let progress =
+                    Progress { state, reason: reason.to_owned(), figures: figures.clone(), switches };
                 assert_eq!(round_trip(&progress), progress);
             }
         }
@@ -233,7 +309,8 @@ mod tests {
     fn what_goes_on_keeps_no_figures() {
         let figures = Figures { tick: 5, ..Figures::default() };
         for state in [MatrixState::Running, MatrixState::Paused] {
-            let kept = round_trip(&Progress { state, reason: String::new(), figures: figures.clone() });
+            let (figures, switches) = (figures.clone(), Arc::default());
+            let kept = round_trip(&Progress { state, reason: String::new(), figures, switches });
             assert_eq!((kept.state, kept.figures), (state, Figures::default()));
         }
     }

@@ -16,13 +16,15 @@ use super::error::MatrixError;
 use super::handle::{Handle, Live};
 use super::host::{MatrixHost, report};
 use super::launch::{Launch, Ready, set_up};
-use super::lines::{Command, Lines};
+use super::lines::{Command, Kept, Lines};
 use super::manifest::MatrixManifest;
 use super::records::{Filed, Record, Wanted};
 use super::status::{MatrixState, MatrixView, Progress};
 use crate::ids::MatrixName;
 use crate::kv::RequestId;
 use crate::p2p::rpc::Rpc;
+use crate::runtime::usage::Usage;
+use crate::transport::directory::Route;
 use crate::transport::envelope::Address;
 use crate::transport::mailbox::Mailbox;
 
@@ -81,7 +83,7 @@ impl Matrices {
         let lock = self.lock(&manifest.name);
         let _only = lock.lock().await;
         match self.handle(&manifest.name) {
-            Ok(known) if *known.manifest == manifest => return Ok(known.view()),
+            Ok(known) if *known.view().manifest == manifest => return Ok(known.view()),
             Ok(known) => return Err(MatrixError::Exists(known.manifest.name.clone())),
             Err(_) if self.count() >= host.config.matrices_max => {
                 return Err(MatrixError::TooMany(host.config.matrices_max));
@@ -92,7 +94,8 @@ impl Matrices {
         let run: Arc<str> = host.router.next_id().to_string().into();
         let ready = set_up(host, &manifest, &limits, &run).await?;
         let state = if start { MatrixState::Running } else { MatrixState::Paused };
-        let progress = Progress { state, reason: String::new(), figures: ready.figures().clone() };
+        let (reason, figures, switches) = (String::new(), ready.figures().clone(), Arc::default());
+        let progress = Progress { state, reason, figures, switches };
         let record = Record {
             manifest: (*manifest).clone(),
             run: run.to_string(),
@@ -100,6 +103,8 @@ impl Matrices {
             node: host.node,
             generation: 1,
             copies: BTreeSet::new(),
+            switches: Vec::new(),
+            claimed: None,
         };
         let deed = match Deed::make(&host.kv, record, request).await {
             Ok(deed) => deed,
@@ -115,6 +120,22 @@ impl Matrices {
         let view = handle.view();
         self.insert(handle);
         Ok(view)
+    }
+
+    /// What the rules of each Matrix use that lives here, with what it is doing and how many messages wait for it.
+    pub fn usages(&self) -> Vec<(MatrixName, MatrixState, u64, Arc<Usage>)> {
+        let host = &self.0.host;
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let each = host.usages.all().into_iter().filter_map(|(name, usage)| {
+            let handle = table.get(&name.parse::<MatrixName>().ok()?)?;
+            let name = handle.manifest.name.clone();
+            let waiting = match host.router.directory().route(&Address::Matrix(name.clone())) {
+                Some(Route::Here(mailbox)) => mailbox.len() as u64,
+                _ => 0,
+            };
+            Some((name, handle.state(), waiting, usage))
+        });
+        each.collect()
     }
 
     /// Lets a Matrix run. One that runs or is finished stays as it is; one that failed is tried again from
@@ -260,7 +281,6 @@ impl Matrices {
             copies: copies.clone(),
             deed: deed.clone(),
             run: run.clone(),
-            rules: manifest.rules,
             log: host.run_log(&run),
             wanted: host.config.copies,
             turns: self.0.copying.clone(),
@@ -270,17 +290,19 @@ impl Matrices {
             stopping.run_until_cancelled(ended.run_until_cancelled(task.keep())).await;
         });
         let progress = Arc::new(watch::channel(progress).0);
-        Handle { manifest, run, node: host.node, progress, deed, copies, keeping, live: None }
+        let kept = Kept::default();
+        Handle { manifest, run, node: host.node, progress, deed, copies, keeping, kept, live: None }
     }
 
-    /// Starts a task for a Matrix; it runs if its state says so.
+    /// Starts a task for a Matrix; it runs if its state says so. A mailbox that was kept for it is its own again.
     pub(super) fn launch(&self, handle: Handle, ready: Option<Ready>) -> Handle {
         let host = &self.0.host;
-        let (mailbox, inbox) = Mailbox::new(host.limits.default.mailbox_messages as usize);
+        let capacity = host.limits.default.mailbox_messages as usize;
+        let inbox = handle.kept.take().unwrap_or_else(|| Mailbox::new(capacity).1);
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
         let (stop, moved, ended) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        host.router.directory().insert(Address::Matrix(handle.manifest.name.clone()), mailbox);
+        host.router.settle(Address::Matrix(handle.manifest.name.clone()), inbox.mailbox());
         let launch = Launch {
             host: host.clone(),
             manifest: handle.manifest.clone(),
@@ -298,6 +320,7 @@ impl Matrices {
                 stop: stop.clone(),
                 moved: moved.clone(),
                 stopping: host.tasks.stopping(),
+                kept: handle.kept.clone(),
             },
             replays: self.0.replays.clone(),
         };
@@ -305,13 +328,14 @@ impl Matrices {
         Handle { live: Some(Live { commands, stop, moved, ended }), ..handle }
     }
 
-    async fn save(
+    pub(super) async fn save(
         &self,
         handle: &Handle,
         wanted: Wanted,
         request: Option<RequestId>,
     ) -> Result<(), MatrixError> {
-        handle.deed.change(request, |record| record.wanted = wanted.clone()).await
+        let progress = handle.progress.borrow().clone();
+        handle.deed.change(request, |record| record.keep(&wanted, &progress)).await
     }
 
     pub(super) fn handle(&self, matrix: &MatrixName) -> Result<Handle, MatrixError> {

@@ -1,5 +1,5 @@
 //! Going through a run again: fresh rules, given what the run log says they were given. From its beginning, or
-//! from a checkpoint that fits the log.
+//! from a checkpoint that fits the log. Where other rules took over, they do again.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -11,6 +11,7 @@ use super::error::{MatrixError, refused};
 use super::runlog::reader::Reader;
 use super::runlog::record::{Record, Tick};
 use super::status::ReplayProgress;
+use super::switches::{Switch, estate, heir};
 use super::world::{Rules, World, setup};
 use crate::ids::StateHash;
 use crate::runtime::rules::Outcome;
@@ -18,35 +19,36 @@ use crate::runtime::stateful::Snapshot;
 
 /// A run that is gone through again. Nobody hears its rules.
 #[derive(Debug)]
-pub(crate) struct Replay<R> {
-    pub(crate) rules: R,
+pub(crate) struct Replay<'a, W: World> {
+    world: &'a W,
+    pub(crate) rules: W::Rules,
     /// The log says that the run is over, and that its players have been told.
     pub(crate) ended: bool,
+    /// The tick of the first switch whose rules took up another state than the log says.
+    differs: Option<u64>,
     reader: Reader<BufReader<File>>,
 }
 
 /// A replay, what came of the run so far, and what the rules want next.
-type Opened<R> = (Replay<R>, Course, Next);
+type Opened<'a, W> = (Replay<'a, W>, Course, Next);
 
-impl<R: Rules> Replay<R> {
+impl<'a, W: World> Replay<'a, W> {
     /// Opens a log, and starts `world`'s rules as it says.
-    pub(crate) async fn open<W>(world: &W, log: &Path) -> Result<Opened<R>, MatrixError>
-    where
-        W: World<Rules = R>,
-    {
+    pub(crate) async fn open(world: &'a W, log: &Path) -> Result<Opened<'a, W>, MatrixError> {
         let (header, reader) = Reader::open(log)?;
-        let mut rules = world.rules().await?;
+        let mut rules = world.rules(header.rules).await?;
         let outcome = rules.start(setup(&header)).await?.map_err(refused)?;
         let mut course = Course::new(header.players.len());
         let (next, _) = course.absorb(outcome)?;
-        Ok((Self { rules, ended: false, reader }, course, next))
+        Ok((Self { world, rules, ended: false, differs: None, reader }, course, next))
     }
 
     /// Opens a log as late as its checkpoints allow, but not after `tick` ticks.
-    pub(crate) async fn open_before<W>(world: &W, log: &Path, tick: u64) -> Result<Opened<R>, MatrixError>
-    where
-        W: World<Rules = R>,
-    {
+    pub(crate) async fn open_before(
+        world: &'a W,
+        log: &Path,
+        tick: u64,
+    ) -> Result<Opened<'a, W>, MatrixError> {
         for file in checkpoint::files(log) {
             match Self::resume(world, log, &file, tick).await {
                 Ok(Some(opened)) => return Ok(opened),
@@ -61,10 +63,7 @@ impl<R: Rules> Replay<R> {
     ///
     /// # Errors
     /// `Differs` where a state is not what it was.
-    pub(crate) async fn to_end<W>(world: &W, log: &Path) -> Result<Opened<R>, MatrixError>
-    where
-        W: World<Rules = R>,
-    {
+    pub(crate) async fn to_end(world: &'a W, log: &Path) -> Result<Opened<'a, W>, MatrixError> {
         for file in checkpoint::files(log) {
             let (mut replay, mut course, next) = match Self::resume(world, log, &file, u64::MAX).await {
                 Ok(Some(opened)) => opened,
@@ -86,10 +85,12 @@ impl<R: Rules> Replay<R> {
 
     /// Opens a log after the tick of a checkpoint; none: there is none, or it is of a later tick. The rules must
     /// give again exactly the state that the log knows of. The error says why the checkpoint is of no use.
-    async fn resume<W>(world: &W, log: &Path, file: &Path, tick_max: u64) -> Result<Option<Opened<R>>, String>
-    where
-        W: World<Rules = R>,
-    {
+    async fn resume(
+        world: &'a W,
+        log: &Path,
+        file: &Path,
+        tick_max: u64,
+    ) -> Result<Option<Opened<'a, W>>, String> {
         let reason = |error: MatrixError| error.to_string();
         let (header, mut reader) = Reader::open(log).map_err(|error| error.to_string())?;
         let Some(checkpoint) = Checkpoint::read(&header.run, file)? else { return Ok(None) };
@@ -107,31 +108,49 @@ impl<R: Rules> Replay<R> {
         if course.players() != header.players.len() {
             return Err("it is of other players".to_owned());
         }
-        let mut rules = world.rules().await.map_err(reason)?;
+        let mut rules = world.rules(course.rules(header.rules)).await.map_err(reason)?;
         rules.restore(state).await.map_err(|crash| crash.to_string())??;
         if state_hash(&mut rules).await.map_err(reason)? != tick.state {
             return Err("the rules do not give again the state that they were given".to_owned());
         }
         rules.set_chance(chance);
-        Ok(Some((Self { rules, ended: false, reader }, course, next)))
+        Ok(Some((Self { world, rules, ended: false, differs: None, reader }, course, next)))
     }
 
-    /// The next tick of the log; messages before it are given to the rules. None: the log ends here. The
-    /// first tick, 0, is the rules' `start`, which has been done.
-    pub(crate) async fn next(&mut self) -> Result<Option<Tick>, MatrixError> {
+    /// The next tick of the log; messages before it are given to the rules, and other rules take over, which `course`
+    /// is told. None: the log ends here. The first tick, 0, is the rules' `start`, which has been done.
+    pub(crate) async fn next(&mut self, course: &mut Course) -> Result<Option<Tick>, MatrixError> {
         loop {
-            // A long log must not keep its thread from other tasks.
-            tokio::task::yield_now().await;
-            match self.reader.next()? {
+            match self.record().await? {
                 None => return Ok(None),
                 Some(Record::Tick(tick)) => return Ok(Some(tick)),
                 Some(Record::Message(message)) => {
                     // What the rules answered was sent when it was new.
                     let _ = self.rules.receive(&message).await?;
                 }
+                Some(Record::Switch(switch)) => self.switch(switch, course).await?,
                 Some(Record::End) => self.ended = true,
             }
         }
+    }
+
+    /// The next record of the log, for whoever gives it to the rules. None: the log ends here.
+    pub(crate) async fn record(&mut self) -> Result<Option<Record>, MatrixError> {
+        // A long log must not keep its thread from other tasks.
+        tokio::task::yield_now().await;
+        Ok(self.reader.next()?)
+    }
+
+    /// Lets other rules take over, as they did when `switch` was recorded.
+    pub(crate) async fn switch(&mut self, switch: Switch, course: &mut Course) -> Result<(), MatrixError> {
+        let left = estate(&mut self.rules).await?;
+        let (rules, state) = heir(self.world, switch.after, left).await?;
+        self.rules = rules;
+        if state != switch.state {
+            self.differs.get_or_insert(switch.tick);
+        }
+        course.switch(Switch { state, ..switch });
+        Ok(())
     }
 
     /// Takes the step that `tick` recorded.
@@ -147,7 +166,7 @@ impl<R: Rules> Replay<R> {
     /// Goes to the end of the log, and finds again what came of the run and what the rules want next. Errors:
     /// `Differs` where a state is not what it was.
     async fn finish(&mut self, course: &mut Course, mut next: Next) -> Result<Next, MatrixError> {
-        while let Some(tick) = self.next().await? {
+        while let Some(tick) = self.next(course).await? {
             let (number, expected) = (tick.tick, tick.state);
             if let Some(asked) = number.checked_sub(1) {
                 let missed = tick.actions.iter().filter(|action| action.choice.is_none()).count();
@@ -161,24 +180,29 @@ impl<R: Rules> Replay<R> {
                 return Err(MatrixError::Differs(number));
             }
         }
-        Ok(next)
+        self.differs.map_or(Ok(next), |tick| Err(MatrixError::Differs(tick)))
     }
 
     /// Goes through at most `ticks` ticks and compares the hash of the state after each with the log's;
     /// `tell` hears after each how it goes.
     pub(crate) async fn compare(
         &mut self,
+        course: &mut Course,
         ticks: u64,
         mut tell: impl FnMut(&ReplayProgress),
     ) -> Result<ReplayProgress, MatrixError> {
         let start = state_hash(&mut self.rules).await?;
         let mut progress =
             ReplayProgress { tick: 0, ticks, done: false, first_difference: None, state_hash: start };
-        while let Some(tick) = self.next().await? {
-            let (number, expected) = (tick.tick, tick.state);
-            if number > ticks {
-                break;
+        loop {
+            let switches = course.switches.len();
+            let tick = self.next(course).await?;
+            progress.first_difference = progress.first_difference.or(self.differs);
+            if let Some(last) = course.switches.get(switches..).and_then(<[Switch]>::last) {
+                progress.state_hash = last.state;
             }
+            let Some(tick) = tick.filter(|tick| tick.tick <= ticks) else { break };
+            let (number, expected) = (tick.tick, tick.state);
             if number > 0 {
                 self.step(tick).await?;
                 progress.state_hash = state_hash(&mut self.rules).await?;

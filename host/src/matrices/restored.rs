@@ -38,7 +38,8 @@ mod tests {
 
     fn record(wanted: Wanted) -> Vec<u8> {
         let (manifest, run) = (manifest(&["neo"]), "r".to_owned());
-        let record = Record { manifest, run, wanted, node: 3, generation: 4, copies: [5].into() };
+        let (copies, switches, claimed) = ([5].into(), Vec::new(), None);
+        let record = Record { manifest, run, wanted, node: 3, generation: 4, copies, switches, claimed };
         serde_json::to_vec(&record).expect("JSON")
     }
 

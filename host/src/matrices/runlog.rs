@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::switches::Switch;
 use crate::ids::StateHash;
 use record::{Header, Message};
 
@@ -150,6 +151,17 @@ impl RunLog {
     /// Appends a message.
     pub(crate) fn message(&mut self, message: &Message) {
         record::put_message(&mut self.buffer, message);
+    }
+
+    /// Appends a switch, and hands it to the operating system at once; what was appended before has been. Fails whole
+    /// where there is no room for it.
+    pub(crate) fn switch(&mut self, switch: &Switch) -> Result<(), LogError> {
+        record::put_switch(&mut self.buffer, switch);
+        self.flush().inspect_err(|error| {
+            if matches!(error, LogError::Full(_)) {
+                self.buffer.clear();
+            }
+        })
     }
 
     /// Appends the end of the run.

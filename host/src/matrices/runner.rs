@@ -1,6 +1,7 @@
 //! One running Matrix: it owns the rules, asks the players tick by tick, and writes the run log. Commands and
 //! messages come in between two ticks.
 
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::asking::Table;
 use super::checkpoint::{self, Keeper};
@@ -24,10 +26,12 @@ use super::status::MatrixState;
 use super::telling::{Clocks, Done, tell_all};
 use super::world::{Rules, World};
 use crate::clock;
+use crate::ids::{Digest, MatrixName};
 use crate::runtime::stateful::Snapshot;
 use crate::telemetry::instruments::MatrixMetrics;
-use crate::transport::envelope::{Content, Envelope, SendError};
+use crate::transport::envelope::{Content, Envelope, ReplyTo, SendError};
 use crate::transport::handled::Handled;
+pub(crate) use swap::detail;
 
 /// The most messages that are handled between two ticks: a Matrix that is written to still goes on.
 const MESSAGES_MAX: usize = 16;
@@ -43,6 +47,8 @@ const YIELD_AFTER: Duration = Duration::from_millis(1);
 pub(crate) struct Runner<W: World> {
     pub(crate) table: Table<W>,
     pub(crate) rules: W::Rules,
+    /// The component of the rules with which the run began.
+    pub(crate) first: Digest,
     /// What the rules want next.
     pub(crate) next: Next,
     pub(crate) course: Course,
@@ -70,28 +76,35 @@ impl<W: World> Runner<W> {
     pub(crate) async fn run(mut self) -> End {
         self.show();
         let lines = &self.lines;
-        let (stop, moved, stopping) = (lines.stop.clone(), lines.moved.clone(), lines.stopping.clone());
+        let (stop, stopping) = (lines.stop.clone(), lines.stopping.clone());
         // A tick that is cut off here has left nothing in the log: it is done again, or never was.
         let end = tokio::select! {
             biased;
             () = stopping.cancelled() => End::Stopping,
-            () = moved.cancelled() => End::Moved,
             () = stop.cancelled() => End::Stopped,
             ended = self.work() => ended.map_or_else(End::of, |()| End::Finished),
         };
+        if matches!(end, End::Stopping) {
+            self.write_down();
+        }
         let told = self.publish().await;
+        self.show_switches();
         let kept = self.log.sync().await;
         self.keeper.finish().await;
-        match (end, told.and(kept.map_err(MatrixError::from))) {
+        let end = match (end, told.and(kept.map_err(MatrixError::from))) {
             (end @ (End::Failed(_) | End::Moved), _) => end,
             (_, Err(error)) => End::of(error),
             (end, Ok(())) => end,
-        }
+        };
+        self.lines.close(&end);
+        end
     }
 
-    /// Works until the run is over, or fails.
+    /// Works until the run is over, fails, or moves. A move cuts ticks off, but no message that has left the mailbox:
+    /// it is in the log, and nobody else will answer it.
     async fn work(&mut self) -> Result<(), MatrixError> {
-        self.copies.settle(self.log.end_offset()).await?;
+        let moved = Moved { matrix: self.table.matrix.clone(), token: self.lines.moved.clone() };
+        moved.cuts(self.copies.settle(self.log.end_offset())).await?;
         let mut due = Instant::now();
         let mut yielded = due;
         let mut heard = false;
@@ -102,6 +115,7 @@ impl<W: World> Runner<W> {
             let sync_due = self.log.sync_due().map(Instant::from_std);
             tokio::select! {
                 biased;
+                () = moved.token.cancelled() => return moved.error(),
                 Some(command) = self.lines.commands.recv() => self.obey(command).await?,
                 () = self.lines.inbox.ready(), if listens => {
                     heard = true;
@@ -110,7 +124,7 @@ impl<W: World> Runner<W> {
                 () = until(due), if goes => {
                     heard = false;
                     due = Instant::now() + self.interval;
-                    self.ticks().await?;
+                    moved.cuts(self.ticks()).await?;
                     if yielded.elapsed() >= YIELD_AFTER {
                         // Rules that ask nobody must not keep their thread from other tasks.
                         tokio::task::yield_now().await;
@@ -120,7 +134,7 @@ impl<W: World> Runner<W> {
                 () = until(sync_due.unwrap_or(due)), if sync_due.is_some() => self.log.sync().await?,
             }
         }
-        self.finish().await
+        moved.cuts(self.finish()).await
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), MatrixError> {
@@ -154,6 +168,10 @@ impl<W: World> Runner<W> {
                 } else {
                     self.steps = Some((ticks, reply));
                 }
+            }
+            Command::Swap(rules, reply) => {
+                let swapped = self.swap(rules).await?;
+                let _ = reply.send(swapped);
             }
             Command::View(reply) => {
                 let view = view(&mut self.rules).await;
@@ -290,6 +308,18 @@ impl<W: World> Runner<W> {
         Ok(())
     }
 
+    /// Writes down what waits where the node stops: the rules get it where the run goes on. Whoever waits for an answer
+    /// hears that there is none, and may ask again: that is not written down.
+    fn write_down(&mut self) {
+        self.lines.inbox.close();
+        let mut envelopes = Vec::new();
+        while self.lines.inbox.drain(&mut envelopes, MESSAGES_MAX) > 0 {}
+        for envelope in envelopes.into_iter().filter(|envelope| matches!(envelope.reply_to, ReplyTo::Sender))
+        {
+            self.log.message(&split(envelope).0);
+        }
+    }
+
     fn end_steps(&mut self) {
         if let Some((_, reply)) = self.steps.take() {
             let _ = reply.send(Ok(()));
@@ -299,6 +329,7 @@ impl<W: World> Runner<W> {
     /// Lets everyone see how far the run is.
     fn show(&self) {
         let state = if self.running { MatrixState::Running } else { MatrixState::Paused };
+        self.show_switches();
         self.lines.progress.send_modify(|progress| {
             progress.state = state;
             progress.reason.clear();
@@ -309,6 +340,23 @@ impl<W: World> Runner<W> {
     fn report(&self, kind: &'static str) {
         let tick = self.course.figures.tick;
         report(&self.lines.bus, kind, &self.table.matrix, &json!({ "tick": tick }));
+    }
+}
+
+/// That another node is to go on.
+struct Moved {
+    matrix: MatrixName,
+    token: CancellationToken,
+}
+
+impl Moved {
+    /// Does a part of the run, unless the Matrix moves meanwhile.
+    async fn cuts(&self, part: impl Future<Output = Result<(), MatrixError>>) -> Result<(), MatrixError> {
+        self.token.run_until_cancelled(part).await.unwrap_or_else(|| self.error())
+    }
+
+    fn error(&self) -> Result<(), MatrixError> {
+        Err(MatrixError::Moved(self.matrix.clone()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::manifest::MatrixManifest;
+use super::switches::Switch;
 use crate::ids::StateHash;
 use crate::transport::envelope::Content;
 
@@ -73,7 +74,7 @@ impl Default for Figures {
 /// A Matrix, as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MatrixView {
-    /// What it is.
+    /// What it is; its rules are those that run.
     pub manifest: Arc<MatrixManifest>,
     /// What it is doing.
     pub state: MatrixState,
@@ -91,6 +92,8 @@ pub struct MatrixView {
     pub result: Option<Content>,
     /// Where it runs.
     pub home: Home,
+    /// Other rules that took over, in order.
+    pub switches: Arc<[Switch]>,
 }
 
 /// Where a Matrix runs.
@@ -125,6 +128,8 @@ pub(crate) struct Progress {
     pub(crate) state: MatrixState,
     pub(crate) reason: String,
     pub(crate) figures: Figures,
+    /// Other rules that took over, in order.
+    pub(crate) switches: Arc<[Switch]>,
 }
 
 impl Progress {
@@ -138,8 +143,11 @@ impl Progress {
         })
     }
 
-    pub(crate) fn view(&self, manifest: Arc<MatrixManifest>, home: Home) -> MatrixView {
+    pub(crate) fn view(&self, mut manifest: Arc<MatrixManifest>, home: Home) -> MatrixView {
         let figures = self.figures.clone();
+        if let Some(last) = self.switches.last().filter(|last| last.after != manifest.rules) {
+            Arc::make_mut(&mut manifest).rules = last.after;
+        }
         MatrixView {
             manifest,
             state: self.state,
@@ -150,6 +158,7 @@ impl Progress {
             missed_actions: figures.missed_actions,
             result: figures.result,
             home,
+            switches: self.switches.clone(),
         }
     }
 }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use super::error::MatrixError;
 use super::runlog::record::{FORMAT, Header, Message, Player};
+use super::switches::Switch;
 use super::world::{Rules, World};
 use crate::capabilities::random;
 use crate::ids::{Digest, SoulName};
 use crate::runtime::bindings::matrix::node::types::{Content as WitContent, Metric};
+use crate::runtime::catalog::ComponentError;
 use crate::runtime::guest::Crash;
 use crate::runtime::rules::{Action, Description, Event, Outcome, Prompt, Setup};
 use crate::runtime::stateful::Snapshot;
@@ -52,6 +54,35 @@ pub(crate) fn header(players: &[SoulName]) -> Header {
     }
 }
 
+/// What other rules than [`Counting`]'s own do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Law {
+    /// They count as the first ones do.
+    #[default]
+    Counts,
+    /// They have a layout of their own, which begins with a letter, take up that of the first ones, and tell another
+    /// figure.
+    Migrates,
+    /// They take up no state of others.
+    Refuses,
+    /// They crash over a state.
+    Crashes,
+    /// They take a state up, and crash over giving their own.
+    Dumb,
+}
+
+/// The component that follows a law.
+pub(crate) fn component(law: Law) -> Digest {
+    match law {
+        Law::Counts => Digest::of(b"rules"),
+        law => Digest::of(format!("{law:?}").as_bytes()),
+    }
+}
+
+fn trap<T>() -> Result<T, Crash> {
+    Err(Crash::Trap("unreachable".to_owned()))
+}
+
 /// Rules whose state is every choice and every message so far, and which ask each player for one seat a tick.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
@@ -64,6 +95,9 @@ pub(crate) struct Counting {
     restores_max: usize,
     /// Steps that were taken.
     steps: Arc<AtomicUsize>,
+    law: Law,
+    /// Snapshots after which the next crashes.
+    snapshots_left: Option<Arc<AtomicUsize>>,
 }
 
 impl Counting {
@@ -72,7 +106,8 @@ impl Counting {
         let seen =
             |player| Prompt { observation: vec![self.tick as u8], final_: finished, ..prompt(player, 0) };
         let mut outcome = outcome((0..self.players).map(seen).collect());
-        outcome.signals = vec![signal("ticks", self.tick as f64)];
+        let figure = if self.law == Law::Migrates { "rounds" } else { "ticks" };
+        outcome.signals = vec![signal(figure, self.tick as f64)];
         if finished {
             outcome.events = vec![event("count.finished", &self.tick.to_string())];
         }
@@ -92,7 +127,7 @@ impl Rules for Counting {
 
     async fn step(&mut self, actions: Vec<Action>) -> Result<Result<Outcome, String>, Crash> {
         if self.fails_at == Some(self.tick) {
-            return Err(Crash::Trap("unreachable".to_owned()));
+            return trap();
         }
         assert_eq!(actions.len(), self.players as usize, "one action for every prompt");
         self.tick += 1;
@@ -113,12 +148,29 @@ impl Rules for Counting {
     }
 
     async fn snapshot(&mut self) -> Result<Result<Snapshot, String>, Crash> {
+        let left = self.snapshots_left.as_ref().map(|left| left.load(Ordering::Relaxed));
+        if self.law == Law::Dumb || left == Some(0) {
+            return trap();
+        }
+        if let Some(left) = &self.snapshots_left {
+            left.fetch_sub(1, Ordering::Relaxed);
+        }
         let bytes = [&[self.players as u8, self.tick as u8][..], &self.state].concat();
-        Ok(Ok(Snapshot { schema: "counting/1".to_owned(), bytes }))
+        Ok(Ok(match self.law {
+            Law::Migrates => Snapshot { schema: "counting/2".to_owned(), bytes: [b"m", &bytes[..]].concat() },
+            _ => Snapshot { schema: "counting/1".to_owned(), bytes },
+        }))
     }
 
     async fn restore(&mut self, state: Snapshot) -> Result<Result<(), String>, Crash> {
-        let [players, tick, state @ ..] = &state.bytes[..] else { return Ok(Err("too short".to_owned())) };
+        let bytes = match (self.law, state.schema.as_str()) {
+            (Law::Crashes, _) => return trap(),
+            (Law::Refuses, _) => return Ok(Err("not mine".to_owned())),
+            (Law::Migrates, "counting/2") => &state.bytes[1..],
+            (_, "counting/1") => &state.bytes[..],
+            (_, schema) => return Ok(Err(format!("what is {schema}?"))),
+        };
+        let [players, tick, state @ ..] = bytes else { return Ok(Err("too short".to_owned())) };
         (self.players, self.tick, self.state) = ((*players).into(), (*tick).into(), state.to_vec());
         // Rules that take up their state only in part.
         self.state.truncate(self.restores_max);
@@ -167,6 +219,16 @@ pub(crate) struct Toy {
     pub(crate) fails_at: Option<u64>,
     /// Rules forget a part of the state that they take up.
     pub(crate) forgetful: bool,
+    /// How many snapshots the first rules give before they crash over one; those made later are sound.
+    pub(crate) snapshots: Mutex<Option<usize>>,
+    /// What was claimed.
+    pub(crate) claimed: Mutex<Vec<Switch>>,
+    /// The switches that the record names.
+    pub(crate) filed: Mutex<Vec<Switch>>,
+    /// The record cannot be changed.
+    pub(crate) unfiled: bool,
+    /// No component can be claimed.
+    pub(crate) unclaimed: bool,
 }
 
 impl Toy {
@@ -190,12 +252,18 @@ impl Toy {
 impl World for Toy {
     type Rules = Counting;
 
-    async fn rules(&self) -> Result<Counting, MatrixError> {
+    async fn rules(&self, rules: Digest) -> Result<Counting, MatrixError> {
+        let laws = [Law::Counts, Law::Migrates, Law::Refuses, Law::Crashes, Law::Dumb];
+        let law =
+            laws.into_iter().find(|law| component(*law) == rules).ok_or(ComponentError::Unknown(rules))?;
+        let snapshots = self.snapshots.lock().expect("no panic").take();
         self.rules_made.fetch_add(1, Ordering::Relaxed);
         let restores_max = if self.forgetful { 0 } else { usize::MAX };
         Ok(Counting {
             fails_at: self.fails_at,
             restores_max,
+            law,
+            snapshots_left: snapshots.map(|left| Arc::new(left.into())),
             steps: self.steps.clone(),
             ..Counting::default()
         })
@@ -231,5 +299,21 @@ impl World for Toy {
         if let Some(mind) = self.minds.lock().expect("no panic").get_mut(soul) {
             mind.last = None;
         }
+    }
+
+    async fn claim(&self, switch: &Switch) -> Result<(), MatrixError> {
+        if self.unclaimed {
+            return Err(ComponentError::Unknown(switch.after).into());
+        }
+        self.claimed.lock().expect("no panic").push(*switch);
+        Ok(())
+    }
+
+    async fn file(&self, switches: &[Switch]) -> Result<(), MatrixError> {
+        if self.unfiled {
+            std::future::pending::<()>().await;
+        }
+        *self.filed.lock().expect("no panic") = switches.to_vec();
+        Ok(())
     }
 }

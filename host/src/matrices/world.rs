@@ -2,15 +2,18 @@
 //! run can be tested without Wasm.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::deed::Deed;
 use super::error::MatrixError;
 use super::host::MatrixHost;
 use super::manifest::resolve;
 use super::runlog::record::{Header, Message};
+use super::switches::Switch;
 use crate::capabilities::{random, types};
-use crate::ids::{MatrixName, SoulName};
+use crate::ids::{Digest, MatrixName, SoulName};
 use crate::runtime::bindings::matrix::node::types::Message as WitMessage;
-use crate::runtime::component::Component;
+use crate::runtime::catalog::ComponentError;
 use crate::runtime::guest::Crash;
 use crate::runtime::inspect::Kind;
 use crate::runtime::limits::Limits;
@@ -19,6 +22,9 @@ use crate::runtime::state::GuestState;
 use crate::runtime::stateful::Snapshot;
 use crate::souls::jobs::{ActError, ActRequest};
 use crate::transport::envelope::Content;
+
+/// How long after a failure of the KV it is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Rules in memory. After a [`Crash`] they must not be called again.
 pub(crate) trait Rules: Send + 'static {
@@ -53,8 +59,8 @@ pub(crate) trait World: Send + Sync + 'static {
     /// Its rules.
     type Rules: Rules;
 
-    /// Rules that have not been started, and that nobody hears.
-    fn rules(&self) -> impl Future<Output = Result<Self::Rules, MatrixError>> + Send;
+    /// Rules of a component that have not been started, and that nobody hears.
+    fn rules(&self, component: Digest) -> impl Future<Output = Result<Self::Rules, MatrixError>> + Send;
     /// What these rules log and tell is heard from now on.
     fn hear(&self, rules: &mut Self::Rules);
     /// Lets a Soul decide its turns of one tick.
@@ -65,40 +71,58 @@ pub(crate) trait World: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, ActError>> + Send;
     /// Lets a Soul forget what it answered in a run.
     fn forget(&self, soul: &SoulName, run: Arc<str>) -> impl Future<Output = ()> + Send;
+    /// The run log is about to say this: from now on nobody may delete the new component, and the Matrix's record has
+    /// room for it.
+    fn claim(&self, switch: &Switch) -> impl Future<Output = Result<(), MatrixError>> + Send;
+    /// The run log has these switches: returns once the Matrix's record has them too. Fails only if the Matrix was
+    /// taken from this node.
+    fn file(&self, switches: &[Switch]) -> impl Future<Output = Result<(), MatrixError>> + Send;
 }
 
 /// The node itself.
 #[derive(Debug)]
 pub(crate) struct Stage {
     host: Arc<MatrixHost>,
-    component: Arc<Component>,
+    /// The component with which the run began.
+    first: Digest,
     matrix: MatrixName,
     limits: Limits,
     seed: u64,
+    /// Of whoever runs the Matrix, and does not only look.
+    deed: Option<Arc<Deed>>,
 }
 
 impl Stage {
-    /// For a run with this header. Errors: `Component`, `WrongWorld`, `Limit`.
-    pub(crate) async fn open(host: Arc<MatrixHost>, header: &Header) -> Result<Self, MatrixError> {
-        let component = host.components.get(header.rules).await?;
-        if component.info().kind != Kind::Rules {
-            let found = component.info().kind.singular();
-            return Err(MatrixError::WrongWorld { digest: header.rules, found });
-        }
+    /// For a run with this header. Errors: `Limit`.
+    pub(crate) fn open(host: Arc<MatrixHost>, header: &Header) -> Result<Self, MatrixError> {
         let limits = resolve(&host.config, &host.limits, header.memory_bytes, header.call_fuel)?;
-        Ok(Self { component, matrix: header.matrix.clone(), limits, seed: header.seed, host })
+        let (first, matrix) = (header.rules, header.matrix.clone());
+        Ok(Self { first, matrix, limits, seed: header.seed, deed: None, host })
+    }
+
+    /// The same, for whoever runs the Matrix.
+    pub(crate) fn owned(self, deed: Arc<Deed>) -> Self {
+        Self { deed: Some(deed), ..self }
     }
 }
 
 impl World for Stage {
     type Rules = RulesInstance;
 
-    async fn rules(&self) -> Result<RulesInstance, MatrixError> {
+    /// Errors: `Component`, `WrongWorld`, `Crashed`.
+    async fn rules(&self, component: Digest) -> Result<RulesInstance, MatrixError> {
+        let linked = self.host.components.get(component).await?;
+        if linked.info().kind != Kind::Rules {
+            let found = linked.info().kind.singular();
+            return Err(MatrixError::WrongWorld { digest: component, found });
+        }
         let capabilities = self.host.capabilities(&self.matrix, self.seed);
-        Ok(RulesInstance::new(&self.component, GuestState::new(&self.limits, capabilities)).await?)
+        Ok(RulesInstance::new(&linked, GuestState::new(&self.limits, capabilities)).await?)
     }
 
     fn hear(&self, rules: &mut RulesInstance) {
+        let usage = self.host.usages.of(self.matrix.as_str());
+        rules.state().count_by(&usage);
         rules.state().capabilities.hear(&self.limits);
     }
 
@@ -108,6 +132,34 @@ impl World for Stage {
 
     async fn forget(&self, soul: &SoulName, run: Arc<str>) {
         self.host.souls.forget_run(soul, run).await;
+    }
+
+    /// Errors: `Moved`, `Kv`, `Component` if it was deleted a moment ago.
+    async fn claim(&self, switch: &Switch) -> Result<(), MatrixError> {
+        if let Some(deed) = &self.deed {
+            deed.change(None, |record| record.claimed = Some(*switch)).await?;
+        }
+        let known = self.host.components.record(switch.after).await?;
+        known.map(drop).ok_or_else(|| ComponentError::Unknown(switch.after).into())
+    }
+
+    async fn file(&self, switches: &[Switch]) -> Result<(), MatrixError> {
+        let Some(deed) = &self.deed else { return Ok(()) };
+        loop {
+            let filed = deed.change(None, |record| {
+                record.name_rules(self.first, switches);
+                record.claimed = None;
+            });
+            match filed.await {
+                Ok(()) => return Ok(()),
+                Err(error @ MatrixError::Moved(_)) => return Err(error),
+                Err(error) => {
+                    let matrix = &self.matrix;
+                    tracing::info!(%matrix, %error, "which rules a Matrix has cannot be saved yet");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 }
 

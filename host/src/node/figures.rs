@@ -1,9 +1,10 @@
 //! What the metrics look up in the rooms.
 
 use crate::kv::Kv;
+use crate::p2p::{LaneView, Traffic};
 use crate::realm::{NodeState, Realm};
 use crate::telemetry::Telemetry;
-use crate::telemetry::instruments::{KvFigures, RealmFigures};
+use crate::telemetry::instruments::{KvFigures, LinkFigures, RealmFigures};
 
 /// Lets the metrics look the KV up, as long as the node runs.
 pub(super) fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
@@ -27,6 +28,8 @@ pub(super) fn observe_kv(kv: &Kv, telemetry: &Telemetry) {
 
 /// Lets the metrics look the realm up, as long as the node runs.
 pub(super) fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
+    let lanes = realm.network().lanes();
+    telemetry.metrics().links.observe(move || lanes().into_iter().map(of_lane).collect());
     let (nodes, holds) = (realm.nodes(), realm.holds_lease());
     let connected = realm.network().count();
     telemetry.metrics().realm.observe(move || {
@@ -41,4 +44,10 @@ pub(super) fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
             lag: nodes.members.lag.values().copied().flatten().max().unwrap_or(0),
         }
     });
+}
+
+fn of_lane(view: LaneView) -> LinkFigures {
+    let LaneView { lane, up, down, waiting, traffic } = view;
+    let Traffic { frames, sent, received, refused, opened } = traffic;
+    LinkFigures { lane: lane.protocol(), up, down, waiting, frames, sent, received, refused, opened }
 }

@@ -23,7 +23,7 @@ use super::key::Key;
 use super::lane::{Lane, Protocol};
 use super::link::Link;
 use super::peer::Peer;
-use super::table::Table;
+use super::table::{LaneView, Table};
 use crate::tasks::Tasks;
 
 /// The most addresses that are taken of one peer.
@@ -194,6 +194,17 @@ impl P2p {
     pub fn count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
         let table = self.0.table.clone();
         move || table.peers()
+    }
+
+    /// The lanes with what goes over them, looked up without keeping the network open.
+    pub fn lanes(&self) -> impl Fn() -> Vec<LaneView> + Clone + Send + Sync + use<> {
+        let table = self.0.table.clone();
+        move || table.lanes()
+    }
+
+    /// The lanes on which no stream to a peer stands, although one is to.
+    pub fn lanes_down(&self, peer: Peer) -> Vec<Lane> {
+        self.0.table.down(peer)
     }
 
     /// Whether there is a connection with a peer.

@@ -86,7 +86,10 @@ async fn read<S: AsyncRead>(mut stream: ReadHalf<S>, link: &Link, protocol: &Arc
     loop {
         match stream.read(&mut chunk).await {
             Ok(0) => return "the peer closed it".to_owned(),
-            Ok(count) => input.extend_from_slice(&chunk[..count]),
+            Ok(count) => {
+                link.count_received(count);
+                input.extend_from_slice(&chunk[..count]);
+            }
             Err(error) => return error.to_string(),
         }
         if let Err(violation) = protocol.received(link, &mut input) {

@@ -1,6 +1,7 @@
 //! A lane's way out: a bounded buffer that many write frames to, and that one task hands to the stream whole.
 
 use std::future::poll_fn;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -43,6 +44,32 @@ struct Inner {
 struct State {
     up: bool,
     waiting: BytesMut,
+    traffic: Traffic,
+}
+
+/// What has gone over a link, or over several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames that were taken to be sent.
+    pub frames: u64,
+    /// Their bytes.
+    pub sent: u64,
+    /// Bytes that came.
+    pub received: u64,
+    /// Frames that were refused, because as much waited as may.
+    pub refused: u64,
+    /// Streams that came to stand.
+    pub opened: u64,
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.sent += other.sent;
+        self.received += other.received;
+        self.refused += other.refused;
+        self.opened += other.opened;
+    }
 }
 
 impl Link {
@@ -91,10 +118,15 @@ impl Link {
             return Err(PushError::Down);
         }
         if state.waiting.len() >= self.0.bytes_max {
+            state.traffic.refused += 1;
             return Err(PushError::Full);
         }
-        let was_empty = state.waiting.is_empty();
+        let before = state.waiting.len();
+        let was_empty = before == 0;
         let written = write(&mut state.waiting);
+        let bytes = state.waiting.len() - before;
+        state.traffic.frames += u64::from(bytes > 0);
+        state.traffic.sent += bytes as u64;
         drop(state);
         // The writer takes all there is, so only the first of many must wake it.
         if was_empty {
@@ -105,11 +137,24 @@ impl Link {
 
     /// Opens or closes the way. What waited when it closes is dropped.
     pub(super) fn set_up(&self, up: bool) {
-        *self.lock() = State { up, waiting: BytesMut::new() };
+        let mut state = self.lock();
+        let opened = state.traffic.opened + u64::from(up);
+        *state = State { up, waiting: BytesMut::new(), traffic: Traffic { opened, ..state.traffic } };
+        drop(state);
         self.0.waker.wake();
         if up {
             self.0.opened.notify_waiters();
         }
+    }
+
+    /// Bytes came.
+    pub(super) fn count_received(&self, bytes: usize) {
+        self.lock().traffic.received += bytes as u64;
+    }
+
+    /// What has gone over it since it was made.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.lock().traffic
     }
 
     /// Whether nothing waits.
@@ -156,7 +201,10 @@ mod tests {
         let mut taken = BytesMut::from("old");
         link.take(&mut taken).await;
         assert_eq!((&taken[..], link.waiting(), push("d")), (&b"1234567890abc"[..], 0, Ok(())));
+        link.count_received(7);
         link.set_up(false);
+        let told = Traffic { frames: 3, sent: 14, received: 7, refused: 1, opened: 1 };
+        assert_eq!(link.traffic(), told);
         assert_eq!((link.waiting(), push("e")), (0, Err(PushError::Down)));
     }
 

@@ -47,5 +47,6 @@ pub use gossip::{Gossip, GossipTopic, Listener, Lost, TOPICS_MAX, Verdict};
 pub use host::{Contact, P2p, P2pError};
 pub use key::{Key, KeyError};
 pub use lane::{Lane, Protocol, Violation};
-pub use link::{Link, PushError};
+pub use link::{Link, PushError, Traffic};
 pub use peer::Peer;
+pub use table::LaneView;

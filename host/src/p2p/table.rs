@@ -1,14 +1,29 @@
 //! Who is connected, and the ways that stand: written by the network's thread, read by all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use libp2p::Multiaddr;
 use tokio::sync::watch;
 
 use super::lane::Lane;
-use super::link::Link;
+use super::link::{Link, Traffic};
 use super::peer::Peer;
+
+/// One lane, all peers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneView {
+    /// Which.
+    pub lane: Lane,
+    /// Links on which a stream stands.
+    pub up: u64,
+    /// Links on which none stands.
+    pub down: u64,
+    /// Bytes that wait to be written.
+    pub waiting: u64,
+    /// What has gone over it since the start.
+    pub traffic: Traffic,
+}
 
 /// The table.
 #[derive(Debug)]
@@ -16,6 +31,8 @@ pub(super) struct Table {
     /// Connections by peer; a peer without any is left out once nobody waits for it.
     connected: Mutex<HashMap<Peer, watch::Sender<usize>>>,
     links: RwLock<HashMap<(Peer, Lane), Link>>,
+    /// What went over links that are forgotten.
+    past: Mutex<BTreeMap<Lane, Traffic>>,
     /// Where this node is reached, as far as it knows.
     pub(super) addresses: watch::Sender<Vec<Multiaddr>>,
 }
@@ -23,7 +40,7 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new() -> Self {
         let addresses = watch::channel(Vec::new()).0;
-        Self { connected: Mutex::default(), links: RwLock::default(), addresses }
+        Self { connected: Mutex::default(), links: RwLock::default(), past: Mutex::default(), addresses }
     }
 
     /// Notes how many connections with a peer there are.
@@ -69,7 +86,35 @@ impl Table {
 
     /// Forgets the ways to a peer.
     pub(super) fn forget(&self, peer: Peer) {
-        self.links.write().unwrap_or_else(PoisonError::into_inner).retain(|(known, _), _| *known != peer);
+        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((_, lane), link) in links.extract_if(|(known, _), _| *known == peer) {
+            *past.entry(lane).or_default() += link.traffic();
+        }
+    }
+
+    /// The lanes, with what goes over all links of each.
+    pub(super) fn lanes(&self) -> Vec<LaneView> {
+        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let view = |(lane, traffic)| (lane, LaneView { lane, up: 0, down: 0, waiting: 0, traffic });
+        let mut lanes: BTreeMap<_, _> = past.into_iter().map(view).collect();
+        for ((_, lane), link) in &*links {
+            let lane = lanes.entry(*lane).or_insert_with(|| view((*lane, Traffic::default())).1);
+            *(if link.is_up() { &mut lane.up } else { &mut lane.down }) += 1;
+            lane.waiting += link.waiting() as u64;
+            lane.traffic += link.traffic();
+        }
+        lanes.into_values().collect()
+    }
+
+    /// The lanes on which no stream to a peer stands, although one is to.
+    pub(super) fn down(&self, peer: Peer) -> Vec<Lane> {
+        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+        let down = links.iter().filter(|((of, _), link)| *of == peer && !link.is_up());
+        let mut down: Vec<_> = down.map(|((_, lane), _)| *lane).collect();
+        down.sort_unstable();
+        down
     }
 
     fn connected(&self) -> MutexGuard<'_, HashMap<Peer, watch::Sender<usize>>> {

@@ -63,7 +63,12 @@ impl Budget {
         self.used >= self.call
     }
 
-    /// The guest is about to wait.
+    /// What the entry has used, up to when the guest was left or last waited.
+    pub(crate) fn used(&self) -> Duration {
+        self.used
+    }
+
+    /// The guest is left, or about to wait. On its thread.
     pub(crate) fn pause(&mut self) {
         let known = self.began.load(Ordering::Relaxed) != UNKNOWN;
         self.used += self.stretch(if known { thread_time() } else { UNKNOWN });

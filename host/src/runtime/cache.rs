@@ -114,6 +114,11 @@ impl ArtifactCache {
         Ok(None)
     }
 
+    /// The length of the file of a component that was compiled earlier, in bytes; none: there is none.
+    pub fn file_bytes(&self, digest: &Digest) -> Option<u64> {
+        fs::metadata(self.path(digest)).ok().map(|file| file.len())
+    }
+
     /// A path in the cache's folder that no file has, for the compiler to write to.
     pub fn fresh_path(&self) -> PathBuf {
         let number = self.partial.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 mod spread;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -184,7 +184,7 @@ impl Catalog {
             return Ok(component.clone());
         }
         self.bring(digest).await?;
-        let admitted = self.0.components.admit(digest).await?;
+        let admitted = self.admitted(digest).await?;
         let signatures = self.0.components.signatures();
         if !signatures.is_off() {
             let record = self.record(digest).await?;
@@ -234,6 +234,13 @@ impl Catalog {
         Ok(self.0.kv.records_from(BUCKET, &start, limit).await?)
     }
 
+    /// All code that was uploaded under a name last.
+    pub async fn codes_of(&self, name: &ComponentName) -> Result<BTreeSet<Digest>, ComponentError> {
+        let records: Vec<Record> = self.0.kv.all_records(BUCKET).await?;
+        let named = records.into_iter().filter(|record| record.name.as_ref() == Some(name));
+        Ok(named.map(|record| record.digest).collect())
+    }
+
     /// Forgets a component; the caller has seen to it that nobody uses it. Forgetting one that is not
     /// there is no error.
     pub async fn remove(&self, digest: Digest) -> Result<(), ComponentError> {
@@ -257,7 +264,7 @@ impl Catalog {
         digest: Digest,
         signature: Option<&Signature>,
     ) -> Result<(Arc<Component>, u64), ComponentError> {
-        let admitted = self.0.components.admit(digest).await?;
+        let admitted = self.admitted(digest).await?;
         self.0.components.signatures().judge(digest, &admitted.info, signature)?;
         let component = self.link(&admitted)?;
         let check = &self.0.check;
@@ -270,10 +277,20 @@ impl Catalog {
         Ok((component, admitted.compile_us))
     }
 
+    /// A component that may be run. Where its machine code finds no room, what nobody runs is let go first.
+    async fn admitted(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
+        match self.0.components.admit(digest).await {
+            Err(AdmitError::NoRoom { .. }) => {
+                self.linked().retain(|_, component| Arc::strong_count(component) > 1);
+                self.0.components.admit(digest).await
+            }
+            done => done,
+        }
+    }
+
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
         let Inner { linker, ground, .. } = &*self.0;
-        let linked =
-            Component::link(admitted.digest, admitted.info.clone(), &admitted.component, linker, ground)?;
+        let linked = Component::link(admitted, linker, ground)?;
         let mut kept = self.linked();
         if kept.len() >= LINKED_KEPT {
             kept.retain(|_, component| Arc::strong_count(component) > 1);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::component::Component;
@@ -12,6 +13,7 @@ use super::guest::Crash;
 use super::limits::Limits;
 use super::stage::{StageInstance, Verdict};
 use super::state::GuestState;
+use super::usage::{Usage, Usages};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::quota::Quota;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
@@ -33,6 +35,24 @@ const IDLE_MAX: usize = 16;
 /// Failures of one chain that are told in a second; all are counted.
 const TOLD_PER_SECOND: u32 = 10;
 
+/// What each entry into an interceptor may use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterceptorsConfig {
+    /// Processor time of one entry, in milliseconds: every message waits for it.
+    pub call_ms: u32,
+    /// Fuel of one entry: about one unit an instruction.
+    pub call_fuel: u64,
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for InterceptorsConfig {
+    fn default() -> Self {
+        Self { call_ms: 20, call_fuel: 500_000_000, memory_bytes: 16 << 20 }
+    }
+}
+
 /// What stages need of the node.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -44,6 +64,8 @@ pub struct Ground {
     pub metrics: Metrics,
     /// What each entry into each instance may use.
     pub limits: Limits,
+    /// What each stage uses, by its place and its name.
+    pub usages: Usages,
 }
 
 /// One stage before it is made: its name in errors, its component, its settings.
@@ -89,6 +111,7 @@ struct Stage {
     settings: Arc<BTreeMap<String, String>>,
     log: Arc<GuestLog>,
     told: Arc<Mutex<Quota>>,
+    usage: Arc<Usage>,
     ground: Ground,
     idle: Mutex<Vec<Ready>>,
 }
@@ -104,6 +127,7 @@ impl Stage {
         let Part { name, component, settings } = part;
         let (source, lines) = (format!("interceptor:{name}"), ground.limits.log_lines_per_second);
         let log = GuestLog::new(ground.logs.clone(), &source, lines, &ground.metrics.refusals);
+        let usage = ground.usages.of(&format!("{place} {name}"));
         Self {
             name,
             place,
@@ -111,6 +135,7 @@ impl Stage {
             settings: Arc::new(settings),
             log: Arc::new(log),
             told,
+            usage,
             ground: ground.clone(),
             idle: Mutex::default(),
         }
@@ -121,6 +146,7 @@ impl Stage {
         let entered = Instant::now();
         let verdict = ready.instance.judge(way, message, content);
         ready.watch.record(entered.elapsed());
+        ready.instance.pass_on(&self.usage);
         // An instance that crashed ends here; the next message gets a new one.
         let verdict = verdict.map_err(|crash| self.failed(way, message, crash.kind(), &crash))?;
         self.put_back(ready);
@@ -182,7 +208,10 @@ impl Stage {
         if let Some(ready) = idle {
             return Ok(ready);
         }
-        let state = GuestState::new(&self.ground.limits, self.capabilities());
+        let mut state = GuestState::new(&self.ground.limits, self.capabilities());
+        // What is counted with each message an instance counts for itself, and passes on.
+        state.limiter.count_by(self.usage.clone());
+        state.capabilities.logging.count_by(&self.usage);
         let instance = StageInstance::new(&self.component, state)?;
         self.ground.metrics.runtime.instantiations.add(1);
         Ok(Ready { instance, watch: self.ground.metrics.interceptors.seconds.stopwatch(self.place) })

@@ -132,6 +132,8 @@ pub enum CompileError {
 pub struct Compiled {
     /// From the start of the child to its end, in microseconds.
     pub micros: u64,
+    /// Bytes of machine code.
+    pub bytes: u64,
 }
 
 /// Starts the children, a few at a time.
@@ -167,8 +169,11 @@ impl Compiler {
         let mut unfinished = Unfinished(Some(output));
         let started = Instant::now();
         self.run(input, output).await?;
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let written = tokio::fs::metadata(output).await;
+        let written = written.map_err(|error| CompileError::Files(error.to_string()))?;
         unfinished.0 = None;
-        Ok(Compiled { micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX) })
+        Ok(Compiled { micros, bytes: written.len() })
     }
 
     async fn run(&self, input: &Path, output: &Path) -> Result<(), CompileError> {

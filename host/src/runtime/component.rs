@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::component::{InstancePre, Linker};
 
+use super::code::Code;
+use super::components::Admitted;
 use super::guest::Crash;
 use super::inspect::{ComponentInfo, Kind};
 use super::pace::{Ground, Mode, Pace};
@@ -22,6 +24,8 @@ pub struct Component {
     world: World,
     stateful: Option<StatefulExports>,
     pace: Arc<Pace>,
+    /// The room that its machine code takes.
+    _code: Arc<Code>,
 }
 
 enum World {
@@ -44,12 +48,11 @@ pub enum LinkError {
 impl Component {
     /// Joins a compiled component to what `linker` provides; it will run on `ground`.
     pub(crate) fn link(
-        digest: Digest,
-        info: ComponentInfo,
-        compiled: &wasmtime::component::Component,
+        admitted: &Admitted,
         linker: &Linker<GuestState>,
         ground: &Ground,
     ) -> Result<Self, LinkError> {
+        let Admitted { digest, info, component: compiled, code, .. } = admitted;
         let pre =
             linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let world = match info.kind {
@@ -59,8 +62,8 @@ impl Component {
         };
         let stateful = StatefulExports::of(compiled)?;
         let mode = if info.can_block { Mode::Fiber } else { Mode::Direct };
-        let pace = Arc::new(Pace::new(digest, mode, ground.clone()));
-        Ok(Self { digest, info, pre, world, stateful, pace })
+        let pace = Arc::new(Pace::new(*digest, mode, ground.clone()));
+        Ok(Self { digest: *digest, info: info.clone(), pre, world, stateful, pace, _code: code.clone() })
     }
 
     /// Its name.

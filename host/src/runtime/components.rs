@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::cache::{ArtifactCache, CacheError};
+use super::code::{Code, CodeMemory};
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
 use super::inspect::{ComponentInfo, InspectLimits, Refusal, inspect};
@@ -45,6 +46,8 @@ pub struct ComponentsConfig {
     pub signatures: Policy,
     /// The keys that are trusted, as `matrix components keygen` prints them.
     pub trusted_keys: Vec<PublicKey>,
+    /// Bytes of machine code of components in memory. What nobody uses goes first; what does not fit then is refused.
+    pub code_bytes_max: u64,
     /// How much a component may hold.
     pub inspect: InspectLimits,
     /// The limits of the compile child.
@@ -61,6 +64,7 @@ impl Default for ComponentsConfig {
             loaded_max: 128,
             signatures: Policy::Off,
             trusted_keys: Vec::new(),
+            code_bytes_max: 2 << 30,
             inspect: InspectLimits::default(),
             compiler: CompilerConfig::default(),
         }
@@ -92,6 +96,19 @@ pub enum AdmitError {
     /// It was not compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// There is no room for its machine code.
+    #[error(
+        "the component has {bytes} bytes of machine code, {used} are in use, and this node keeps {max} in memory \
+         (`components.code_bytes_max`): stop what runs of others, or raise it"
+    )]
+    NoRoom {
+        /// How much it has.
+        bytes: u64,
+        /// How much is in use.
+        used: u64,
+        /// How much there may be.
+        max: u64,
+    },
     /// It was not loaded.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -108,6 +125,8 @@ pub struct Admitted {
     pub compile_us: u64,
     /// The component, ready to be linked.
     pub component: Component,
+    /// The room that its machine code takes.
+    pub code: Arc<Code>,
 }
 
 /// What is admitted, or being admitted: whoever comes second waits for the first.
@@ -125,6 +144,7 @@ pub struct Components {
     loaded_max: usize,
     signatures: Signatures,
     loaded: Mutex<Loaded>,
+    code: CodeMemory,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +173,7 @@ impl Components {
             loaded_max: config.loaded_max,
             signatures: Signatures::new(config.signatures, &config.trusted_keys),
             loaded: Mutex::default(),
+            code: CodeMemory::new(config.code_bytes_max),
         })
     }
 
@@ -186,13 +207,15 @@ impl Components {
     async fn prepare(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
         // Where the bytes are gone, what was made of them is not used either.
         self.store.existing(&digest)?;
-        let cache = Arc::clone(&self.cache);
-        if let Some((info, component)) = blocking(move || cache.load(&digest)).await? {
-            return Ok(Arc::new(Admitted { digest, info, compile_us: 0, component }));
+        if let Some(bytes) = self.cache.file_bytes(&digest) {
+            let (cache, code) = (Arc::clone(&self.cache), self.room(bytes)?);
+            if let Some((info, component)) = blocking(move || cache.load(&digest)).await? {
+                return Ok(Arc::new(Admitted { digest, info, compile_us: 0, component, code }));
+            }
         }
         let info = self.inspect(digest).await?;
-        let (component, compile_us) = self.compile(digest, &info).await?;
-        Ok(Arc::new(Admitted { digest, info, compile_us, component }))
+        let (component, code, compile_us) = self.compile(digest, &info).await?;
+        Ok(Arc::new(Admitted { digest, info, compile_us, component, code }))
     }
 
     async fn inspect(&self, digest: Digest) -> Result<ComponentInfo, AdmitError> {
@@ -202,13 +225,57 @@ impl Components {
         Ok(blocking(move || inspect(&bytes, &limits)).await?)
     }
 
-    async fn compile(&self, digest: Digest, info: &ComponentInfo) -> Result<(Component, u64), AdmitError> {
+    async fn compile(
+        &self,
+        digest: Digest,
+        info: &ComponentInfo,
+    ) -> Result<(Component, Arc<Code>, u64), AdmitError> {
         let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
         let compiled = self.compiler.compile(&input, &output).await?;
         tracing::info!(%digest, micros = compiled.micros, "compiled a component");
+        let code = match self.room(compiled.bytes) {
+            Ok(code) => code,
+            Err(error) => {
+                // The error that led here is the one to tell.
+                let _ = blocking(move || std::fs::remove_file(output)).await;
+                return Err(error);
+            }
+        };
         let (cache, info) = (Arc::clone(&self.cache), info.clone());
         let component = blocking(move || cache.take_in(&digest, &info, &output)).await?;
-        Ok((component, compiled.micros))
+        Ok((component, code, compiled.micros))
+    }
+
+    /// The machine code that is in memory.
+    pub fn code(&self) -> &CodeMemory {
+        &self.code
+    }
+
+    /// Room for so many bytes of machine code: where none is left, what nobody uses is let go, the one that was used
+    /// longest ago first.
+    fn room(&self, bytes: u64) -> Result<Arc<Code>, AdmitError> {
+        loop {
+            if let Some(code) = self.code.take(bytes) {
+                return Ok(Arc::new(code));
+            }
+            if !self.let_go() {
+                return Err(AdmitError::NoRoom { bytes, used: self.code.used(), max: self.code.max() });
+            }
+        }
+    }
+
+    /// Lets go of one component that nobody else has. False: there is none.
+    fn let_go(&self) -> bool {
+        let mut loaded = self.loaded();
+        let is_idle = |slot: &Slot| {
+            let admitted = slot.get().filter(|_| Arc::strong_count(slot) == 1);
+            admitted.is_some_and(|admitted| {
+                Arc::strong_count(admitted) == 1 && Arc::strong_count(&admitted.code) == 1
+            })
+        };
+        let idle = loaded.slots.iter().filter(|(_, (slot, _))| is_idle(slot));
+        let oldest = idle.min_by_key(|(_, (_, used))| *used).map(|(digest, _)| *digest);
+        oldest.is_some_and(|digest| loaded.slots.remove(&digest).is_some())
     }
 
     /// The slot of a digest, made if there is none; in its place goes, if there are too many, the one that

@@ -9,7 +9,7 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::component::Component;
 use super::limits::LIFTED_BYTES_MAX;
-use super::pace::{LONG, Lane, Pace};
+use super::pace::{LONG, Lane, Pace, Share};
 use super::state::{GuestState, Moment};
 use crate::tasks::workers;
 use crate::telemetry::logs::sanitize;
@@ -71,6 +71,7 @@ pub(crate) struct Guest {
     instance: Instance,
     pace: Arc<Pace>,
     fuel_used: u64,
+    share: Share,
 }
 
 impl Guest {
@@ -87,6 +88,7 @@ impl Guest {
                 let pre = pre.clone();
                 let instantiated = pace.slowly(async move {
                     let instance = pre.instantiate_async(&mut store).await;
+                    store.data_mut().budget.pause();
                     (store, instance)
                 });
                 let (back, instance) = instantiated.await?;
@@ -94,8 +96,13 @@ impl Guest {
                 instance
             }
         };
+        if lane != Lane::Slow {
+            store.data_mut().budget.pause();
+        }
+        let mut share = Share::of(component);
+        let fuel_used = count(&mut store, &mut share);
         let instance = instance.map_err(|error| unborn(&mut store, error))?;
-        Ok(Self { store: Some(store), instance, pace, fuel_used: 0 })
+        Ok(Self { store: Some(store), instance, pace, fuel_used, share })
     }
 
     /// Instantiates a component that imports nothing that waits, on the caller's stack, where it is to be called by
@@ -105,7 +112,7 @@ impl Guest {
         let mut store = store(component, state, |context| epoch(context, None));
         arm(&mut store, Lane::Direct, Moment::default(), LIFTED_BYTES_MAX);
         let instance = pre.instantiate(&mut store).map_err(|error| unborn(&mut store, error))?;
-        Ok(Self { store: Some(store), instance, pace, fuel_used: 0 })
+        Ok(Self { store: Some(store), instance, pace, fuel_used: 0, share: Share::of(component) })
     }
 
     /// A function that the component exports, its types checked.
@@ -159,13 +166,16 @@ impl Guest {
                 let (function, mut store) = (*function, self.store.take().ok_or_else(given_up)?);
                 let called = self.pace.slowly(async move {
                     let result = function.call_async(&mut store, parameters).await;
+                    // A thread's clock is read on that thread.
+                    store.data_mut().budget.pause();
                     (store, result)
                 });
                 let (store, result) = called.await?;
                 self.store = Some(store);
-                result
+                return self.left(result);
             }
         };
+        store.data_mut().budget.pause();
         self.left(result)
     }
 
@@ -184,15 +194,22 @@ impl Guest {
         let store = self.store.as_mut().ok_or_else(given_up)?;
         arm(store, Lane::Direct, moment, lifted_bytes_max);
         let result = function.call(&mut *store, parameters);
+        store.data_mut().budget.pause();
         self.left(result)
     }
 
     /// The guest has been left: counts what it used, and reads why where it failed.
     fn left<R>(&mut self, result: wasmtime::Result<R>) -> Result<R, Crash> {
         let store = self.store.as_mut().ok_or_else(given_up)?;
-        let left = store.get_fuel().unwrap_or(0);
-        self.fuel_used += store.data().call_fuel.saturating_sub(left);
+        self.fuel_used += count(store, &mut self.share);
         result.map_err(|error| crash(store, error))
+    }
+
+    /// It is given so many messages.
+    pub(crate) fn received(&self, messages: usize) {
+        if let Some(store) = &self.store {
+            store.data().usage.received(messages as u64);
+        }
     }
 
     /// When it was entered last.
@@ -219,6 +236,16 @@ impl Guest {
     }
 }
 
+/// Counts what the entry that has ended used, and returns its fuel.
+fn count(store: &mut Store<GuestState>, share: &mut Share) -> u64 {
+    let left = store.get_fuel().unwrap_or(0);
+    let state = store.data();
+    let (cpu, fuel) = (state.budget.used(), state.call_fuel.saturating_sub(left));
+    state.usage.ran(cpu, fuel);
+    share.add(cpu, fuel);
+    fuel
+}
+
 /// A store for one instance, which is called back at each epoch.
 fn store(
     component: &Component,
@@ -235,7 +262,7 @@ fn store(
 /// Why there is no instance.
 fn unborn(store: &mut Store<GuestState>, error: wasmtime::Error) -> Crash {
     match error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
-        Some(full) => Crash::NoRoom(full.to_string()),
+        Some(full) => Crash::NoRoom(format!("{full} (`engine.live_instances_max`)")),
         None => crash(store, error),
     }
 }

@@ -14,10 +14,12 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::catalog::{Catalog, ComponentError};
+pub use super::chain::InterceptorsConfig;
 use super::chain::{Chain, Ground, Part, STAGES_MAX, report};
 use super::guest::Crash;
 use super::inspect::Kind;
 use super::limits::Limits;
+use super::usage::Usages;
 use crate::ids::Digest;
 use crate::kv::{Consistency, Entry, Kv, KvError, Watch};
 use crate::tasks::Tasks;
@@ -41,24 +43,6 @@ const READYING: Duration = Duration::from_secs(10);
 const HOLDING: Duration = Duration::from_secs(12);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What each entry into an interceptor may use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InterceptorsConfig {
-    /// Processor time of one entry, in milliseconds: every message waits for it.
-    pub call_ms: u32,
-    /// Fuel of one entry: about one unit an instruction.
-    pub call_fuel: u64,
-    /// Linear memory of one instance, in bytes.
-    pub memory_bytes: u64,
-}
-
-impl Default for InterceptorsConfig {
-    fn default() -> Self {
-        Self { call_ms: 20, call_fuel: 500_000_000, memory_bytes: 16 << 20 }
-    }
-}
 
 /// One stage, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +179,8 @@ impl Interceptors {
         let why = "this node does not know yet which interceptors the realm has";
         passage.close(why.to_owned());
         let unknown = Standing { revision: 0, stages: Vec::new(), hold: Hold::Closed(why.to_owned()) };
-        let (ground, standing) = (Ground { bus, logs, metrics, limits }, watch::Sender::new(unknown));
+        let (ground, standing) =
+            (Ground { bus, logs, metrics, limits, usages: Usages::default() }, watch::Sender::new(unknown));
         let interceptors = Self(Arc::new(Inner { kv, catalog, ground, passage, standing }));
         // Watched before it is read: nothing is missed in between.
         let watch = interceptors.watch();
@@ -242,6 +227,11 @@ impl Interceptors {
         // Where it takes longer, the answer says so.
         let _ = tokio::time::timeout(HOLDING, holds).await;
         Ok(self.standing())
+    }
+
+    /// What the interceptors use, by their places and names.
+    pub fn usages(&self) -> &Usages {
+        &self.0.ground.usages
     }
 
     /// Whether a component is part of the chain, read linearizably.

@@ -1,10 +1,16 @@
-//! What one component may use: declared in manifests, bounded by the node, enforced here.
+//! What one component may use: declared in manifests, bounded by the node, enforced here. [`every_limit`](crate::every_limit)
+//! lists all limits.
+
+mod list;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
 use super::guest::Crash;
 use super::memory::GuestMemory;
+use super::usage::Usage;
 
 /// Core instances in one component instance. Rust and C components need about 5, Python's about 30.
 pub const CORE_INSTANCES_MAX: usize = 40;
@@ -22,46 +28,126 @@ pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
 /// Resource handles that one guest may hold.
 pub const HANDLES_MAX: usize = 1_000;
 
-/// What one component may use. In a manifest, 0 means the node's default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Linear memory, in bytes.
-    pub memory_bytes: u64,
-    /// Processor time of one entry into the guest, in milliseconds.
-    pub call_ms: u32,
-    /// Fuel for each entry: about one unit an instruction.
-    pub call_fuel: u64,
-    /// Messages that a mailbox holds.
-    pub mailbox_messages: u32,
-    /// Bytes of one message's body.
-    pub body_bytes: u32,
-    /// Messages sent in a second.
-    pub messages_per_second: u32,
-    /// Operations on the KV in a second.
-    pub kv_per_second: u32,
-    /// Lines logged in a second.
-    pub log_lines_per_second: u32,
-    /// Events published in a second.
-    pub events_per_second: u32,
+/// A limit as it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: &'static str,
+    /// What it limits.
+    pub what: &'static str,
+    /// The setting that says how much; `fixed`: none does.
+    pub setting: &'static str,
+    /// In what it is counted.
+    pub unit: &'static str,
+    /// What happens where it is reached, and who sees to it.
+    pub by: &'static str,
 }
 
-impl Default for Limits {
-    /// Fit for a laptop that runs a few hundred Souls.
-    fn default() -> Self {
-        Self {
-            memory_bytes: 16 << 20,
-            call_ms: 250,
-            call_fuel: 10_000_000_000,
-            mailbox_messages: 4_096,
-            body_bytes: 256 * 1024,
-            messages_per_second: 100_000,
-            kv_per_second: 1_000,
-            log_lines_per_second: 100,
-            events_per_second: 1_000,
-        }
-    }
+/// A limit as it holds on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// As it is listed.
+    pub listed: Listed,
+    /// What holds where nobody says otherwise: for what manifests declare, the node's default; for others the
+    /// program's.
+    pub default: u64,
+    /// For what manifests declare, the most that one may ask for; for others what this node is set to.
+    pub max: u64,
 }
+
+/// Makes of the list the fields of manifests, and the names of all other limits.
+macro_rules! declare {
+    (
+        declared {
+            $($(#[doc = $about:literal])+ $field:ident: $type:ty = $default:expr, max $max:expr, $unit:literal, $by:literal;)*
+        }
+        node {
+            $($(#[doc = $what:literal])+ $name:ident: $setting:literal, $unit_of:literal, $by_whom:literal;)*
+        }
+    ) => {
+        /// What one component may use. In a manifest, 0 means the node's default.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $($(#[doc = $about])+ pub $field: $type,)*
+        }
+
+        impl Default for Limits {
+            /// Fit for a laptop that runs a few hundred Souls.
+            fn default() -> Self {
+                Self { $($field: $default),* }
+            }
+        }
+
+        impl Default for LimitsConfig {
+            fn default() -> Self {
+                Self { default: Limits::default(), max: Limits { $($field: $max),* } }
+            }
+        }
+
+        impl LimitsConfig {
+            /// The limits that hold for a manifest: its own, the defaults where it says 0.
+            pub fn resolve(&self, asked: &Limits) -> Result<Limits, LimitError> {
+                Ok(Limits { $($field: {
+                    let value = if asked.$field == 0 { self.default.$field } else { asked.$field };
+                    if value > self.max.$field {
+                        return Err(LimitError {
+                            field: stringify!($field),
+                            asked: value.into(),
+                            max: self.max.$field.into(),
+                        });
+                    }
+                    value
+                }),* })
+            }
+
+            /// A request in which every limit is the node's default.
+            pub const ASK_NOTHING: Limits = Limits { $($field: 0),* };
+
+            /// What manifests may declare.
+            pub fn declared(&self) -> impl Iterator<Item = Limit> {
+                [$(Limit {
+                    listed: Listed {
+                        name: stringify!($field),
+                        what: concat!($($about),+).trim_ascii(),
+                        setting: concat!("limits.", stringify!($field)),
+                        unit: $unit,
+                        by: $by,
+                    },
+                    default: u64::from(self.default.$field),
+                    max: u64::from(self.max.$field),
+                }),*].into_iter()
+            }
+        }
+
+        /// A limit that no manifest changes.
+        #[expect(non_camel_case_types, reason = "they go by one name everywhere")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum NodeLimit {
+            $($(#[doc = $what])+ $name,)*
+        }
+
+        impl NodeLimit {
+            /// All of them, in the order of the list.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// As it is listed.
+            pub const fn listed(self) -> Listed {
+                match self {
+                    $(Self::$name => Listed {
+                        name: stringify!($name),
+                        what: concat!($($what),+).trim_ascii(),
+                        setting: $setting,
+                        unit: $unit_of,
+                        by: $by_whom,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+crate::every_limit!(declare);
 
 /// The node's defaults, and what no manifest may exceed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,23 +157,6 @@ pub struct LimitsConfig {
     pub default: Limits,
     /// The most that a manifest may ask for.
     pub max: Limits,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        let max = Limits {
-            memory_bytes: 64 << 20,
-            call_ms: 60_000,
-            call_fuel: 1_000_000_000_000,
-            mailbox_messages: 65_536,
-            body_bytes: 256 * 1024,
-            messages_per_second: 10_000_000,
-            kv_per_second: 100_000,
-            log_lines_per_second: 10_000,
-            events_per_second: 100_000,
-        };
-        Self { default: Limits::default(), max }
-    }
 }
 
 /// A manifest asks for more than the node gives.
@@ -102,51 +171,6 @@ pub struct LimitError {
     pub max: u64,
 }
 
-impl LimitsConfig {
-    /// The limits that hold for a manifest: its own, the defaults where it says 0.
-    pub fn resolve(&self, asked: &Limits) -> Result<Limits, LimitError> {
-        macro_rules! each {
-            ($($field:ident),*) => {
-                Limits { $($field: {
-                    let value = if asked.$field == 0 { self.default.$field } else { asked.$field };
-                    if value > self.max.$field {
-                        return Err(LimitError {
-                            field: stringify!($field),
-                            asked: value.into(),
-                            max: self.max.$field.into(),
-                        });
-                    }
-                    value
-                }),* }
-            };
-        }
-        Ok(each!(
-            memory_bytes,
-            call_ms,
-            call_fuel,
-            mailbox_messages,
-            body_bytes,
-            messages_per_second,
-            kv_per_second,
-            log_lines_per_second,
-            events_per_second
-        ))
-    }
-
-    /// A request in which every limit is the node's default.
-    pub const ASK_NOTHING: Limits = Limits {
-        memory_bytes: 0,
-        call_ms: 0,
-        call_fuel: 0,
-        mailbox_messages: 0,
-        body_bytes: 0,
-        messages_per_second: 0,
-        kv_per_second: 0,
-        log_lines_per_second: 0,
-        events_per_second: 0,
-    };
-}
-
 /// Enforces memory and tables on one store, and remembers what it denied: a guest sees a denied
 /// growth as a failed allocation and traps with a reason of its own.
 #[derive(Debug)]
@@ -155,18 +179,25 @@ pub(crate) struct Limiter {
     memory_bytes: usize,
     /// What is taken here goes back when the store does.
     node: Option<GuestMemory>,
+    usage: Arc<Usage>,
     denied: Option<Crash>,
 }
 
 impl Limiter {
     pub(crate) fn new(memory_bytes_max: u64) -> Self {
         let memory_bytes_max = usize::try_from(memory_bytes_max).unwrap_or(usize::MAX);
-        Self { memory_bytes_max, memory_bytes: 0, node: None, denied: None }
+        Self { memory_bytes_max, memory_bytes: 0, node: None, usage: Arc::default(), denied: None }
     }
 
     /// Draws on the node's budget as well, from now on. Before the store has any memory.
     pub(crate) fn draw_on(&mut self, node: &GuestMemory) {
         self.node = Some(node.clone());
+    }
+
+    /// Counts what there is by `usage` from now on.
+    pub(crate) fn count_by(&mut self, usage: Arc<Usage>) {
+        usage.grew(self.memory_bytes());
+        std::mem::replace(&mut self.usage, usage).shrank(self.memory_bytes());
     }
 
     /// Linear memory in use, all memories of the store together, in bytes.
@@ -182,6 +213,7 @@ impl Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
+        self.usage.shrank(self.memory_bytes());
         if let Some(node) = &self.node {
             node.give_back(self.memory_bytes());
         }
@@ -208,6 +240,7 @@ impl ResourceLimiter for Limiter {
         // Where the growth fails after all it stays counted: nothing tells that failure from one that was
         // never asked for here, and a guest must not be able to shrink its account.
         self.memory_bytes = total;
+        self.usage.grew(more as u64);
         Ok(true)
     }
 

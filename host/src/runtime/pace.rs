@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::component::Component;
 use super::engine::EPOCH;
 use super::guest::Crash;
+use super::inspect::Kind;
 use super::memory::GuestMemory;
 use crate::ids::Digest;
 use crate::tasks::Tasks;
-use crate::telemetry::metrics::Total;
+use crate::telemetry::metrics::{Total, TotalBy};
 
 /// A call is long once it has used as much of its thread: some batches of messages, two epochs.
 pub(crate) const LONG: Duration = Duration::from_millis(4);
@@ -29,6 +31,10 @@ const WINDOW_MS: u64 = 1_000;
 /// How long a component's calls are made on the slow threads after they used more.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
+/// An instance passes on what it used after so many entries, or so much time.
+const SHARE_ENTRIES_MAX: u32 = 256;
+const SHARE_CPU_MAX: Duration = Duration::from_millis(50);
+
 /// What all guests of a node have in common.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -38,6 +44,57 @@ pub struct Ground {
     pub slow_calls: Total,
     /// The linear memory of all guests together.
     pub memory: GuestMemory,
+    /// Counts the processor time of all guests, in microseconds, and their fuel, by what they are.
+    pub used: [TotalBy; 2],
+}
+
+/// What an instance has yet to add to the totals of all: plain numbers, because totals are shared.
+#[derive(Debug)]
+pub(crate) struct Share {
+    totals: [TotalBy; 2],
+    kind: &'static str,
+    entries: u32,
+    cpu: Duration,
+    fuel: u64,
+}
+
+impl Share {
+    /// Of a new instance.
+    pub(crate) fn of(component: &Component) -> Self {
+        let kind = match component.info().kind {
+            Kind::Soul => "soul",
+            Kind::Rules => "rules",
+            Kind::Transport => "interceptor",
+        };
+        let totals = component.pace().ground.used.clone();
+        Self { totals, kind, entries: 0, cpu: Duration::ZERO, fuel: 0 }
+    }
+
+    /// An entry used so much.
+    pub(crate) fn add(&mut self, cpu: Duration, fuel: u64) {
+        self.entries += 1;
+        self.cpu += cpu;
+        self.fuel += fuel;
+        if self.entries >= SHARE_ENTRIES_MAX || self.cpu >= SHARE_CPU_MAX {
+            self.pass_on();
+        }
+    }
+
+    fn pass_on(&mut self) {
+        let micros = u64::try_from(self.cpu.as_micros()).unwrap_or(u64::MAX);
+        let [cpu, fuel] = &self.totals;
+        cpu.add(self.kind, micros);
+        fuel.add(self.kind, std::mem::take(&mut self.fuel));
+        // What is less than a microsecond is added to what comes.
+        self.cpu -= Duration::from_micros(micros);
+        self.entries = 0;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.pass_on();
+    }
 }
 
 /// How a guest is called.
@@ -153,7 +210,12 @@ mod tests {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
         let metrics = telemetry.metrics();
         let memory = GuestMemory::new(u64::MAX, &metrics.refusals);
-        let ground = Ground { slow: Tasks::new(), slow_calls: metrics.runtime.slow_calls.clone(), memory };
+        let ground = Ground {
+            slow: Tasks::new(),
+            slow_calls: metrics.runtime.slow_calls.clone(),
+            memory,
+            used: metrics.runtime.guests.clone(),
+        };
         Pace::new(Digest::of(b"component"), mode, ground)
     }
 

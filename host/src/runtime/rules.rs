@@ -148,6 +148,7 @@ impl RulesInstance {
 
     /// Handles a message to the Matrix.
     pub async fn receive(&mut self, message: Message) -> Result<Result<Option<Content>, String>, Crash> {
+        self.guest.received(1);
         let (reply,) = self.guest.call(&self.receive, (message,), Moment::default()).await?;
         Ok(reply.map(|content| content.map(types::content_from_guest)).map_err(reason))
     }

@@ -124,6 +124,7 @@ impl SoulInstance {
         let expected = batch.len();
         let lifted = LIFTED_BYTES_MAX + expected * self.body_bytes_max;
         let parameters = (Arc::clone(&batch),);
+        self.guest.received(expected);
         let (replies,) = self.guest.call_lifting(&self.receive, parameters, moment, lifted).await?;
         Batch::recycle(batch);
         if replies.len() != expected {

@@ -1,5 +1,7 @@
 //! A live stage of the transport: the world `transport`, typed.
 
+use std::sync::Arc;
+
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use super::bindings::exports::matrix::node::interceptor::Verdict as WitVerdict;
@@ -8,6 +10,7 @@ use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
 use super::limits::LIFTED_BYTES_MAX;
 use super::state::{GuestState, Moment};
+use super::usage::Usage;
 use crate::capabilities::types;
 use crate::transport::envelope::Content;
 use crate::transport::stages::{Passing, Way};
@@ -45,6 +48,8 @@ pub(crate) struct StageInstance {
     outbound: Judge,
     inbound: Judge,
     body_bytes_max: usize,
+    /// What it used since it passed that on.
+    own: Arc<Usage>,
 }
 
 impl StageInstance {
@@ -63,7 +68,13 @@ impl StageInstance {
         let exports = component.stage()?;
         let outbound = guest.function(&exports.outbound, "interceptor.outbound")?;
         let inbound = guest.function(&exports.inbound, "interceptor.inbound")?;
-        Ok(Self { guest, outbound, inbound, body_bytes_max })
+        let own = guest.state().usage.clone();
+        Ok(Self { guest, outbound, inbound, body_bytes_max, own })
+    }
+
+    /// Adds what it has used to the figures of all instances of its stage.
+    pub(crate) fn pass_on(&mut self, usage: &Usage) {
+        usage.absorb(&self.own);
     }
 
     /// Judges a message, on the caller's stack.
@@ -77,7 +88,8 @@ impl StageInstance {
             Way::Outbound => &self.outbound,
             Way::Inbound => &self.inbound,
         };
-        let moment = Moment { now_ms: message.sent_at_ms, hops: 0, trace: message.trace };
+        let moment = Moment { now_ms: message.sent_at_ms, hops: 0, trace: message.trace, deadline: None };
+        self.guest.received(1);
         // A rewritten message that is a little too long is refused by name, one that is far too long is a crash.
         let lifted = LIFTED_BYTES_MAX + self.body_bytes_max;
         let (verdict,) = self.guest.call_here(judge, (lowered(message, content),), moment, lifted)?;

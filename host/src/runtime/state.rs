@@ -1,13 +1,16 @@
 //! What the host keeps for one guest: the `T` of its `Store<T>`.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 
 use super::budget::Budget;
 use super::limits::{HANDLES_MAX, Limiter, Limits};
 use super::pace::Lane;
+use super::usage::Usage;
 use crate::capabilities::Capabilities;
+use crate::capabilities::rehearsal::{Deed, Rehearsal};
 use crate::clock;
 use crate::transport::envelope::TraceContext;
 
@@ -20,7 +23,28 @@ pub struct Moment {
     pub hops: u16,
     /// The trace that what it does belongs to.
     pub trace: Option<TraceContext>,
+    /// When nobody waits for what it does any more; none: it may take its time.
+    pub deadline: Option<Instant>,
 }
+
+impl Moment {
+    /// How long the guest may wait for something: `most`, or what is left until the deadline where that is less.
+    ///
+    /// # Errors
+    /// [`TooLate`], where nothing is left.
+    pub(crate) fn at_most(&self, most: Duration) -> Result<Duration, TooLate> {
+        let Some(deadline) = self.deadline else { return Ok(most) };
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(TooLate),
+            left => Ok(left.min(most)),
+        }
+    }
+}
+
+/// The deadline of what a guest handles has passed: who asked for it has given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline of the message that is being handled has passed: nobody waits for this any more")]
+pub(crate) struct TooLate;
 
 /// The host's side of one guest.
 pub struct GuestState {
@@ -35,6 +59,10 @@ pub struct GuestState {
     pub(crate) capabilities: Capabilities,
     pub(crate) call_fuel: u64,
     pub(crate) body_bytes_max: usize,
+    /// What it does is written down instead, while it is only tried.
+    pub(crate) rehearsal: Option<Box<Rehearsal>>,
+    /// What it uses.
+    pub(crate) usage: Arc<Usage>,
     /// The wall clock, as it was read last in this entry and this epoch.
     now_ms: Option<u64>,
 }
@@ -54,8 +82,39 @@ impl GuestState {
             capabilities,
             call_fuel: limits.call_fuel,
             body_bytes_max: limits.body_bytes as usize,
+            rehearsal: None,
+            usage: Arc::default(),
             now_ms: None,
         }
+    }
+
+    /// Tries the guest only, from now on. `asks`: its questions are asked all the same.
+    pub(crate) fn rehearse(&mut self, asks: bool) {
+        self.rehearsal = Some(Box::new(Rehearsal::new(asks)));
+    }
+
+    /// What it did while it was only tried; from now on it is in earnest.
+    pub(crate) fn perform(&mut self) -> Vec<Deed> {
+        self.rehearsal.take().map(|mut rehearsal| rehearsal.take()).unwrap_or_default()
+    }
+
+    /// Writes a deed down where the guest is only tried. None: it is to be done. False: there are too many.
+    pub(crate) fn noted(&mut self, deed: impl FnOnce() -> Deed) -> Option<bool> {
+        self.rehearsal.as_mut().map(|rehearsal| rehearsal.note(deed()))
+    }
+
+    /// What the guest uses is counted by `usage` from now on, and what its log drops.
+    #[must_use]
+    pub fn counted_by(mut self, usage: &Arc<Usage>) -> Self {
+        self.count_by(usage);
+        self
+    }
+
+    /// [`GuestState::counted_by`], for one that lives already.
+    pub(crate) fn count_by(&mut self, usage: &Arc<Usage>) {
+        self.limiter.count_by(usage.clone());
+        self.capabilities.logging.count_by(usage);
+        self.usage = usage.clone();
     }
 
     /// The wall clock in milliseconds since the Unix epoch, at most an epoch of the engine ago: a guest that sends much

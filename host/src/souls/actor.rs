@@ -13,12 +13,12 @@ use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::Manifest;
 use super::placed::Placed;
-use super::restart::{Next, Restarts};
+use super::restart::Restarts;
 use super::saving::{Saving, written};
 use super::status::{State, Status};
+use super::swap::Recording;
 use crate::runtime::batch::Batch;
 use crate::runtime::component::Component;
-use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
 use crate::runtime::state::Moment;
 use crate::telemetry::metrics::Stopwatch;
@@ -48,6 +48,8 @@ pub(crate) struct Actor {
     pub(crate) saving: Option<Box<Saving>>,
     pub(crate) restarts: Restarts,
     pub(crate) active: Instant,
+    /// What it handled last.
+    pub(crate) recording: Recording,
     /// How many messages enter at once, by how long the last ones took.
     pub(crate) batch_max: usize,
     pub(crate) stopwatch: Stopwatch,
@@ -107,6 +109,15 @@ impl Actor {
                 let saved = self.save_now().await;
                 let _ = reply.send(saved);
             }
+            Job::Swap(order, reply) => {
+                if let Some(swapped) = self.swap(*order).await {
+                    let _ = reply.send(swapped);
+                }
+            }
+            Job::Recall(reply) => {
+                let recalled = self.recall().await;
+                let _ = reply.send(recalled);
+            }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
         }
@@ -147,9 +158,11 @@ impl Actor {
         }
         let mut envelopes: Vec<Envelope> = Vec::new();
         // Who can read a clock sees one message at a time: its time would depend on the batch.
-        let sees_time = self.component.as_ref().is_some_and(|component| component.info().sees_time);
-        let max = if sees_time { 1 } else { self.batch_max };
-        self.inbox.drain(&mut envelopes, max);
+        let info = self.component.as_ref().map(|component| component.info());
+        let max = if info.is_some_and(|info| info.sees_time) { 1 } else { self.batch_max };
+        // Who can wait, waits no longer than whoever asked: one question at a time.
+        let waits = info.is_some_and(|info| info.can_block);
+        self.inbox.drain_apart(&mut envelopes, max, waits);
         if envelopes.iter().any(|envelope| envelope.deadline.is_some()) {
             let now = Instant::now();
             envelopes.retain(|envelope| !envelope.is_late(now));
@@ -159,6 +172,7 @@ impl Actor {
             now_ms: envelopes.iter().map(|e| e.sent_at_ms).max().unwrap_or(0),
             hops: envelopes.iter().map(|e| e.hops).max().unwrap_or(0),
             trace: first.trace,
+            deadline: first.deadline.filter(|_| waits),
         };
         let span = tracing::debug_span!("receive", soul = %self.manifest.name, messages = envelopes.len());
         let count = envelopes.len();
@@ -173,6 +187,7 @@ impl Actor {
         self.host.metrics.transport.delivered.add(count as u64);
         match result {
             Ok(replies) => {
+                self.recording.messages(&envelopes);
                 self.ended_well().await;
                 let limit = self.limits.body_bytes;
                 for (envelope, reply) in envelopes.into_iter().zip(replies) {
@@ -216,7 +231,11 @@ impl Actor {
                 }
             }
         }
-        let moment = Moment { now_ms: request.now_ms, hops: 0, trace: None };
+        let moment = Moment {
+            now_ms: request.now_ms,
+            deadline: request.deadline.map(Into::into),
+            ..Moment::default()
+        };
         let Some(instance) = self.life.instance() else { return Err(ActError::Gone) };
         let start = Instant::now();
         let acted = instance.act(request.matrix.as_str(), request.tick, &request.turns, moment).await;
@@ -228,6 +247,7 @@ impl Actor {
                 if let Some(header) = self.life.header_mut() {
                     header.remember(&request.run, request.tick, &actions, last);
                 }
+                self.recording.turn(&request);
                 self.ended_well().await;
                 Ok(actions)
             }
@@ -255,7 +275,8 @@ impl Actor {
                 component
             }
         };
-        self.life.wake(&self.host, &self.manifest, &self.limits, &component).await?;
+        let usage = &self.status.usage;
+        self.life.wake(&self.host, &self.manifest, &self.limits, &component, self.placed, usage).await?;
         self.host.metrics.runtime.instantiations.add(1);
         self.active = Instant::now();
         self.status.set(State::Running, "");
@@ -267,6 +288,7 @@ impl Actor {
     fn pace(&mut self, took: Duration, count: usize) {
         let each = (took / u32::try_from(count).unwrap_or(u32::MAX).max(1)).max(Duration::from_nanos(1));
         let fits = BATCH_TARGET.as_nanos() / each.as_nanos();
+        self.inbox.took(each);
         self.batch_max = usize::try_from(fits).unwrap_or(BATCH_MAX).clamp(1, BATCH_MAX);
     }
 
@@ -280,31 +302,10 @@ impl Actor {
         }
     }
 
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         let (memory, fuel) = self.life.usage();
         self.status.memory_bytes.store(memory, Ordering::Relaxed);
         self.status.fuel_used.store(fuel, Ordering::Relaxed);
-    }
-
-    pub(crate) fn crashed(&mut self, crash: &Crash) {
-        self.life.crashed();
-        self.observe();
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
-        let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &crash.to_string());
-        self.host.report_crash(&self.manifest.name, crash.kind(), &crash.to_string(), next);
-    }
-
-    fn not_started(&mut self, error: &StartError) {
-        if error.is_of_the_node() {
-            self.restarts.postpone(Instant::now());
-            self.status.set(State::BackingOff, &error.to_string());
-            return;
-        }
-        self.status.crashes.fetch_add(1, Ordering::Relaxed);
-        let next = self.restarts.after_crash(Instant::now());
-        self.status.set(State::BackingOff, &error.to_string());
-        self.host.report_crash(&self.manifest.name, error.kind(), &error.to_string(), next);
     }
 
     async fn tend(&mut self) {
@@ -361,20 +362,5 @@ impl Actor {
         if let Err(reason) = self.end(state).await {
             tracing::error!(soul = %self.manifest.name, reason, "what came after the last checkpoint is lost");
         }
-    }
-
-    async fn fail(mut self) {
-        self.inbox.close();
-        let (_, reason) = self.status.get();
-        self.status.set(State::Failed, "");
-        self.host.report_failed(&self.manifest, &reason).await;
-    }
-}
-
-/// What comes after a crash, for events.
-pub(crate) fn next_step(next: Next) -> String {
-    match next {
-        Next::Restart(pause) => format!("restarts in {} ms", pause.as_millis()),
-        Next::GiveUp => "failed".to_owned(),
     }
 }

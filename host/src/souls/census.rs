@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
+use super::handle::SoulUsage;
 use super::registry::{Inner, Souls};
 use super::status::State;
 use crate::telemetry::instruments::{RuntimeFigures, SoulStates, TransportFigures};
@@ -34,6 +35,12 @@ impl Souls {
         census
     }
 
+    /// What each Soul of this node uses, in the order of their names.
+    pub fn usages(&self) -> Vec<SoulUsage> {
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().map(|handle| handle.usage()).collect()
+    }
+
     /// Lets the metrics look the Souls up, for as long as there are any.
     pub(super) fn observe(&self) {
         let metrics = &self.0.host.metrics;
@@ -50,6 +57,7 @@ impl Souls {
                 memory_bytes: catalog.memory().used(),
                 memory_bytes_max: catalog.memory().max(),
                 components: catalog.loaded() as u64,
+                code_bytes: catalog.components().code().used(),
             }
         });
         let weak = Arc::downgrade(&self.0);

@@ -106,7 +106,7 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// The length of the header, the header as JSON, the state.
-    fn encode(&self) -> Result<Bytes, CheckpointError> {
+    pub(super) fn encode(&self) -> Result<Bytes, CheckpointError> {
         if self.state.len() > STATE_BYTES_MAX {
             return Err(CheckpointError::TooLarge(self.state.len()));
         }
@@ -119,7 +119,7 @@ impl Checkpoint {
         Ok(bytes.into())
     }
 
-    fn decode(bytes: &Bytes) -> Result<Self, String> {
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, String> {
         let short = || "it is cut off".to_owned();
         let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(short)?;
         let length = u32::from_be_bytes(*length) as usize;

@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{placed, records};
+use super::{placed, records, swap};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, RequestId};
@@ -32,6 +32,7 @@ pub(crate) async fn erase(
         }
     }
     checkpoint::delete(kv, soul).await?;
+    swap::forget(kv, soul).await?;
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;
     Ok(records::delete(kv, soul, request).await?)
 }

@@ -3,6 +3,7 @@
 use super::checkpoint::CheckpointError;
 use super::life::StartError;
 use super::manifest::ManifestError;
+use super::swap::SwapError;
 use crate::ids::{Digest, SoulName};
 use crate::kv::KvError;
 use crate::runtime::catalog::ComponentError;
@@ -56,6 +57,9 @@ pub enum SoulError {
     /// Its state could not be saved.
     #[error("the state of {0} was not saved: {1}")]
     Save(SoulName, String),
+    /// Its code was not swapped.
+    #[error("the code of {0} was not swapped: {1}")]
+    Swap(SoulName, Box<SwapError>),
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
@@ -80,6 +84,7 @@ impl SoulError {
             Self::Moved(_) => "moved",
             Self::Stopped(_) => "stopped",
             Self::Save(..) => "save",
+            Self::Swap(..) => "swap",
             Self::Kv(_) => "kv",
             Self::Checkpoint(_) => "checkpoint",
         }

@@ -19,6 +19,7 @@ use super::placed::{self, Placed};
 use super::placing::{self, Candidate};
 use super::records;
 use super::registry::Souls;
+use super::swap;
 use super::wire;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
@@ -89,11 +90,8 @@ impl Fleet {
 
     /// One Soul.
     pub async fn get(&self, soul: &SoulName) -> Result<SoulView, SoulError> {
-        match self.node_of(soul).await? {
-            None => {
-                self.0.souls.expect(soul).await?;
-                self.0.souls.get(soul)
-            }
+        match self.node_to_ask(soul).await? {
+            None => self.0.souls.get(soul),
             Some(node) => wire::view(self.ask(node, &wire::get(soul), QUICK).await?, node),
         }
     }
@@ -221,10 +219,12 @@ impl Fleet {
         record.map(|record| record.manifest.component).ok_or_else(|| SoulError::Unknown(soul.clone()))
     }
 
-    /// How many Souls use a component, in the whole realm.
+    /// How many Souls use a component, or could go back to it, in the whole realm.
     pub async fn users_of(&self, component: Digest) -> Result<usize, SoulError> {
-        let records = records::load_all(self.0.realm.kv()).await?;
-        Ok(records.iter().filter(|record| record.manifest.component == component).count())
+        let kv = self.0.realm.kv();
+        let records = records::load_all(kv).await?;
+        let users = records.iter().filter(|record| record.manifest.component == component).count();
+        Ok(users + swap::kept_by(kv, component).await?)
     }
 
     /// Looks an address up where this node may not have heard of it yet. True: it is known now.
@@ -292,6 +292,15 @@ impl Fleet {
             None => placed::load(self.0.realm.kv(), soul).await?,
         };
         Ok(placed.map(|placed| placed.node).filter(|node| *node != me))
+    }
+
+    /// The node to ask about a Soul; none: this one, which knows of the Soul by now if anybody does.
+    pub(super) async fn node_to_ask(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
+        let node = self.node_of(soul).await?;
+        if node.is_none() {
+            self.here().expect(soul).await?;
+        }
+        Ok(node)
     }
 
     pub(super) fn heard_of(&self, soul: &SoulName) -> Option<Placed> {

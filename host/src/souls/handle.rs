@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::jobs::Job;
 use super::life::StartError;
 use super::manifest::Manifest;
 use super::placed::Placed;
 use super::status::{State, Status, read};
+use crate::capabilities::messaging::Waits;
+use crate::ids::SoulName;
+use crate::runtime::usage::Usage;
 use crate::transport::mailbox::{Inbox, Mailbox};
 
 /// A Soul, as it stands.
@@ -39,6 +41,21 @@ pub struct SoulView {
     pub placed: Placed,
 }
 
+/// What a Soul of this node uses.
+#[derive(Debug, Clone)]
+pub struct SoulUsage {
+    /// Its name.
+    pub name: SoulName,
+    /// What it is doing.
+    pub state: State,
+    /// Messages that wait.
+    pub waiting: u64,
+    /// Messages that its mailbox has refused.
+    pub turned_away: u64,
+    /// Its figures.
+    pub usage: Arc<Usage>,
+}
+
 /// An actor, as others reach it; or what is left of one.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
@@ -47,7 +64,7 @@ pub(super) struct Handle {
     pub(super) status: Arc<Status>,
     pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) jobs: Option<mpsc::Sender<Job>>,
-    pub(super) stopping: CancellationToken,
+    pub(super) waits: Waits,
 }
 
 impl Handle {
@@ -58,7 +75,7 @@ impl Handle {
             status: Arc::new(Status::new(state, reason)),
             mailbox: None,
             jobs: None,
-            stopping: CancellationToken::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -79,6 +96,18 @@ impl Handle {
         }
     }
 
+    /// What it uses.
+    pub(super) fn usage(&self) -> SoulUsage {
+        let mailbox = self.mailbox.as_ref();
+        SoulUsage {
+            name: self.manifest.name.clone(),
+            state: self.status.get().0,
+            waiting: mailbox.map_or(0, |mailbox| mailbox.len() as u64),
+            turned_away: mailbox.map_or(0, |mailbox| mailbox.refused()),
+            usage: self.status.usage.clone(),
+        }
+    }
+
     pub(super) async fn wake(&self) -> Result<(), StartError> {
         let gone = || StartError::Init("its actor has ended".into());
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
@@ -91,7 +120,7 @@ impl Handle {
     /// already.
     pub(super) async fn leave(&self, saves: bool) -> Option<(Inbox, Result<(), String>)> {
         let jobs = self.jobs.as_ref()?;
-        self.stopping.cancel();
+        self.waits.stop();
         let (left, answer) = oneshot::channel();
         jobs.send(Job::Leave(saves, left)).await.ok()?;
         answer.await.ok()
@@ -102,7 +131,7 @@ impl Handle {
     pub(super) async fn stop(&self) -> Result<(), String> {
         let Some(jobs) = &self.jobs else { return Ok(()) };
         // What waits for an answer meanwhile need not wait to the end.
-        self.stopping.cancel();
+        self.waits.stop();
         let (done, ended) = oneshot::channel();
         match jobs.send(Job::Stop(done)).await {
             Ok(()) => ended.await.unwrap_or(Ok(())),

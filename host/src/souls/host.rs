@@ -7,17 +7,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::actor::next_step;
+use super::crashing::next_step;
 use super::manifest::Manifest;
 use super::records;
 use super::restart::{Next, RestartConfig};
 use crate::capabilities::logging::GuestLog;
+use crate::capabilities::messaging::Waits;
 use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, messaging, random};
 use crate::clock;
 use crate::ids::SoulName;
-use crate::kv::Kv;
+use crate::kv::{Condition, Kv};
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::{Limits, LimitsConfig};
 use crate::tasks::Tasks;
@@ -39,6 +39,8 @@ pub struct SoulsConfig {
     pub checkpoint_turns: u32,
     /// After how many seconds a changed state is saved, where the manifest says nothing.
     pub checkpoint_seconds: u32,
+    /// How many small inputs of each Soul are kept, to try new code with; 0: none.
+    pub recorded_inputs: usize,
     /// When a crashed Soul comes back.
     pub restart: RestartConfig,
 }
@@ -50,6 +52,7 @@ impl Default for SoulsConfig {
             idle_seconds: 300,
             checkpoint_turns: 1_024,
             checkpoint_seconds: 5,
+            recorded_inputs: 16,
             restart: RestartConfig::default(),
         }
     }
@@ -120,13 +123,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// What one Soul may do until `stopping` is cancelled.
+    /// What one Soul may do, how long it waits for answers, and write as long as `fence` holds.
     pub(crate) fn capabilities(
         &self,
         manifest: &Manifest,
         limits: &Limits,
+        fence: Condition,
         random: random::Ctx,
-        stopping: CancellationToken,
+        waits: Waits,
     ) -> Capabilities {
         let soul = &manifest.name;
         let grants = Arc::new(manifest.grants.clone());
@@ -143,10 +147,17 @@ impl Host {
                 grants.clone(),
                 limits,
                 refused,
-                stopping,
+                waits,
             )),
             events: events::Ctx::new(self.bus.clone(), source, events, log.clone(), refused),
-            keyvalue: Some(keyvalue::Ctx::new(self.kv.clone(), soul.as_str(), grants, limits, refused)),
+            keyvalue: Some(keyvalue::Ctx::new(
+                self.kv.clone(),
+                soul.as_str(),
+                fence,
+                grants,
+                limits,
+                refused,
+            )),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::new(Arc::new(manifest.config.clone())),
             cli: cli::Ctx::new(log),
@@ -169,6 +180,11 @@ impl Host {
         Duration::from_secs(seconds.into())
     }
 
+    /// Publishes an event of a Soul's own.
+    pub(crate) fn say(&self, soul: &SoulName, kind: &str, content: Content) {
+        self.bus.publish(format!("guest.{kind}"), Source::Soul(soul.clone()), content, clock::now_ms());
+    }
+
     /// Tells the world something about a Soul.
     pub(crate) fn report(&self, kind: &'static str, soul: &SoulName, detail: &serde_json::Value) {
         let body = detail.to_string().into();
@@ -183,10 +199,14 @@ impl Host {
         self.report("soul.crashed", soul, &json!({ "kind": kind, "reason": reason, "next": next }));
     }
 
-    pub(crate) async fn report_failed(&self, manifest: &Manifest, reason: &str) {
+    pub(crate) fn report_failed(&self, manifest: &Manifest, reason: &str) {
         let soul = &manifest.name;
-        tracing::error!(%soul, reason, "a Soul has failed: spawn it again to try once more");
+        tracing::error!(%soul, reason, "a Soul has failed: spawn it again, or swap its code, to try once more");
         self.report("soul.failed", soul, &json!({ "reason": reason }));
+    }
+
+    pub(crate) async fn save_failed(&self, manifest: &Manifest, reason: &str) {
+        let soul = &manifest.name;
         let wanted = records::Wanted::Failed { reason: reason.to_owned() };
         if let Err(error) = records::save(&self.kv, manifest, &wanted, None).await {
             tracing::error!(%soul, %error, "that a Soul has failed could not be saved");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::Saved;
+use super::checkpoint::CheckpointError;
 use super::life::StartError;
+use super::swap::{Order, Recalled, SwapError, Swapped};
 use crate::ids::MatrixName;
 use crate::runtime::guest::Crash;
 use crate::runtime::soul::Turn;
@@ -73,6 +75,10 @@ pub(crate) enum Job {
     Wake(oneshot::Sender<Result<(), StartError>>),
     /// Save the state, and tell its schema, length and digest.
     Save(oneshot::Sender<Result<Saved, String>>),
+    /// Swap the code. No answer: whoever wanted it had given up before it began.
+    Swap(Box<Order>, oneshot::Sender<Result<Swapped, SwapError>>),
+    /// Give a copy of the state, and what was handled last.
+    Recall(oneshot::Sender<Result<Recalled, CheckpointError>>),
     /// Save the state if it is due; leave memory if idle for long.
     Tend,
     /// End, the state saved if this says so, and give the mailbox back with all that waits in it.

@@ -4,23 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
-
 use super::Saved;
+use super::birth;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::host::Host;
 use super::manifest::Manifest;
+use super::placed::Placed;
 use super::saving::Begun;
+use crate::capabilities::messaging::Waits;
 use crate::capabilities::random;
-use crate::clock;
 use crate::ids::{Digest, SoulName, TopicName};
 use crate::runtime::component::Component;
 use crate::runtime::guest::Crash;
 use crate::runtime::limits::Limits;
-use crate::runtime::soul::{Origin, SoulInstance};
-use crate::runtime::state::{GuestState, Moment};
-use crate::runtime::stateful::Snapshot;
+use crate::runtime::soul::SoulInstance;
+use crate::runtime::usage::Usage;
 use crate::transport::router::Router;
 
 /// Why a Soul did not come to life.
@@ -35,6 +33,9 @@ pub enum StartError {
     /// `init` returned an error.
     #[error("`init` refused: {0}")]
     Init(String),
+    /// `snapshot` returned an error after the state was taken up.
+    #[error("`snapshot` refused the state that it had taken up: {0}")]
+    Snapshot(String),
     /// `restore` returned an error.
     #[error("`restore` refused its state: {0}")]
     Restore(String),
@@ -59,6 +60,7 @@ impl StartError {
             Self::Crashed(crash) => crash.kind(),
             Self::Init(_) => "init",
             Self::Restore(_) => "restore",
+            Self::Snapshot(_) => "snapshot",
             Self::Checkpoint(_) => "checkpoint",
         }
     }
@@ -81,8 +83,8 @@ pub enum SaveError {
 /// Asleep or awake. What is saved is kept in mind while awake, so that what did not change is not written.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
-    /// Cancelled when the Soul is to stop: it then waits for nobody's answer any more.
-    stopping: CancellationToken,
+    /// How long the Soul waits for answers.
+    waits: Waits,
     instance: Option<Box<SoulInstance>>,
     header: Option<Header>,
     /// The header as it was last saved.
@@ -94,8 +96,8 @@ pub(crate) struct Life {
 
 impl Life {
     /// A Soul that sleeps.
-    pub(crate) fn new(stopping: CancellationToken) -> Self {
-        Self { stopping, ..Self::default() }
+    pub(crate) fn new(waits: Waits) -> Self {
+        Self { waits, ..Self::default() }
     }
 
     pub(crate) fn is_awake(&self) -> bool {
@@ -123,18 +125,15 @@ impl Life {
         manifest: &Manifest,
         limits: &Limits,
         component: &Arc<Component>,
+        placed: Placed,
+        usage: &Arc<Usage>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
-        // Birth is the same each time, at no time and from the seed; what a Soul drew since comes with its state.
-        let moment = Moment::default();
-        let random = random::Ctx::new(manifest.seed);
-        let state =
-            GuestState::new(limits, host.capabilities(manifest, limits, random, self.stopping.clone()));
-        let born = SoulInstance::start(component, state, origin(manifest), moment).await?;
-        let mut instance = born.map_err(StartError::Init)?;
+        let state = birth::guest(host, manifest, limits, placed, self.waits.clone())?.counted_by(usage);
+        let mut instance = birth::born(component, manifest, state).await?;
         if let Some(checkpoint) = &saved {
-            restore(host, manifest, &mut instance, checkpoint, moment).await?;
-            instance.state().capabilities.random = checkpoint.header.random.clone();
+            listen(&host.router, &manifest.name, &checkpoint.header.topics);
+            birth::restore(&mut instance, checkpoint).await?;
         }
         let header = saved.as_ref().map_or_else(|| first_header(manifest), |c| c.header.clone());
         self.header = Some(Header { component: manifest.component, ..header });
@@ -172,43 +171,37 @@ impl Life {
         }
     }
 
+    /// The state as it is, as it would be saved now.
+    pub(crate) async fn take(&mut self, host: &Host, soul: &SoulName) -> Result<Checkpoint, SaveError> {
+        let (Some(instance), Some(header)) = (self.instance.as_deref_mut(), &self.header) else {
+            return Err(SaveError::Refused("the Soul is asleep".into()));
+        };
+        let header = Header {
+            parent: self.saved.as_ref().map(|saved| saved.state),
+            topics: host.router.directory().subscriptions(soul),
+            ..header.clone()
+        };
+        birth::checkpoint(instance, header).await?.map_err(SaveError::Refused)
+    }
+
     /// Takes the state, to be saved. `None`: it is as it was, and need not be written again.
     pub(crate) async fn begin_save(
         &mut self,
         host: &Host,
         soul: &SoulName,
     ) -> Result<(Begun, Option<Checkpoint>), SaveError> {
-        let (Some(instance), Some(header)) = (self.instance.as_deref_mut(), &self.header) else {
-            return Err(SaveError::Refused("the Soul is asleep".into()));
-        };
-        let now_ms = clock::now_ms();
-        let moment = Moment::default();
-        let snapshot = instance.snapshot(moment).await?.transpose().map_err(SaveError::Refused)?;
-        // A Soul that keeps no state has to be told again what it saw, so its answers are not kept either.
-        let acted = if snapshot.is_some() { header.acted.clone() } else { BTreeMap::new() };
-        let snapshot = snapshot.unwrap_or(Snapshot { schema: String::new(), bytes: Vec::new() });
-        let size = snapshot.bytes.len() as u64;
-        let mut next = Header {
-            schema: snapshot.schema,
-            state: Digest::of(&snapshot.bytes),
-            parent: self.saved.as_ref().map(|saved| saved.state),
-            random: instance.state().capabilities.random.clone(),
-            topics: host.router.directory().subscriptions(soul),
-            component: header.component,
-            at_ms: header.at_ms,
-            acted,
-        };
-        let unchanged = self.saved.as_ref().is_some_and(|saved| {
-            Header { parent: saved.parent, at_ms: saved.at_ms, ..next.clone() } == *saved
-        });
-        let checkpoint = (!unchanged).then(|| {
-            next.at_ms = now_ms;
-            Checkpoint { header: next.clone(), state: Bytes::from(snapshot.bytes) }
-        });
-        let saved = Saved { schema: next.schema.clone(), size, digest: next.state, at_ms: next.at_ms };
+        let Checkpoint { header, state } = self.take(host, soul).await?;
+        let before = self
+            .saved
+            .as_ref()
+            .filter(|saved| Header { parent: saved.parent, at_ms: saved.at_ms, ..header.clone() } == **saved);
+        let (header, unchanged) = before.map_or((header, false), |saved| (saved.clone(), true));
+        let (schema, size, digest) = (header.schema.clone(), state.len() as u64, header.state);
+        let saved = Saved { schema, size, digest, at_ms: header.at_ms };
+        let checkpoint = (!unchanged).then(|| Checkpoint { header: header.clone(), state });
         // What comes from now on is unsaved, and nothing else, if this one comes there.
         let (turns, since) = (std::mem::take(&mut self.turns_unsaved), self.unsaved_since.take());
-        Ok((Begun { saved, header: next, turns, since }, checkpoint))
+        Ok((Begun { saved, header, turns, since }, checkpoint))
     }
 
     /// A state is durable that was taken. One that has left memory meanwhile keeps nothing in mind.
@@ -224,6 +217,14 @@ impl Life {
             self.turns_unsaved += begun.turns;
             self.unsaved_since = begun.since.or(self.unsaved_since);
         }
+    }
+
+    /// Another instance takes the place of the one before, or of none; `header` tells of its state, which is durable.
+    pub(crate) fn replace(&mut self, instance: Box<SoulInstance>, header: Header) {
+        self.sleep();
+        self.instance = Some(instance);
+        self.saved = Some(header.clone());
+        self.header = Some(header);
     }
 
     /// Drops an instance that must not be entered again. What came after the last checkpoint is lost.
@@ -251,40 +252,18 @@ pub(super) fn subscribe(router: &Router, topic: TopicName, soul: &SoulName) {
     }
 }
 
-async fn restore(
-    host: &Host,
-    manifest: &Manifest,
-    instance: &mut SoulInstance,
-    checkpoint: &Checkpoint,
-    moment: Moment,
-) -> Result<(), StartError> {
-    let (directory, topics) = (host.router.directory(), &checkpoint.header.topics);
-    for topic in directory.subscriptions(&manifest.name).iter().filter(|topic| !topics.contains(topic)) {
-        directory.unsubscribe(topic, &manifest.name);
+/// Lets a Soul hear these topics again, and no others.
+fn listen(router: &Router, soul: &SoulName, topics: &[TopicName]) {
+    let directory = router.directory();
+    for topic in directory.subscriptions(soul).iter().filter(|topic| !topics.contains(topic)) {
+        directory.unsubscribe(topic, soul);
     }
     for topic in topics {
-        subscribe(&host.router, topic.clone(), &manifest.name);
-    }
-    if checkpoint.header.schema.is_empty() {
-        return Ok(());
-    }
-    let snapshot =
-        Snapshot { schema: checkpoint.header.schema.clone(), bytes: checkpoint.state.clone().into() };
-    instance.restore(snapshot, moment).await?.map_err(StartError::Restore)
-}
-
-fn origin(manifest: &Manifest) -> Origin {
-    Origin {
-        name: manifest.name.as_str().to_owned(),
-        description: manifest.persona.description.clone(),
-        traits: manifest.persona.traits.clone(),
-        values: manifest.persona.values.clone(),
-        config: manifest.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        seed: manifest.seed,
+        subscribe(router, topic.clone(), soul);
     }
 }
 
-fn first_header(manifest: &Manifest) -> Header {
+pub(super) fn first_header(manifest: &Manifest) -> Header {
     Header {
         schema: String::new(),
         component: manifest.component,

@@ -6,8 +6,10 @@
 
 pub mod actor;
 mod batching;
+mod birth;
 mod census;
 pub mod checkpoint;
+mod crashing;
 mod erase;
 mod error;
 mod fleet;
@@ -25,12 +27,13 @@ mod registry;
 pub mod restart;
 mod saving;
 pub mod status;
+pub mod swap;
 mod wire;
 
 pub use census::Census;
 pub use error::SoulError;
 pub use fleet::Fleet;
-pub use handle::SoulView;
+pub use handle::{SoulUsage, SoulView};
 pub use registry::Souls;
 
 use crate::ids::Digest;

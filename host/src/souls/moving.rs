@@ -10,7 +10,6 @@ use super::placed::{self, Placed};
 use super::records;
 use super::registry::Souls;
 use crate::ids::SoulName;
-use crate::kv::{Expect, Swap};
 use crate::transport::envelope::Address;
 use crate::transport::mailbox::Inbox;
 
@@ -70,15 +69,7 @@ impl Souls {
         let left = handle.leave(true).await;
         let (inbox, saved) = left.map_or((None, Ok(())), |(inbox, saved)| (Some(inbox), saved));
         let moved = match saved {
-            Ok(()) => {
-                let (key, kv) = (soul.as_str().as_bytes(), &self.0.host.kv);
-                let expect = Expect::Value(handle.placed.value());
-                let swap = kv.compare_and_swap(placed::BUCKET, key, expect, Some(next.value()), None).await;
-                swap.map_err(SoulError::from).and_then(|swap| match swap.value {
-                    Swap::Swapped => Ok(()),
-                    Swap::Conflict { .. } => Err(SoulError::Moved(soul.clone())),
-                })
-            }
+            Ok(()) => placed::exchange(&self.0.host.kv, soul, Some(handle.placed), Some(next)).await,
             Err(reason) => Err(SoulError::Save(soul.clone(), reason)),
         };
         if let Err(error) = moved {

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::error::SoulError;
 use crate::ids::SoulName;
-use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Path};
+use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Path, Swap};
 
 /// The bucket of the KV that holds one key a Soul.
 pub const BUCKET: &str = "sys/placed";
@@ -60,6 +61,24 @@ pub(crate) fn unchanged(kv: &Kv, soul: &SoulName, before: Option<Placed>) -> Res
     match before {
         Some(before) => before.condition(kv, soul),
         None => Ok(Condition { path: path(kv, soul)?, expect: Expect::Absent }),
+    }
+}
+
+/// Makes a Soul live elsewhere, or nowhere, if it lives where it is thought to.
+///
+/// # Errors
+/// `Moved`: it does not. `Kv`.
+pub(super) async fn exchange(
+    kv: &Kv,
+    soul: &SoulName,
+    before: Option<Placed>,
+    after: Option<Placed>,
+) -> Result<(), SoulError> {
+    let expect = before.map_or(Expect::Absent, |before| Expect::Value(before.value()));
+    let (key, value) = (soul.as_str().as_bytes(), after.map(Placed::value));
+    match kv.compare_and_swap(BUCKET, key, expect, value, None).await?.value {
+        Swap::Swapped => Ok(()),
+        Swap::Conflict { .. } => Err(SoulError::Moved(soul.clone())),
     }
 }
 

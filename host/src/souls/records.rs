@@ -56,15 +56,20 @@ pub(crate) async fn save_placed(
     placed: Placed,
     request: Option<RequestId>,
 ) -> Result<bool, KvError> {
-    let (soul, wanted) = (&manifest.name, Wanted::Running);
-    let record = Record { manifest: manifest.clone(), wanted };
-    let value = serde_json::to_vec(&record);
-    let value = value.map_err(|error| KvError::Unavailable(error.to_string()))?;
-    let path = kv.path(BUCKET, soul.as_str().as_bytes())?;
-    let put = Mutation::Put { path, value: value.into(), lease: None };
+    let soul = &manifest.name;
+    let put = mutation(kv, manifest, &Wanted::Running)?;
     let require = vec![placed::unchanged(kv, soul, before)?];
     let then = vec![put, placed.mutation(kv, soul)?];
     Ok(kv.batch(Txn { require, then }, request).await?.value == TxnOutcome::Committed)
+}
+
+/// Writes what is wanted of a Soul.
+pub(super) fn mutation(kv: &Kv, manifest: &Manifest, wanted: &Wanted) -> Result<Mutation, KvError> {
+    let record = Record { manifest: manifest.clone(), wanted: wanted.clone() };
+    let value = serde_json::to_vec(&record);
+    let value = value.map_err(|error| KvError::Unavailable(error.to_string()))?;
+    let path = kv.path(BUCKET, manifest.name.as_str().as_bytes())?;
+    Ok(Mutation::Put { path, value: value.into(), lease: None })
 }
 
 /// What is wanted of a Soul.

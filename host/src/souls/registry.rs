@@ -21,7 +21,9 @@ use super::placed::{self, Placed};
 use super::records::{self, Record, Wanted};
 use super::restart::Restarts;
 use super::status::{State, Status};
+use super::swap::Recording;
 use super::{Saved, checkpoint};
+use crate::capabilities::messaging::Waits;
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Expect, RequestId, Swap};
 use crate::runtime::inspect::Kind;
@@ -118,6 +120,13 @@ impl Souls {
             if ran.as_ref().is_some_and(|(ran, _)| *ran == manifest) {
                 return Ok(handle.view());
             }
+            // Other code, and nothing else: the Soul is not held up, and its mailbox stays.
+            if let Some((before, _)) = &ran
+                && (Manifest { component: manifest.component, ..(**before).clone() }) == *manifest
+            {
+                self.renew(&name, manifest.component).await?;
+                return self.get(&name);
+            }
         } else if self.count() >= host.config.souls_max {
             return Err(SoulError::TooMany(host.config.souls_max));
         }
@@ -129,9 +138,15 @@ impl Souls {
         }
         let known = placed::load(&host.kv, &name).await?;
         let placed = Placed::after(known, host.node);
+        // What writes to the KV at its birth has to live somewhere by then.
+        let ahead = component.info().can_block && known != Some(placed);
+        if ahead {
+            placed::exchange(&host.kv, &name, known, Some(placed)).await?;
+        }
         let handle = self.launch(&manifest, placed)?;
+        let lives = if ahead { Some(placed) } else { known };
         let started = match handle.wake().await {
-            Ok(()) => match records::save_placed(&host.kv, &manifest, known, placed, request).await {
+            Ok(()) => match records::save_placed(&host.kv, &manifest, lives, placed, request).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(SoulError::Moved(name.clone())),
                 Err(error) => Err(error.into()),
@@ -141,6 +156,9 @@ impl Souls {
         if let Err(error) = started {
             // Whatever it did meanwhile was never acknowledged.
             let _ = handle.stop().await;
+            if ahead {
+                placed::exchange(&host.kv, &name, Some(placed), known).await?;
+            }
             self.take_back(&name, ran)?;
             return Err(error);
         }
@@ -257,7 +275,7 @@ impl Souls {
         let limits = manifest.check(&host.limits)?;
         let (mailbox, inbox) = Mailbox::new(limits.mailbox_messages as usize);
         let (jobs, jobs_inbox) = mpsc::channel(JOBS_MAX);
-        let stopping = host.tasks.stopping().child_token();
+        let waits = Waits::new(host.tasks.stopping().child_token());
         let status = Arc::new(Status::new(State::Passive, String::new()));
         host.router.settle(Address::Soul(manifest.name.clone()), mailbox.clone());
         let actor = Actor {
@@ -269,10 +287,11 @@ impl Souls {
             inbox,
             jobs: jobs_inbox,
             status: status.clone(),
-            life: Life::new(stopping.clone()),
+            life: Life::new(waits.clone()),
             saving: None,
             restarts: Restarts::new(host.config.restart),
             active: Instant::now(),
+            recording: Recording::new(host.config.recorded_inputs),
             batch_max: 1,
             stopwatch: host.metrics.runtime.call_seconds.stopwatch(),
         };
@@ -283,7 +302,7 @@ impl Souls {
             status,
             mailbox: Some(mailbox),
             jobs: Some(jobs),
-            stopping,
+            waits,
         })
     }
 
@@ -299,14 +318,18 @@ impl Souls {
         Ok(())
     }
 
-    async fn ask<T>(&self, soul: &SoulName, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        soul: &SoulName,
+        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+    ) -> Option<T> {
         let jobs = self.handle(soul)?.jobs?;
         let (reply, answer) = oneshot::channel();
         jobs.send(job(reply)).await.ok()?;
         answer.await.ok()
     }
 
-    fn gone(&self, soul: &SoulName) -> SoulError {
+    pub(super) fn gone(&self, soul: &SoulName) -> SoulError {
         match self.handle(soul) {
             Some(_) => SoulError::Stopped(soul.clone()),
             None => SoulError::Unknown(soul.clone()),

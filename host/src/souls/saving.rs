@@ -1,7 +1,6 @@
 //! Saving a Soul's state: its guest is asked for it, and the KV writes it. A Soul that works goes on while the KV
 //! writes, so that a slow disk keeps nobody waiting for an answer; one that ends, or is told to save, waits.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -115,10 +114,7 @@ impl Actor {
         let Begun { saved, header, .. } = begun;
         self.life.save_done(header);
         self.host.metrics.souls.checkpoints.add("saved", 1);
-        self.status.checkpoint_at_ms.store(saved.at_ms, Ordering::Relaxed);
-        if let Ok(mut schema) = self.status.schema.lock() {
-            saved.schema.clone_into(&mut schema);
-        }
+        self.status.saved(&saved.schema, saved.at_ms);
         saved
     }
 

@@ -1,7 +1,9 @@
 //! How a Soul is doing: written by its actor, read by whoever asks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::runtime::usage::Usage;
 
 /// What a Soul is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub(crate) struct Status {
     pub(crate) fuel_used: AtomicU64,
     pub(crate) checkpoint_at_ms: AtomicU64,
     pub(crate) schema: Mutex<String>,
+    pub(crate) usage: Arc<Usage>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Status {
             fuel_used: AtomicU64::new(0),
             checkpoint_at_ms: AtomicU64::new(0),
             schema: Mutex::default(),
+            usage: Arc::default(),
         }
     }
 
@@ -58,6 +62,12 @@ impl Status {
         if !reason.is_empty() {
             reason.clone_into(&mut condition.reason);
         }
+    }
+
+    /// A state with this layout was saved.
+    pub(crate) fn saved(&self, schema: &str, at_ms: u64) {
+        self.checkpoint_at_ms.store(at_ms, Ordering::Relaxed);
+        schema.clone_into(&mut self.schema.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The state, and the last reason that was given.

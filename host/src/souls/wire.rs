@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use matrix_proto::wire;
 use matrix_proto::wire::souls_answer::Kind as AnswerKind;
-use matrix_proto::wire::souls_question::Kind as Question;
+pub(super) use matrix_proto::wire::souls_question::Kind as Question;
 use prost::Message as _;
 
 use super::error::SoulError;
@@ -16,6 +16,7 @@ use super::manifest::Manifest;
 use super::placed::Placed;
 use super::registry::Souls;
 use super::status::State;
+use super::swap::fleet;
 use super::{Saved, SoulView};
 use crate::ids::{Digest, SoulName};
 use crate::p2p::Peer;
@@ -31,7 +32,7 @@ const WAY_BACK: Duration = Duration::from_millis(5);
 /// What a node answered.
 pub(super) type Answer = AnswerKind;
 
-fn write(kind: Question) -> Bytes {
+pub(super) fn write(kind: Question) -> Bytes {
     wire::SoulsQuestion { kind: Some(kind) }.encode_to_vec().into()
 }
 
@@ -110,7 +111,7 @@ pub(super) fn answer(bytes: Bytes, node: u64) -> Result<Answer, SoulError> {
     }
 }
 
-fn unexpected(node: u64) -> SoulError {
+pub(super) fn unexpected(node: u64) -> SoulError {
     SoulError::Away(node, "it answered something else".into())
 }
 
@@ -275,6 +276,9 @@ async fn carry_out(souls: &Souls, question: Question) -> Result<AnswerKind, Soul
             souls.hand_over(&here(&soul).await?, to).await?;
             done
         }
+        Question::Swap(swap) => fleet::swap(souls, here(&swap.soul).await?, &swap).await?,
+        Question::Rehearse(swap) => fleet::rehearse(souls, here(&swap.soul).await?, &swap).await?,
+        Question::RollBack(back) => fleet::roll_back(souls, here(&back.soul).await?, &back).await?,
         Question::Act(turns) => AnswerKind::Acted(act_all(souls, turns).await),
         Question::Forget(wire::SoulRun { soul, run }) => {
             souls.forget_run(&name(&soul)?, run.into()).await;

@@ -1,9 +1,11 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
+mod links;
 mod messages;
 
 use opentelemetry::metrics::Meter;
 
+pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
 use super::metrics::{
     CallSeconds, QuickSecondsBy, SLOW_SECONDS, SecondsBy, Total, TotalBy, observe, observe_by,
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub kv: KvMetrics,
     /// The realm's.
     pub realm: RealmMetrics,
+    /// The links to other nodes.
+    pub links: LinkMetrics,
     /// The operator's door.
     pub admin: AdminMetrics,
     /// The process.
@@ -48,6 +52,7 @@ impl Metrics {
             interceptors: InterceptorMetrics::new(meter, registry)?,
             kv: KvMetrics::new(meter),
             realm: RealmMetrics::new(meter),
+            links: LinkMetrics::new(meter),
             admin: AdminMetrics::new(meter),
             process: ProcessMetrics { meter: meter.clone() },
         })
@@ -79,6 +84,10 @@ pub struct SoulMetrics {
     pub failures: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
+    /// `matrix_soul_swaps_total{result}`: exchanges of code, by `swapped`, `rolled-back` or `failed`.
+    pub swaps: TotalBy,
+    /// `matrix_soul_swap_seconds`: how long a Soul was held up for one.
+    pub swap_seconds: SecondsBy,
 }
 
 impl SoulMetrics {
@@ -88,6 +97,13 @@ impl SoulMetrics {
             turns: Total::new(meter, "matrix_soul_turns", "Calls that Souls handled."),
             failures: TotalBy::new(meter, "matrix_soul_failures", "reason", "Turns that failed."),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
+            swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Exchanges of Souls' code."),
+            swap_seconds: SecondsBy::new(
+                meter,
+                "matrix_soul_swap_seconds",
+                "result",
+                "How long Souls were held up while their code was exchanged.",
+            ),
         }
     }
 
@@ -115,6 +131,8 @@ pub struct MatrixMetrics {
     pub ticks: Total,
     /// `matrix_actions_total{result}`: what players were asked for, by `given`, `late` or `failed`.
     pub actions: TotalBy,
+    /// `matrix_rules_swaps_total{result}`: rules that were `swapped` in a running Matrix, and that were not: `failed`.
+    pub swaps: TotalBy,
     /// `matrix_tick_seconds{part}`: how long a tick took, by `ask`, `step` or `log`.
     pub tick_seconds: QuickSecondsBy,
 }
@@ -126,6 +144,7 @@ impl MatrixMetrics {
             meter: meter.clone(),
             ticks: Total::new(meter, "matrix_ticks", "Ticks of all Matrices."),
             actions: TotalBy::new(meter, "matrix_actions", "result", "Actions that players were asked for."),
+            swaps: TotalBy::new(meter, "matrix_rules_swaps", "result", "Rules swapped in Matrices."),
             tick_seconds: QuickSecondsBy::new(
                 registry,
                 "matrix_tick_seconds",
@@ -153,6 +172,8 @@ pub struct RuntimeFigures {
     pub memory_bytes_max: u64,
     /// Components that are compiled and in memory.
     pub components: u64,
+    /// Bytes of their machine code.
+    pub code_bytes: u64,
 }
 
 /// What `runtime` counts.
@@ -165,6 +186,9 @@ pub struct RuntimeMetrics {
     pub instantiations: Total,
     /// `matrix_components_refused_total`: components that were not admitted.
     pub refused: Total,
+    /// `matrix_guest_cpu_microseconds_total{kind}` and `matrix_guest_fuel_total{kind}`: what all guests used, by `soul`,
+    /// `rules` or `interceptor`.
+    pub guests: [TotalBy; 2],
     /// `matrix_slow_calls_total`: calls into guests that were made on the threads for long ones.
     pub slow_calls: Total,
 }
@@ -177,14 +201,18 @@ impl RuntimeMetrics {
             call_seconds: CallSeconds::new(registry, "matrix_call_seconds", calls)?,
             instantiations: Total::new(meter, "matrix_instantiations", "Instances made."),
             refused: Total::new(meter, "matrix_components_refused", refused),
+            guests: [
+                TotalBy::new(meter, "matrix_guest_cpu_microseconds", "kind", "Processor time in guests."),
+                TotalBy::new(meter, "matrix_guest_fuel", "kind", "Fuel used by guests."),
+            ],
             slow_calls: Total::new(meter, "matrix_slow_calls", "Calls made on the threads for long ones."),
         })
     }
 
     /// `matrix_instances`, `matrix_guest_memory_bytes`, `matrix_guest_memory_bytes_max`,
-    /// `matrix_components_loaded`: looked up by `look`.
+    /// `matrix_components_loaded`, `matrix_component_code_bytes`: looked up by `look`.
     pub fn observe(&self, look: impl Fn() -> RuntimeFigures + Clone + Send + Sync + 'static) {
-        let (instances, memory, most, components) = (look.clone(), look.clone(), look.clone(), look);
+        let (instances, memory, most, components) = (look.clone(), look.clone(), look.clone(), look.clone());
         observe(&self.meter, "matrix_instances", "Live instances.", move || instances().instances);
         let description = "Linear memory of all instances.";
         observe(&self.meter, "matrix_guest_memory_bytes", description, move || memory().memory_bytes);
@@ -192,6 +220,8 @@ impl RuntimeMetrics {
         observe(&self.meter, "matrix_guest_memory_bytes_max", description, move || most().memory_bytes_max);
         let description = "Components that are compiled and in memory.";
         observe(&self.meter, "matrix_components_loaded", description, move || components().components);
+        let description = "Machine code of components in memory.";
+        observe(&self.meter, "matrix_component_code_bytes", description, move || look().code_bytes);
     }
 }
 

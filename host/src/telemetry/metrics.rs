@@ -211,32 +211,32 @@ pub(super) fn observe(
 }
 
 /// As [`observe`], for several values of one label.
-pub(super) fn observe_by<const N: usize>(
+pub(super) fn observe_by<I: IntoIterator<Item = (&'static str, u64)>>(
     meter: &Meter,
     name: &'static str,
     label: &'static str,
     description: &'static str,
-    look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    look: impl Fn() -> I + Send + Sync + 'static,
 ) {
     let gauge = meter.u64_observable_gauge(name).with_description(description);
     gauge.with_callback(each(label, look)).build();
 }
 
 /// The same for figures that only grow.
-pub(super) fn observe_total_by<const N: usize>(
+pub(super) fn observe_total_by<I: IntoIterator<Item = (&'static str, u64)>>(
     meter: &Meter,
     name: &'static str,
     label: &'static str,
     description: &'static str,
-    look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    look: impl Fn() -> I + Send + Sync + 'static,
 ) {
     let counter = meter.u64_observable_counter(name).with_description(description);
     counter.with_callback(each(label, look)).build();
 }
 
-fn each<const N: usize>(
+fn each<I: IntoIterator<Item = (&'static str, u64)>>(
     label: &'static str,
-    look: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    look: impl Fn() -> I + Send + Sync + 'static,
 ) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static {
     move |observer| {
         for (value, figure) in look() {

@@ -65,6 +65,7 @@ fn gauges_are_looked_up_when_asked_for() {
         memory_bytes: 6,
         memory_bytes_max: 13,
         components: 7,
+        code_bytes: 14,
     });
     metrics.transport.observe(|| TransportFigures { waiting: 8, events: 9, subscribers: 10 });
     metrics.kv.observe(|| KvFigures { term: 11, leader: 1, fsyncs: 2, ..KvFigures::default() });
@@ -78,6 +79,7 @@ fn gauges_are_looked_up_when_asked_for() {
         "matrix_guest_memory_bytes 6",
         "matrix_guest_memory_bytes_max 13",
         "matrix_components_loaded 7",
+        "matrix_component_code_bytes 14",
         "matrix_mailbox_messages 8",
         "matrix_events 9",
         "matrix_event_subscribers 10",

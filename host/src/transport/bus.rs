@@ -113,7 +113,9 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
     /// There are enough of them.
-    #[error("{limit} subscriptions are open, and no more are allowed: close one, or raise `subscribers_max`")]
+    #[error(
+        "{limit} subscriptions are open, and no more are allowed: close one, or raise `bus.subscribers_max`"
+    )]
     TooManySubscribers {
         /// The most that the node allows.
         limit: usize,

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
 
@@ -16,6 +18,9 @@ pub const MAILBOX_BYTES_MAX: usize = 16 << 20;
 /// The most bytes of bodies that leave a mailbox at once, one message however large: they are copied into the
 /// owner's memory, of which a guest that keeps nothing has a megabyte or two.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
+/// A wait that is shorter is not worth a look at the clock.
+const WAIT_LEAST: Duration = Duration::from_millis(1);
 
 /// Why a mailbox did not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,9 @@ pub struct Mailbox {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
     capacity: usize,
+    /// How long one message takes, in nanoseconds, by the last ones.
+    each_ns: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +62,13 @@ pub struct Inbox(Arc<Mailbox>);
 impl Mailbox {
     /// A mailbox for at most `capacity` messages of at most [`MAILBOX_BYTES_MAX`] together, and its other end.
     pub fn new(capacity: usize) -> (Arc<Self>, Inbox) {
-        let mailbox = Arc::new(Self { queue: Mutex::default(), waker: AtomicWaker::new(), capacity });
+        let mailbox = Arc::new(Self {
+            queue: Mutex::default(),
+            waker: AtomicWaker::new(),
+            capacity,
+            each_ns: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
         (mailbox.clone(), Inbox(mailbox))
     }
 
@@ -69,7 +83,10 @@ impl Mailbox {
             return Err((envelope, Refused::Closed));
         }
         let bytes = queue.bytes.saturating_add(size(&envelope));
-        if queue.messages.len() >= self.capacity || bytes > MAILBOX_BYTES_MAX {
+        let is_full = queue.messages.len() >= self.capacity || bytes > MAILBOX_BYTES_MAX;
+        if is_full || self.would_be_late(queue.messages.len(), &envelope) {
+            drop(queue);
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err((envelope, Refused::Full));
         }
         let was_empty = queue.messages.is_empty();
@@ -81,6 +98,20 @@ impl Mailbox {
             self.waker.wake();
         }
         Ok(())
+    }
+
+    /// Whether a message's turn would come too late behind so many others, by how long the last ones took. Who is told so
+    /// at once may try elsewhere; who is let in would have others wait for an answer that nobody hears.
+    fn would_be_late(&self, before: usize, envelope: &Envelope) -> bool {
+        let Some(deadline) = envelope.deadline else { return false };
+        let wait = Duration::from_nanos(self.each_ns.load(Ordering::Relaxed).saturating_mul(before as u64));
+        // A quarter more: an answer that comes at the last moment is late.
+        wait > WAIT_LEAST && Instant::now() + wait + wait / 4 > deadline
+    }
+
+    /// How many messages were refused because there was no room for them.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many messages wait.
@@ -104,11 +135,18 @@ impl Inbox {
     /// the end of `batch`, oldest first.
     /// Returns how many.
     pub fn drain(&mut self, batch: &mut Vec<Envelope>, max: usize) -> usize {
+        self.drain_apart(batch, max, false)
+    }
+
+    /// [`Inbox::drain`]; `by_deadline`: what has a deadline comes alone.
+    pub fn drain_apart(&mut self, batch: &mut Vec<Envelope>, max: usize, by_deadline: bool) -> usize {
         let mut queue = self.0.lock();
-        let (mut count, mut bytes, mut hops) = (0, 0, None);
+        let (mut count, mut bytes, mut hops, mut alone) = (0, 0, None, false);
         for envelope in queue.messages.iter().take(max) {
             // What a message causes counts its hops: one that came a long way must not lengthen another's.
-            let apart = envelope.hops != *hops.get_or_insert(envelope.hops);
+            let apart = envelope.hops != *hops.get_or_insert(envelope.hops)
+                || by_deadline && count > 0 && (envelope.deadline.is_some() || alone);
+            alone = envelope.deadline.is_some();
             if apart || count > 0 && bytes + size(envelope) > BATCH_BYTES_MAX {
                 break;
             }
@@ -118,6 +156,15 @@ impl Inbox {
         queue.bytes -= bytes;
         batch.extend(queue.messages.drain(..count));
         count
+    }
+
+    /// Remembers how long one of the last messages took.
+    pub fn took(&mut self, each: Duration) {
+        let (each, before) = (u64::try_from(each.as_nanos()).unwrap_or(u64::MAX), &self.0.each_ns);
+        let last = before.load(Ordering::Relaxed);
+        // Only the owner changes it. The first one is all that is known.
+        let mean = if last == 0 { each } else { last - last / 8 + each / 8 };
+        before.store(mean, Ordering::Relaxed);
     }
 
     /// Waits until a message is there. Cancelling it loses nothing.
@@ -146,6 +193,11 @@ impl Inbox {
         queue.bytes = 0;
         then();
         queue.closed = true;
+    }
+
+    /// The senders' end.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        self.0.clone()
     }
 
     /// Refuses messages from now on; those that wait can still be drained.
@@ -204,6 +256,36 @@ mod tests {
         assert!(mailbox.push(envelope(&"x".repeat(2 * BATCH_BYTES_MAX))).is_ok());
         assert!(mailbox.push(envelope("x")).is_ok());
         assert_eq!(inbox.drain(&mut batch, 9), 1, "one always leaves, however large");
+    }
+
+    #[test]
+    fn who_would_be_late_is_refused_at_once() {
+        let (mailbox, mut inbox) = Mailbox::new(1_000);
+        let within =
+            |ms| Envelope { deadline: Some(Instant::now() + Duration::from_millis(ms)), ..envelope("x") };
+        assert!(mailbox.push(within(1)).is_ok(), "nobody waits, and nobody knows how long one takes");
+        inbox.took(Duration::from_millis(100));
+        for _ in 0..9 {
+            assert!(mailbox.push(envelope("x")).is_ok(), "who has time waits");
+        }
+        assert_eq!(mailbox.push(within(1_100)).expect_err("ten are before it").1, Refused::Full);
+        assert!(mailbox.push(within(5_000)).is_ok());
+        assert_eq!(mailbox.refused(), 1);
+        for _ in 0..100 {
+            inbox.took(Duration::from_micros(1));
+        }
+        assert!(mailbox.push(within(1_100)).is_ok(), "they are quicker now");
+    }
+
+    #[test]
+    fn what_has_a_deadline_may_come_alone() {
+        let (mailbox, mut inbox) = Mailbox::new(8);
+        let soon = || Envelope { deadline: Some(Instant::now() + Duration::from_secs(60)), ..envelope("x") };
+        for message in [envelope("a"), envelope("b"), soon(), soon(), envelope("c")] {
+            assert!(mailbox.push(message).is_ok());
+        }
+        let counts: Vec<_> = (0..4).map(|_| inbox.drain_apart(&mut Vec::new(), 9, true)).collect();
+        assert_eq!(counts, [2, 1, 1, 1]);
     }
 
     #[tokio::test]

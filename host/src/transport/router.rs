@@ -66,6 +66,13 @@ pub struct Stamp {
     sent_at_ms: u64,
 }
 
+impl Stamp {
+    /// The message's id.
+    pub fn id(&self) -> MessageId {
+        self.id
+    }
+}
+
 /// What was asked, and what came back.
 #[derive(Debug)]
 pub struct Answer {
@@ -173,6 +180,8 @@ impl Router {
                 let reply = self.judge_reply(Way::Inbound, question, (&sender, &recipient), reply);
                 reply.map(|content| Answer { question, content })
             }
+            // Who comes too late is not handled, and not answered.
+            Ok(Err(_)) if Instant::now() >= deadline => Err(SendError::DeadlineExceeded),
             Ok(Err(_)) => Err(SendError::Failed(format!("{recipient} stopped before it answered"))),
             Err(_) => Err(SendError::DeadlineExceeded),
         }

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    nodes, send, souls,
+    nodes, send, souls, top,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -73,6 +73,10 @@ pub(crate) enum Command {
     /// Creates, runs and looks at Matrices
     #[command(subcommand, visible_alias = "matrix")]
     Matrices(matrices::Command),
+    /// Shows who uses most: Souls, Matrices, interceptors
+    Top(top::Args),
+    /// Lists all limits, as they hold on the node
+    Limits,
     /// Shows what happens on the node
     Events(events::Args),
     /// Shows what Souls, rules and the node write

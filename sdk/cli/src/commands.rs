@@ -12,12 +12,15 @@ pub(crate) mod components;
 pub(crate) mod events;
 pub(crate) mod interceptors;
 pub(crate) mod kv;
+pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod matrices;
 pub(crate) mod nodes;
+mod rollout;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
+pub(crate) mod top;
 
 use matrix_proto::v1::PageRequest;
 
@@ -43,6 +46,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Chat(args) => chat::run(args, session).await,
         Command::Interceptors(command) => interceptors::run(command, session).await,
         Command::Matrices(command) => matrices::run(command, session).await,
+        Command::Top(args) => top::run(args, session).await,
+        Command::Limits => limits::run(session).await,
         Command::Events(args) => events::run(args, session).await,
         Command::Logs(args) => logs::run(args, session).await,
         Command::Kv(command) => kv::run(command, session).await,

@@ -16,6 +16,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Ticks of a Matrix.
     Ticks,
+    /// Souls.
+    Souls,
 }
 
 /// A piece of work under way. Dropped without an end, its bar is wiped.
@@ -78,6 +80,7 @@ fn amount(unit: Unit, count: u64) -> String {
     match unit {
         Unit::Bytes => text::bytes(count),
         Unit::Ticks => format!("{count} ticks"),
+        Unit::Souls => format!("{count} Souls"),
     }
 }
 
@@ -86,6 +89,8 @@ fn style(unit: Unit, has_total: bool) -> ProgressStyle {
         (Unit::Bytes, true) => "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}",
         (Unit::Bytes, false) => "{spinner} {msg} {bytes} {bytes_per_sec}",
         (Unit::Ticks, true) => "{msg} [{wide_bar}] tick {pos}/{len}, {eta} to go",
+        (Unit::Souls, true) => "{msg} [{wide_bar}] {pos}/{len} Souls",
+        (Unit::Souls, false) => "{spinner} {msg} {pos} Souls, {elapsed}",
         (Unit::Ticks, false) => "{spinner} {msg} tick {pos}, {elapsed}",
     };
     ProgressStyle::with_template(template).expect("the templates above are well-formed").progress_chars("=> ")
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_template_is_well_formed() {
-        for unit in [Unit::Bytes, Unit::Ticks] {
+        for unit in [Unit::Bytes, Unit::Ticks, Unit::Souls] {
             for has_total in [false, true] {
                 let bar = ProgressBar::with_draw_target(Some(3), ProgressDrawTarget::hidden());
                 bar.set_style(style(unit, has_total));

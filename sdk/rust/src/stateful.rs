@@ -21,16 +21,52 @@ pub trait Stateful: Serialize + DeserializeOwned {
         *self = state;
     }
 
-    /// Reads a state that older code wrote, under another schema. By default it refuses.
+    /// Reads a state that older code wrote, under another schema. By default it refuses. A type that has a
+    /// predecessor hands on to [`migrate_from`](Self::migrate_from), and so along the whole chain:
+    ///
+    /// ```
+    /// # use matrix_sdk::prelude::*;
+    /// # use matrix_sdk::Stateful;
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Old { count: u32 }
+    /// impl Stateful for Old { const SCHEMA: &'static str = "counter/1"; }
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct New { count: u64, last: String }
+    /// impl From<Old> for New {
+    ///     fn from(old: Old) -> Self { Self { count: old.count.into(), last: String::new() } }
+    /// }
+    /// impl Stateful for New {
+    ///     const SCHEMA: &'static str = "counter/2";
+    ///     fn migrate(schema: &str, bytes: &[u8]) -> Result<Self, String> {
+    ///         Self::migrate_from::<Old>(schema, bytes)
+    ///     }
+    /// }
+    ///
+    /// let old = Old { count: 7 }.snapshot().unwrap();
+    /// assert_eq!(New::decode("counter/1", &old).unwrap().count, 7);
+    /// assert!(New::decode("counter/3", &old).is_err());
+    /// ```
     ///
     /// # Errors
     /// Says why the bytes cannot be taken up; the old code then goes on.
     fn migrate(schema: &str, bytes: &[u8]) -> Result<Self, String> {
         Err(format!(
-            "cannot take up {} bytes of schema `{schema}`: this code reads `{}` only",
+            "cannot take up {} bytes of schema `{schema}`: the oldest that this code reads is `{}`",
             bytes.len(),
             Self::SCHEMA
         ))
+    }
+
+    /// Reads a state as `Old` does, which may hand on to its own predecessor, and makes it one of this type.
+    ///
+    /// # Errors
+    /// Those of `Old`.
+    fn migrate_from<Old>(schema: &str, bytes: &[u8]) -> Result<Self, String>
+    where
+        Old: Stateful + Into<Self>,
+    {
+        Old::decode(schema, bytes).map(Into::into)
     }
 
     /// The whole state, as bytes of [`SCHEMA`](Self::SCHEMA).

@@ -36,6 +36,8 @@ impl Soul for Caller {
             "kv-keys" => say(flood(&argument, |bucket, turn| bucket.set(&turn.to_string(), b"x"))),
             "kv-spin" => say(flood(&argument, |bucket, _| bucket.increment("hot", 1).map(drop))),
             "kv-amplify" => amplify().map_err(explain),
+            "kv-many" => many(&argument).map_err(explain),
+            "handles" => hoard_handles().map_err(explain),
             word => misbehave(word).unwrap_or(Ok(None)),
         }
     }
@@ -80,6 +82,20 @@ fn amplify() -> Result<Option<Content>, Error> {
     bucket.set("large", &vec![1; VALUE_BYTES])?;
     let found = bucket.get_many(&vec!["large".to_owned(); 256])?;
     Ok(Some(Content::text(found.len().to_string())))
+}
+
+/// Asks for as many keys in one call as it is told.
+fn many(count: &str) -> Result<Option<Content>, Error> {
+    let keys = vec!["key".to_owned(); count.parse().unwrap_or(0)];
+    let found = Bucket::open("default")?.get_many(&keys)?;
+    Ok(Some(Content::text(found.len().to_string())))
+}
+
+/// Opens its bucket again and again, and never closes it.
+fn hoard_handles() -> Result<Option<Content>, Error> {
+    loop {
+        std::mem::forget(Bucket::open("default")?);
+    }
 }
 
 /// Does something to a bucket, its own unless it is told another, as often as it is told: `TIMES BUCKET`. Says

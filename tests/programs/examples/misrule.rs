@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use matrix_sdk::prelude::*;
-use programs::{grow, misbehave};
+use programs::{described, grow, misbehave};
 
 /// The step in which it happens.
 const WHEN: u32 = 3;
@@ -68,15 +68,7 @@ fn prompt(player: u32, seat: u32) -> Prompt<'static> {
 
 impl Rules for Misrule {
     fn describe() -> Description {
-        Description {
-            name: "misrule".to_owned(),
-            version: "1".to_owned(),
-            observation_type: "text/plain".to_owned(),
-            action_type: "text/plain".to_owned(),
-            players_min: 0,
-            players_max: 0,
-            config_schema: "{}".to_owned(),
-        }
+        described("misrule")
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {

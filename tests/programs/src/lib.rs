@@ -3,6 +3,8 @@
 //! A program does what a message says: `WORD`, or `WORD ARGUMENT`. So one component holds many
 //! behaviours, and behaves until it is told not to.
 
+pub mod insect;
+
 use std::hint::black_box;
 
 use matrix_sdk::prelude::*;
@@ -28,6 +30,19 @@ pub fn command(message: &Message<'_>) -> Result<(String, String), String> {
 /// Never: the type is that of a reply.
 pub fn say(text: impl ToString) -> Reply {
     Ok(Some(Content::text(text.to_string())))
+}
+
+/// Rules of this name that nobody plays, and that speak in text.
+pub fn described(name: &str) -> Description {
+    Description {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        observation_type: "text/plain".to_owned(),
+        action_type: "text/plain".to_owned(),
+        players_min: 0,
+        players_max: 0,
+        config_schema: "{}".to_owned(),
+    }
 }
 
 /// Does one of the things that need no import. None: the word is none of them.
@@ -87,4 +102,23 @@ fn hoard() -> usize {
     loop {
         blocks.push(black_box(vec![1; 1 << 20]));
     }
+}
+
+/// The state of `regime`: its word, its steps, and what it drew.
+///
+/// # Errors
+/// Where the schema is another, or the bytes are none of it.
+pub fn regime(schema: &str, bytes: &[u8]) -> Result<(String, u32, Vec<u64>), String> {
+    if schema != "regime/1" {
+        return Err(format!("cannot take up a state of schema `{schema}`"));
+    }
+    let state = || {
+        let (length, rest) = bytes.split_first()?;
+        let (word, rest) = rest.split_at_checked((*length).into())?;
+        let (steps, rest) = rest.split_first_chunk::<4>()?;
+        let (drawn, []) = rest.as_chunks::<8>() else { return None };
+        let drawn = drawn.iter().map(|drawn| u64::from_le_bytes(*drawn)).collect();
+        Some((String::from_utf8(word.to_vec()).ok()?, u32::from_le_bytes(*steps), drawn))
+    };
+    state().ok_or_else(|| "not a state of schema `regime/1`".to_owned())
 }

@@ -41,6 +41,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 pub use link::{Counts, DELAY_MAX, HELD_BACK, Link, QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX};
 use namespace::Namespace;
+pub(crate) use namespace::run;
 use switch::{Lines, Request, Switch};
 
 /// How many hosts a network has at most.
@@ -63,6 +64,10 @@ static NETWORKS: AtomicUsize = AtomicUsize::new(0);
 pub struct Unavailable(String);
 
 impl Unavailable {
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+
     /// Says on stderr that `what` was left out, and why, also where the output of tests that pass is not shown.
     pub fn report(&self, what: &str) {
         // Nobody can be told that stderr is closed.
@@ -72,7 +77,7 @@ impl Unavailable {
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no networks of namespaces: {}", self.0)
+        write!(f, "this machine cannot have it: {}", self.0)
     }
 }
 

@@ -199,10 +199,11 @@ fn ip(arguments: &[&str], lines: &str) -> Result<(), Unavailable> {
     run("ip", arguments, lines)
 }
 
-fn run(program: &str, arguments: &[&str], lines: &str) -> Result<(), Unavailable> {
+/// Runs a program with `arguments`, and `lines` as its input.
+pub(crate) fn run(program: &str, arguments: &[&str], lines: &str) -> Result<(), Unavailable> {
     let unavailable = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => {
-            Unavailable(format!("the program `{program}` is missing: it is in the Debian package iproute2"))
+            Unavailable(format!("the program `{program}` is missing: it is in iproute2, or util-linux"))
         }
         _ => Unavailable(format!("`{program}` does not run: {error}")),
     };

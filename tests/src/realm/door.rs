@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_client::ClusterClient;
+use matrix_proto::v1::events_client::EventsClient;
 use matrix_proto::v1::kv_client::KvClient;
+use matrix_proto::v1::observe_client::ObserveClient;
+use matrix_proto::v1::souls_client::SoulsClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
@@ -18,7 +21,8 @@ pub struct Door {
 }
 
 impl Door {
-    pub(super) fn new(data: &Path) -> Self {
+    /// To the node of this data folder.
+    pub fn new(data: &Path) -> Self {
         let socket = format!("unix:{}", data.join("matrixd.sock").display());
         let endpoint = Endpoint::try_from(socket).expect("a path makes an address");
         Self { channel: endpoint.connect_lazy(), token: data.join("token") }
@@ -32,6 +36,21 @@ impl Door {
     /// The node and its realm.
     pub fn cluster(&self) -> ClusterClient<Channel> {
         ClusterClient::new(self.channel.clone())
+    }
+
+    /// What happens.
+    pub fn events(&self) -> EventsClient<Channel> {
+        EventsClient::new(self.channel.clone())
+    }
+
+    /// What guests use.
+    pub fn observe(&self) -> ObserveClient<Channel> {
+        ObserveClient::new(self.channel.clone())
+    }
+
+    /// The Souls.
+    pub fn souls(&self) -> SoulsClient<Channel> {
+        SoulsClient::new(self.channel.clone())
     }
 
     /// A request that shows the node's token, once it has made one.

@@ -24,6 +24,7 @@ pub use chance::Chance;
 pub use door::{Door, reason};
 use process::Process;
 
+use crate::disk::SmallDisk;
 use crate::net::{Net, Unavailable};
 
 /// How long anything may take that is bounded by nothing else: far beyond what a busy machine needs.
@@ -45,13 +46,15 @@ pub struct Plan {
     pub hosts: usize,
     /// More settings of every node, as tables of its configuration.
     pub settings: String,
+    /// Bytes of a disk of its own for each node's data folder; none: that of the machine.
+    pub disk_bytes: Option<u64>,
     /// From which seed the chances of the network follow.
     pub seed: u64,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { nodes: 3, hosts: 3, settings: String::new(), seed: 1 }
+        Self { nodes: 3, hosts: 3, settings: String::new(), disk_bytes: None, seed: 1 }
     }
 }
 
@@ -61,6 +64,8 @@ pub struct TestRealm {
     // Before what they run on: they are dropped in this order.
     nodes: Vec<Process>,
     net: Result<Net, Unavailable>,
+    disks: Result<Vec<SmallDisk>, Unavailable>,
+    disk_bytes: Option<u64>,
     folder: TempDir,
     settings: String,
     _only: MutexGuard<'static, ()>,
@@ -77,7 +82,9 @@ impl TestRealm {
         let only = ONLY.lock().await;
         let net = Net::with_seed(plan.hosts, plan.seed);
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut realm = Self { nodes: Vec::new(), net, folder, settings: plan.settings, _only: only };
+        let (disks, disk_bytes) = (Ok(Vec::new()), plan.disk_bytes);
+        let (nodes, settings) = (Vec::new(), plan.settings);
+        let mut realm = Self { nodes, net, disks, disk_bytes, folder, settings, _only: only };
         realm.add(0, None).await;
         let mut invitations = Vec::new();
         for _ in 1..plan.nodes {
@@ -95,6 +102,11 @@ impl TestRealm {
         self.net.as_ref()
     }
 
+    /// The disks of the nodes, by their places, or why there are none.
+    pub fn disks(&self) -> Result<&[SmallDisk], &Unavailable> {
+        self.disks.as_deref()
+    }
+
     /// Starts a new node on a host, and waits until it is ready; returns its place.
     pub async fn add(&mut self, host: usize, join: Option<&str>) -> usize {
         let node = self.launch(host, join);
@@ -107,6 +119,12 @@ impl TestRealm {
         let node = self.nodes.len();
         let folder = self.folder.path().join(format!("node-{node}"));
         let mut process = Process::new(folder, host, self.net.as_ref().ok(), &self.settings);
+        if let (Some(bytes), Ok(disks)) = (self.disk_bytes, &mut self.disks) {
+            match SmallDisk::mount(&process.data(), bytes) {
+                Ok(disk) => disks.push(disk),
+                Err(why) => self.disks = Err(why),
+            }
+        }
         process.launch(self.net.as_ref().ok(), join);
         self.nodes.push(process);
         node
@@ -155,6 +173,21 @@ impl TestRealm {
     /// Lets a paused node go on.
     pub fn resume(&self, node: usize) {
         self.nodes[node].resume();
+    }
+
+    /// How many files a node has open.
+    pub fn files(&self, node: usize) -> usize {
+        self.nodes[node].files()
+    }
+
+    /// Lets a node have no more than so many files open, from now on.
+    pub fn limit_files(&self, node: usize, most: u64) {
+        self.nodes[node].limit_files(most);
+    }
+
+    /// What a node has said so far.
+    pub fn log(&self, node: usize) -> String {
+        self.nodes[node].said()
     }
 
     /// Starts an ended node again, and does not wait for it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process, prlimit, waitid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -83,6 +83,22 @@ impl Process {
         kill_process(self.pid(), Signal::CONT).expect("it is a child of this process");
     }
 
+    /// How many files it has open.
+    pub(super) fn files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.pid().as_raw_nonzero());
+        std::fs::read_dir(folder).expect("it runs").count()
+    }
+
+    /// Lets it have no more than so many files open.
+    pub(super) fn limit_files(&self, most: u64) {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("it is a child of this process");
+    }
+
+    pub(super) fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     pub(super) async fn ended(&mut self) -> (ExitStatus, String) {
         let ended = timeout(PATIENCE, self.child.as_mut().expect("it was started").wait()).await;
         let status = ended.unwrap_or_else(|_| panic!("it goes on running"));
@@ -92,7 +108,7 @@ impl Process {
     }
 
     pub(super) fn show_log(&self) {
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let log = self.said();
         let lines: Vec<&str> = log.lines().collect();
         let from = lines.len().saturating_sub(LINES_SHOWN);
         eprintln!("---- {}, from line {from}:\n{}", self.log().display(), lines[from..].join("\n"));

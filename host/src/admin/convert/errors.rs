@@ -39,6 +39,9 @@ impl From<SoulError> for Status {
                 let (code, reason) = elsewhere(kind);
                 failure(code, reason)
             }
+            SoulError::Swap(soul, _) => {
+                failure(Code::FailedPrecondition, "SOUL_NOT_SWAPPED").resource("soul", soul)
+            }
             SoulError::Moved(soul) => failure(Code::Aborted, "SOUL_MOVED").resource("soul", soul),
             SoulError::Stopped(soul) => {
                 failure(Code::FailedPrecondition, "SOUL_STOPPED").resource("soul", soul)
@@ -68,6 +71,7 @@ fn elsewhere(kind: &str) -> (Code, &'static str) {
         "manifest" => (Code::InvalidArgument, "MANIFEST_INVALID"),
         "wrong-world" => (Code::InvalidArgument, "COMPONENT_WRONG_WORLD"),
         "component" => (Code::FailedPrecondition, "COMPONENT_UNUSABLE"),
+        "swap" => (Code::FailedPrecondition, "SOUL_NOT_SWAPPED"),
         "start" => (Code::FailedPrecondition, "SOUL_NOT_STARTED"),
         "too-many" => (Code::ResourceExhausted, "SOULS_TOO_MANY"),
         "stopped" => (Code::FailedPrecondition, "SOUL_STOPPED"),
@@ -178,7 +182,7 @@ impl From<KvError> for Status {
             KvError::NoSuchLease => failure(Code::NotFound, "LEASE_UNKNOWN").field("lease"),
             KvError::TooManyLeases => full("LEASES_TOO_MANY", "leases_max"),
             KvError::Full { .. } => full("STORE_FULL", "kv.state_bytes_max"),
-            KvError::DiskFull { .. } => full("DISK_FULL", "kv.disk_reserve_bytes"),
+            KvError::DiskFull(_) => full("DISK_FULL", "kv.disk_reserve_bytes"),
             KvError::Overloaded => full("STORE_OVERLOADED", "kv.inflight_bytes_max"),
             KvError::NotLeader { .. } => failure(Code::Unavailable, "NOT_LEADER"),
             KvError::Unavailable(_) => failure(Code::Unavailable, "STORE_UNAVAILABLE"),
@@ -274,6 +278,9 @@ impl From<AdmitError> for Status {
                 }
                 _ => failure(Code::InvalidArgument, "COMPONENT_REFUSED").status(),
             },
+            AdmitError::NoRoom { .. } => failure(Code::ResourceExhausted, "CODE_MEMORY_FULL")
+                .limit("components.code_bytes_max")
+                .status(),
             AdmitError::Cache(_) => failure(Code::Internal, "COMPONENT_CACHE_FAILED").status(),
         }
     }

@@ -5,7 +5,10 @@ use tonic::{Code, Status};
 
 use super::{Failure, bad_id, content_to, missing};
 use crate::ids::{Digest, SoulName};
-use crate::matrices::{LogError, MatrixError, MatrixManifest, MatrixState, MatrixView, ReplayProgress};
+use crate::matrices::{
+    Difference, LogError, MatrixError, MatrixManifest, MatrixState, MatrixView, Rehearsal, ReplayProgress,
+    Switch,
+};
 
 /// The manifest that a caller gives; `rules` is the digest that its rules' name stands for. What is too
 /// long or too large is found by `MatrixManifest::check`.
@@ -63,6 +66,32 @@ pub(in crate::admin) fn matrix(view: &MatrixView) -> v1::Matrix {
         node: view.home.node,
         copies: view.home.copies.iter().copied().collect(),
         generation: view.home.generation,
+        switches: view.switches.iter().map(switch).collect(),
+    }
+}
+
+fn switch(switch: &Switch) -> v1::RulesSwitch {
+    v1::RulesSwitch {
+        tick: switch.tick,
+        before: switch.before.to_string(),
+        after: switch.after.to_string(),
+        state_hash: switch.state.to_string(),
+    }
+}
+
+/// What would come of a swap, for callers.
+pub(in crate::admin) fn rehearsal(found: &Rehearsal) -> v1::Rehearsal {
+    let difference = |found: &Difference| v1::RehearsalDifference {
+        tick: found.tick,
+        what: found.what.to_owned(),
+        before: found.before.clone(),
+        after: found.after.clone(),
+    };
+    v1::Rehearsal {
+        from: found.from,
+        ticks: found.ticks,
+        differences: found.differences.iter().map(difference).collect(),
+        left_out: found.left_out,
     }
 }
 
@@ -119,6 +148,7 @@ impl From<MatrixError> for Status {
             MatrixError::Moved(matrix) => {
                 failure(Code::Unavailable, "MATRIX_MOVED").resource("matrix", matrix)
             }
+            MatrixError::NotSwapped { matrix, .. } => cannot("MATRIX_NOT_SWAPPED").resource("matrix", matrix),
             MatrixError::CannotMove { matrix, .. } => cannot("MATRIX_CANNOT_MOVE").resource("matrix", matrix),
             MatrixError::Away { matrix, .. } => {
                 failure(Code::Unavailable, "MATRIX_AWAY").resource("matrix", matrix)

@@ -8,8 +8,10 @@ mod access;
 mod errors;
 mod interceptors;
 mod matrices;
+mod observing;
 mod shared;
 mod souls;
+mod swaps;
 
 #[cfg(test)]
 mod tests;
@@ -27,11 +29,13 @@ pub(super) use access::{
     audit_failed, book_unknown, certificate, expired, role, token, too_weak, unauthenticated, unknown_method,
 };
 pub(super) use interceptors::chain;
-pub(super) use matrices::{matrix, matrix_manifest, replayed, required_matrix};
+pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
+pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, change, component, content, content_to, entry, event, level, line, signature, swap_expectation,
 };
 pub(super) use souls::{required, saved, soul, soul_manifest};
+pub(super) use swaps::{history, swapped, trial};
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "matrix.v1";

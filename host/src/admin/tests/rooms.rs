@@ -147,6 +147,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         background: Tasks::new(),
         realm: realm.clone(),
         node: 1,
+        usages: Default::default(),
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
     let matrices = matrices.await.expect("no Matrices yet");
@@ -175,6 +176,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         router,
         bus,
         logs: telemetry.logs().clone(),
+        limits: Vec::new().into(),
         metrics: metrics.admin,
     }
 }
@@ -204,6 +206,7 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
         slow: Tasks::new(),
         slow_calls: metrics.runtime.slow_calls,
         memory: GuestMemory::new(u64::MAX, &metrics.refusals),
+        used: metrics.runtime.guests,
     };
     Catalog::new(components, &engine, kv.clone(), ground, limits, metrics.runtime.refused, nothing)
         .expect("a linker")

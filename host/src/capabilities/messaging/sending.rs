@@ -2,9 +2,10 @@
 //! written to before only the body is copied.
 
 use bytes::Bytes;
-use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
+use wasmtime::{AsContextMut as _, StoreContextMut};
 
+use super::super::rehearsal::Deed;
 use super::super::types;
 use super::{Ctx, GuestMoment, ctx};
 use crate::ids::{IdError, MessageId};
@@ -67,10 +68,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
 }
 
 fn sent(
-    store: StoreContextMut<'_, GuestState>,
+    mut store: StoreContextMut<'_, GuestState>,
     (to, said): (To, Said),
 ) -> wasmtime::Result<(Result<WitId, WitError>,)> {
-    Ok((send(store, &to, &said)?.map(types::message_id).map_err(types::send_error),))
+    let sent = send(store.as_context_mut(), &to, &said)?;
+    store.data().usage.said(sent.as_ref().err());
+    Ok((sent.map(types::message_id).map_err(types::send_error),))
 }
 
 /// The outer error is a trap: a text that is none.
@@ -95,6 +98,9 @@ fn send(
         Ok(whom) => whom,
         Err(error) => return Ok(Err(SendError::Denied(error.to_string()))),
     };
+    if store.data().rehearsal.is_some() {
+        return rehearse(store.data_mut(), whom, content);
+    }
     let (moment, now_ms) = (store.data().moment, store.data_mut().now_ms());
     // Who judges the message has a time of its own: it is not the sender's.
     let judged = ctx(store.data_mut())?.router.passage().is_held();
@@ -106,6 +112,26 @@ fn send(
         store.data_mut().budget.resume();
     }
     Ok(sent)
+}
+
+/// Writes down what is not sent.
+fn rehearse(
+    state: &mut GuestState,
+    whom: Whom,
+    content: Content,
+) -> wasmtime::Result<Result<MessageId, SendError>> {
+    let now_ms = state.now_ms();
+    let ctx = ctx(state)?;
+    let address = match whom {
+        Whom::Known(place) => ctx.known.found[place].0.clone(),
+        Whom::New(address) => address,
+    };
+    if let Err(reason) = ctx.grants.may_send(&address) {
+        return Ok(Err(SendError::Denied(reason)));
+    }
+    let id = ctx.router.stamp(&mut ctx.ids, now_ms).id();
+    let noted = state.noted(|| Deed::Send(address, content));
+    Ok(if noted == Some(true) { Ok(id) } else { Err(SendError::QuotaExceeded) })
 }
 
 fn whom(store: &StoreContextMut<'_, GuestState>, to: &To) -> wasmtime::Result<Result<Whom, IdError>> {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use prost::Message as _;
 use super::convert;
 use super::roster::Roster;
 use crate::kv::raft::TypeConfig;
+use crate::kv::room::Room;
 use crate::kv::snapshot::SnapshotFile;
 use crate::p2p::rpc::{CallError, Pending, Rpc};
 
@@ -47,6 +49,8 @@ pub(in crate::kv) struct Peers {
     pub(in crate::kv) roster: Roster,
     /// This node.
     pub(in crate::kv) me: u64,
+    /// What the others tell of their disks.
+    pub(in crate::kv) room: Arc<Room>,
 }
 
 /// The asking end to one node.
@@ -119,6 +123,7 @@ impl Client {
     ) -> Rpcs<AppendEntriesResponse<TypeConfig>> {
         let answer = self.finish(pending.map_err(explain)?, within).await.map_err(explain)?;
         let Answer::Append(appended) = answer else { return Err(self.malformed()) };
+        self.peers.room.heard(self.node, appended.disk_full);
         convert::read_appended(appended).map_err(|_| self.malformed())
     }
 

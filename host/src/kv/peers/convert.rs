@@ -57,7 +57,7 @@ pub(super) fn read_append(append: wire::Append) -> Result<AppendEntriesRequest<T
     })
 }
 
-pub(super) fn appended(response: &AppendEntriesResponse<TypeConfig>) -> wire::Appended {
+pub(super) fn appended(response: &AppendEntriesResponse<TypeConfig>, disk_full: bool) -> wire::Appended {
     use wire::appended::Kind;
     let kind = match response {
         AppendEntriesResponse::Success => Kind::All(wire::Nothing {}),
@@ -65,7 +65,7 @@ pub(super) fn appended(response: &AppendEntriesResponse<TypeConfig>) -> wire::Ap
         AppendEntriesResponse::Conflict => Kind::Conflict(wire::Nothing {}),
         AppendEntriesResponse::HigherVote(vote) => Kind::Higher(ballot(vote)),
     };
-    wire::Appended { kind: Some(kind) }
+    wire::Appended { kind: Some(kind), disk_full }
 }
 
 pub(super) fn read_appended(
@@ -173,9 +173,9 @@ mod tests {
             AppendEntriesResponse::HigherVote(cast(9, false)),
         ];
         for answer in answers {
-            assert_eq!(read_appended(appended(&answer)), Ok(answer));
+            assert_eq!(read_appended(appended(&answer, true)), Ok(answer));
         }
-        assert!(read_appended(wire::Appended { kind: None }).is_err());
+        assert!(read_appended(wire::Appended { kind: None, disk_full: false }).is_err());
         let question = VoteRequest::<TypeConfig>::new(cast(4, false), Some(id(3, 9)));
         assert_eq!(read_vote_question(vote_question(&question)), Ok(question));
         let answer = VoteResponse::<TypeConfig>::new(cast(4, false), None, true);

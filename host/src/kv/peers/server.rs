@@ -21,7 +21,9 @@ use super::parts::Incoming;
 use super::roster::Roster;
 use crate::kv::codec::{Malformed, Writer};
 use crate::kv::error::KvError;
+use crate::kv::leading::Leading;
 use crate::kv::lease::Leases;
+use crate::kv::log_store::Log;
 use crate::kv::raft::{Raft, TypeConfig};
 use crate::kv::types::LeaseId;
 use crate::p2p::Peer;
@@ -74,22 +76,35 @@ impl Serve for Server {
 pub(in crate::kv) struct Desk {
     pub(in crate::kv) raft: Raft,
     pub(in crate::kv) leases: Arc<Leases>,
+    leading: Leading,
+    log: Arc<Log>,
     pub(in crate::kv) timeout: Duration,
     incoming: Arc<Mutex<Incoming>>,
 }
 
 impl Desk {
-    pub(in crate::kv) fn new(raft: Raft, leases: Arc<Leases>, timeout: Duration, snapshots: PathBuf) -> Desk {
-        Desk { raft, leases, timeout, incoming: Arc::new(Mutex::new(Incoming::new(snapshots))) }
+    pub(in crate::kv) fn new(
+        raft: Raft,
+        leases: Arc<Leases>,
+        leading: Leading,
+        log: Arc<Log>,
+        timeout: Duration,
+        snapshots: PathBuf,
+    ) -> Desk {
+        let incoming = Arc::new(Mutex::new(Incoming::new(snapshots)));
+        Desk { raft, leases, leading, log, timeout, incoming }
     }
 
     async fn answer(&self, question: Question) -> Result<Answer, String> {
         let malformed = |_: Malformed| "it is malformed".to_owned();
         Ok(match question {
             Question::Append(append) => {
+                // Refused before Raft hears of it: to Raft, a log that cannot be written is the end.
+                let bytes = append.entries.iter().map(|entry| entry.len() as u64).sum();
+                let _room = self.log.admit(bytes).map_err(|error| format!("its disk is full: {error}"))?;
                 let request = convert::read_append(append).map_err(malformed)?;
                 let answer = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
-                Answer::Append(convert::appended(&answer))
+                Answer::Append(convert::appended(&answer, self.leading.is_short()))
             }
             Question::Vote(question) => {
                 let request = convert::read_vote_question(question).map_err(malformed)?;
@@ -133,6 +148,10 @@ impl Desk {
 
     async fn propose(&self, bytes: &Bytes) -> Result<Answer, String> {
         let proposal = convert::read_proposal(bytes).map_err(|_| "it is no command".to_owned())?;
+        let _room = match self.leading.admit(bytes.len()) {
+            Ok(admitted) => admitted,
+            Err(why) => return Ok(Answer::DiskFull(why)),
+        };
         let written = tokio::time::timeout(self.timeout, self.raft.client_write(proposal)).await;
         match written.map_err(|_| "no quorum took it in time".to_owned())? {
             Ok(written) => {

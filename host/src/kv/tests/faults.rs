@@ -62,7 +62,7 @@ async fn without_room_for_the_log_writes_are_refused_and_reads_are_not() {
         loop {
             match kv.put(BUCKET, b"small", bytes("x"), None, None).await {
                 Ok(_) => {}
-                Err(KvError::DiskFull { .. }) => return,
+                Err(KvError::DiskFull(_)) => return,
                 Err(other) => panic!("{other}"),
             }
         }

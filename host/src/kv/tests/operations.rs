@@ -223,3 +223,20 @@ async fn a_read_says_of_which_moment_it_is() {
         assert_eq!(revision, wanted, "at {log_index}");
     }
 }
+
+#[tokio::test]
+async fn a_fenced_increment_counts_only_while_its_condition_holds() {
+    let dir = folder();
+    let kv = open(dir.path()).await;
+    put(&kv, "home", "1").await;
+    let fence = Condition { path: kv.path(BUCKET, b"home").unwrap(), expect: Expect::Value(bytes("1")) };
+    let count = async || kv.increment_if(fence.clone(), BUCKET, b"count", 2).await.map(|reply| reply.value);
+    assert_eq!((count().await.unwrap(), count().await.unwrap()), (Some(2), Some(4)));
+    put(&kv, "home", "2").await;
+    assert_eq!(count().await.unwrap(), None);
+    assert_eq!(get(&kv, "count").await.unwrap(), "4", "nothing was changed");
+    put(&kv, "home", "1").await;
+    put(&kv, "count", "no number").await;
+    assert!(matches!(count().await, Err(KvError::NotANumber)));
+    kv.close().await;
+}

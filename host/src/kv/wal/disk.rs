@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redb::{Database, DatabaseError};
 use rustix::fs::FallocateFlags;
@@ -57,12 +57,22 @@ pub(in crate::kv) trait DiskFile: Send + Sync {
 /// A folder of the file system.
 pub(in crate::kv) struct Folder {
     dir: PathBuf,
+    /// Kept open: the log goes on also where no more files can be opened.
+    handle: OnceLock<File>,
 }
 
 impl Folder {
     /// The folder `dir`, which must be there once it is used.
     pub(in crate::kv) fn new(dir: PathBuf) -> Folder {
-        Folder { dir }
+        Folder { dir, handle: OnceLock::new() }
+    }
+
+    fn handle(&self) -> io::Result<&File> {
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle);
+        }
+        let opened = File::open(&self.dir)?;
+        Ok(self.handle.get_or_init(|| opened))
     }
 }
 
@@ -100,11 +110,12 @@ impl Disk for Folder {
     }
 
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+        self.handle()?.sync_all()
     }
 
     fn database(&self, name: &str) -> Result<Database, KvError> {
         let path = self.dir.join(name);
+        self.handle().map_err(|error| KvError::io(format!("opening {}", self.dir.display()), error))?;
         let database = Database::builder().set_cache_size(MANIFEST_CACHE_BYTES).create(&path);
         database.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => KvError::Locked { path },

@@ -45,6 +45,10 @@ pub(super) use self::state::{Known, next_of};
 /// Bytes of a segment before its first frame.
 const SEGMENT_HEAD_BYTES: u64 = 16;
 
+/// What entries of a length take more on disk than that: the frames around them, a vote beside them, the head of a
+/// segment.
+const MARGIN_BYTES: u64 = 128 << 10;
+
 /// The log, open for writing.
 pub(super) struct Wal {
     disk: Arc<dyn Disk>,
@@ -126,10 +130,37 @@ impl Wal {
     pub(super) fn prepare(&mut self) -> io::Result<()> {
         let newest = self.newest()?;
         if self.spare.is_none() && newest.end > newest.bytes / 2 {
-            let name = segment::name_of(newest.number + 1);
-            self.spare = Some(self.disk.create(&name, self.segment_bytes)?);
+            self.spare = Some(self.next_file(0)?);
         }
         Ok(())
+    }
+
+    /// Sees to it that entries of so many bytes can be written without asking the disk for more.
+    pub(super) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+        let (newest, bytes) = (self.newest()?, bytes.saturating_add(MARGIN_BYTES));
+        if newest.end.saturating_add(bytes) > newest.bytes {
+            self.spare = Some(self.next_file(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// How many bytes of entries can be written without asking the disk for more, at least.
+    pub(super) fn room(&self) -> u64 {
+        let left = self.newest().map_or(0, |newest| newest.bytes.saturating_sub(newest.end));
+        let spare = self.spare.as_ref().and_then(|spare| spare.bytes().ok()).unwrap_or(0);
+        left.max(spare).saturating_sub(MARGIN_BYTES)
+    }
+
+    /// The file of the next segment, of so many bytes at least: the one that was made ahead, if it is large enough.
+    fn next_file(&mut self, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let name = segment::name_of(self.segments.back().map_or(1, |newest| newest.number + 1));
+        if let Some(spare) = self.spare.take() {
+            if spare.bytes()? >= bytes {
+                return Ok(spare);
+            }
+            self.disk.remove(&name)?;
+        }
+        self.disk.create(&name, self.segment_bytes.max(bytes))
     }
 
     /// The entries from `from` up to, not including, `to`, in order.
@@ -193,18 +224,7 @@ impl Wal {
         let mut head = Batch::head(&Head { vote, committed, last });
         let place = Place { segment: number, offset: SEGMENT_HEAD_BYTES };
         let end = place.offset + head.size() as u64;
-        let name = segment::name_of(number);
-        let mut file = self.spare.take();
-        if let Some(spare) = &file
-            && spare.bytes()? < end + size
-        {
-            self.disk.remove(&name)?;
-            file = None;
-        }
-        let file = match file {
-            Some(spare) => spare,
-            None => self.disk.create(&name, self.segment_bytes.max(end + size))?,
-        };
+        let file = self.next_file(end + size)?;
         let mut start = segment::head(number).to_vec();
         start.extend_from_slice(head.seal(&self.key, place, self.number));
         file.write_at(&start, 0)?;

@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::Copies;
 use super::wire::{OPENING, PIECE_BYTES, ask, digest};
-use crate::ids::Digest;
 use crate::matrices::checkpoint;
 use crate::matrices::deed::Deed;
 use crate::matrices::error::MatrixError;
@@ -42,7 +41,6 @@ pub(crate) struct Keeping {
     pub(crate) copies: Copies,
     pub(crate) deed: Arc<Deed>,
     pub(crate) run: Arc<str>,
-    pub(crate) rules: Digest,
     pub(crate) log: PathBuf,
     /// How many nodes are to hold the log, this one counted.
     pub(crate) wanted: usize,
@@ -157,7 +155,7 @@ impl Keeping {
 
     /// How much of a node's copy is what this node's log begins with.
     async fn compare(&self, peer: Peer, file: &File, length: u64) -> Result<u64, Gone> {
-        let rules = self.rules.to_string();
+        let rules = self.deed.record().await.manifest.rules.to_string();
         let generation = self.deed.generation();
         let stand = RunStand { run: self.run.to_string(), generation, length, rules };
         let answer = ask(&self.rpc, peer, Kind::Stand(stand)).await;

@@ -28,6 +28,8 @@ use crate::p2p::rpc::Rpc;
 
 /// How long after a failure of the KV it is tried again.
 const RETRY: Duration = Duration::from_millis(200);
+/// How long copies may take for what is written as the node stops.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Opens the lane on which nodes hand each other run logs.
 pub(crate) async fn open(network: &P2p, server: Server) -> Rpc {
@@ -95,8 +97,14 @@ impl Copies {
                 true => Err(MatrixError::Moved(self.0.matrix.clone())),
                 false => Ok(()),
             },
-            () = self.0.stopping.cancelled() => Err(MatrixError::Stopping),
+            () = self.is_over() => Err(MatrixError::Stopping),
         }
+    }
+
+    /// The node stops, and copies have had time to take what was last.
+    async fn is_over(&self) {
+        self.0.stopping.cancelled().await;
+        tokio::time::sleep(LAST).await;
     }
 
     /// What tells that a checkpoint was written.

@@ -1,13 +1,15 @@
 //! What a run log holds, as bytes. Pure.
 //!
 //! ```text
-//! log     = header, then ticks and messages in the order in which the rules saw them, then at most one end
+//! log     = header, then ticks, messages and switches in the order in which the rules saw them, then at most one end
 //! record  = length of body (u32), CRC-32 of those four bytes (u32), CRC-32 of body (u32), body
 //! body    = 0, JSON of the header
 //!         | 1, tick, time of asking (numbers), hash of the state (32 bytes), actions
 //!         | 2, id (16 bytes), id answered (1, 16 bytes | 0), time of sending (number),
 //!              sender, recipient, media type, body (each a length and bytes)
 //!         | 3
+//!         | 4, ticks done before it (number), digest of the rules before, digest of the rules after,
+//!              hash of their state (32 bytes each)
 //! actions = how many (number), then each: tag, place if the tag says so, length if the tag says so, bytes
 //! tag     = bits 0 and 1: 0 next seat of the same player, 1 seat 0 of the next player, 2 a place follows
 //!           bits 2 to 7:  0 no choice, 1 to 62 a choice of 0 to 61 bytes, 63 a length follows
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::bytes::{Cursor, Wrong, put_bytes, put_number};
 use super::crc::crc32;
 use crate::ids::{Digest, MatrixName, MessageId, SoulName, StateHash};
+use crate::matrices::switches::Switch;
 use crate::runtime::rules::Action;
 use crate::transport::envelope::{Address, Content};
 
@@ -35,6 +38,7 @@ const HEADER: u8 = 0;
 const TICK: u8 = 1;
 const MESSAGE: u8 = 2;
 const END: u8 = 3;
+const SWITCH: u8 = 4;
 
 const NEXT_SEAT: u8 = 0;
 const NEXT_PLAYER: u8 = 1;
@@ -96,6 +100,8 @@ pub(crate) struct Message {
 pub(crate) enum Record {
     Tick(Tick),
     Message(Message),
+    /// Other rules take over.
+    Switch(Switch),
     /// The run is over, and its players have been told.
     End,
 }
@@ -146,6 +152,16 @@ pub(crate) fn put_message(out: &mut Vec<u8>, message: &Message) {
         put_bytes(out, message.recipient.to_string().as_bytes());
         put_bytes(out, message.content.content_type.as_bytes());
         put_bytes(out, &message.content.body);
+    });
+}
+
+pub(crate) fn put_switch(out: &mut Vec<u8>, switch: &Switch) {
+    put_record(out, |out| {
+        out.push(SWITCH);
+        put_number(out, switch.tick);
+        out.extend_from_slice(switch.before.as_bytes());
+        out.extend_from_slice(switch.after.as_bytes());
+        out.extend_from_slice(switch.state.as_bytes());
     });
 }
 
@@ -242,6 +258,12 @@ pub(crate) fn record(body: &[u8]) -> Result<Record, Wrong> {
             actions: actions(&mut from)?,
         }),
         MESSAGE => Record::Message(message(&mut from)?),
+        SWITCH => Record::Switch(Switch {
+            tick: from.number()?,
+            before: Digest::from_bytes(from.array()?),
+            after: Digest::from_bytes(from.array()?),
+            state: StateHash::from_bytes(from.array()?),
+        }),
         END => Record::End,
         _ => return Err("it is of an unknown kind"),
     };

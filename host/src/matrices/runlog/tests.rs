@@ -8,7 +8,7 @@ use super::super::testing::header;
 use super::reader::{Reader, count_ticks};
 use super::record::{self, Record, encode_actions};
 use super::*;
-use crate::ids::MessageId;
+use crate::ids::{Digest, MessageId};
 use crate::runtime::rules::Action;
 use crate::transport::envelope::Content;
 
@@ -35,7 +35,12 @@ fn message(body: &str) -> Message {
     }
 }
 
-/// A log with a header, two ticks, a message and an end, and where each record starts.
+fn switch() -> Switch {
+    let (before, after) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+    Switch { tick: 300, before, after, state: StateHash::from_bytes([3; 32]) }
+}
+
+/// A log with a header, two ticks, a message, a switch and an end, and where each record starts.
 pub(crate) fn sample() -> (Vec<u8>, Vec<usize>) {
     let mut out = Vec::new();
     let mut starts = vec![0];
@@ -47,6 +52,8 @@ pub(crate) fn sample() -> (Vec<u8>, Vec<usize>) {
     starts.push(out.len());
     let one = [(0, 0, Some(b"C".to_vec())), (0, 1, None)];
     record::put_tick(&mut out, 1, 6, StateHash::of(b"1"), &encode_actions(&actions(&one)));
+    starts.push(out.len());
+    record::put_switch(&mut out, &switch());
     starts.push(out.len());
     record::put_end(&mut out);
     starts.push(out.len());
@@ -83,6 +90,12 @@ fn the_format_is_what_it_was() {
     let id = |low: [u8; 2]| [&low[..], &[0; 14]].concat();
     let body = [&[2][..], &id([2, 1]), &[1], &id([7, 0]), &[0xac, 2], text].concat();
     assert_eq!(out[record::PREFIX_BYTES..], body);
+    let mut out = Vec::new();
+    record::put_switch(&mut out, &switch());
+    // The checksums are those of another implementation.
+    let mut golden = vec![0x63, 0, 0, 0, 0xf1, 0x87, 0xd7, 8, 0x2e, 0xa1, 0x52, 0x6b, 4, 0xac, 2];
+    (1..=3).for_each(|byte| golden.extend([byte; 32]));
+    assert_eq!(out, golden);
 }
 
 #[test]
@@ -103,6 +116,7 @@ fn everything_comes_back() {
     let Record::Tick(tick) = next() else { panic!("a tick") };
     assert_eq!((tick.tick, tick.asked_at_ms, tick.state), (1, 6, StateHash::of(b"1")));
     assert_eq!(plain(tick.actions), [(0, 0, Some(b"C".to_vec())), (0, 1, None)]);
+    assert!(matches!(next(), Record::Switch(got) if got == switch()));
     assert!(matches!(next(), Record::End));
     assert!(reader.next().expect("sound").is_none());
 }
@@ -123,7 +137,7 @@ fn wherever_it_is_cut_the_whole_records_before_remain() {
 #[test]
 fn a_flipped_bit_in_the_middle_is_found_where_it_is() {
     let (bytes, starts) = sample();
-    for at in 0..starts[4] {
+    for at in 0..starts[5] {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
         let start = *starts.iter().rfind(|start| **start <= at).expect("a record") as u64;

@@ -1,4 +1,7 @@
 mod checkpoints;
+mod mailbox;
+mod rehearsals;
+mod swaps;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use futures::FutureExt as _;
 
+use super::super::lines::Kept;
 use super::super::replay::Replay;
 use super::super::status::Progress;
 use super::super::testing::{Manner, TICKS, Toy, header};
@@ -31,7 +35,9 @@ struct Bench {
     telemetry: Telemetry,
     progress: Arc<watch::Sender<Progress>>,
     stop: CancellationToken,
+    moved: CancellationToken,
     stopping: CancellationToken,
+    kept: Kept,
     /// How much work of the rules lies between two checkpoints.
     checkpoint_every: Duration,
 }
@@ -44,7 +50,8 @@ impl Bench {
     fn new(world: Toy) -> Self {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("no exporter");
         let figures = Default::default();
-        let progress = Progress { state: MatrixState::Paused, reason: String::new(), figures };
+        let (state, reason, switches) = (MatrixState::Paused, String::new(), Arc::default());
+        let progress = Progress { state, reason, figures, switches };
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             world: Arc::new(world),
@@ -59,7 +66,9 @@ impl Bench {
             bus: Bus::new(BusConfig::default()),
             progress: Arc::new(watch::channel(progress).0),
             stop: CancellationToken::new(),
+            moved: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            kept: Kept::default(),
             checkpoint_every: Duration::MAX,
         }
     }
@@ -71,7 +80,7 @@ impl Bench {
     /// A runner for a new run.
     async fn fresh(&self, running: bool) -> (Runner<Toy>, mpsc::Sender<Command>) {
         let header = header(&self.players);
-        let mut rules = self.world.rules().await.expect("a toy");
+        let mut rules = self.world.rules(header.rules).await.expect("a toy");
         let mut course = Course::new(self.players.len());
         let outcome = rules.start(setup(&header)).await.expect("no crash").expect("a toy");
         let (next, _) = course.absorb(outcome).expect("sound");
@@ -113,6 +122,7 @@ impl Bench {
                 catch_up: Duration::from_secs(10),
             },
             rules,
+            first: header(&self.players).rules,
             next,
             course,
             keeper: Keeper::new(log.path(), self.checkpoint_every, copies.checkpoints()),
@@ -133,8 +143,9 @@ impl Bench {
                 router: self.router.clone(),
                 bus: self.bus.clone(),
                 stop: self.stop.clone(),
-                moved: CancellationToken::new(),
+                moved: self.moved.clone(),
                 stopping: self.stopping.clone(),
+                kept: self.kept.clone(),
             },
         };
         (runner, commands)
@@ -274,17 +285,9 @@ async fn a_soul_that_is_ahead_goes_on_from_where_it_is() {
 async fn messages_come_between_ticks_and_are_part_of_the_run() {
     let mut bench = Bench::new(Toy::default());
     let (runner, commands) = bench.fresh(false).await;
-    let draft = Draft {
-        sender: "client:test".parse().expect("an address"),
-        recipient: "matrix:market".parse().expect("an address"),
-        content: Content { content_type: "text/plain".into(), body: "hello".into() },
-        in_reply_to: None,
-        hops: 0,
-        trace: None,
-    };
     let asking = async {
         step(&commands, 2).await;
-        let answer = bench.router.ask(draft, Duration::from_secs(5)).await.expect("an answer");
+        let answer = bench.router.ask(draft(), Duration::from_secs(5)).await.expect("an answer");
         step(&commands, 1).await;
         bench.stopping.cancel();
         answer.content.expect("content").body
@@ -305,8 +308,8 @@ async fn rules_that_crash_end_the_run_where_the_log_ends() {
     let end = runner.run().await;
     assert!(matches!(&end, End::Failed(MatrixError::Crashed(_))), "{end:?}");
     assert_eq!(bench.state().0, 5);
-    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
-    let progress = replay.compare(5, |_| {}).await.expect("sound");
+    let (mut replay, mut course, _) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
+    let progress = replay.compare(&mut course, 5, |_| {}).await.expect("sound");
     assert_eq!((progress.tick, progress.done, progress.first_difference), (5, true, None));
 }
 
@@ -320,8 +323,8 @@ async fn a_difference_is_found_at_its_tick() {
     runner.log.sync().await.expect("a disk");
     let to_end = Replay::to_end(&*bench.world, &bench.path()).await;
     assert!(matches!(to_end, Err(MatrixError::Differs(1))));
-    let (mut replay, ..) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
-    assert_eq!(replay.compare(1, |_| {}).await.expect("sound").first_difference, Some(1));
+    let (mut replay, mut course, _) = Replay::open(&*bench.world, &bench.path()).await.expect("a log");
+    assert_eq!(replay.compare(&mut course, 1, |_| {}).await.expect("sound").first_difference, Some(1));
 }
 
 #[tokio::test]
@@ -361,4 +364,15 @@ async fn a_stop_cuts_a_tick_off() {
     let (end, ()) = futures::join!(runner.run(), stopping);
     assert!(matches!(end, End::Stopped));
     assert_eq!(bench.state().0, 0);
+}
+
+fn draft() -> Draft {
+    Draft {
+        sender: "client:test".parse().expect("an address"),
+        recipient: "matrix:market".parse().expect("an address"),
+        content: Content { content_type: "text/plain".into(), body: "hello".into() },
+        in_reply_to: None,
+        hops: 0,
+        trace: None,
+    }
 }

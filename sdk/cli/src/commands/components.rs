@@ -70,6 +70,8 @@ pub(crate) enum Command {
         #[arg(value_name = "COMPONENT")]
         reference: String,
     },
+    /// Gives all Souls that use a component new code, a few first
+    Rollout(super::rollout::Args),
     /// Deletes a component that nothing uses
     Rm {
         /// Its digest or name
@@ -126,6 +128,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let component = get(&session.node().await?, &reference).await?;
             output.show(&json(&component), |style| human(style, &component))
         }
+        Command::Rollout(args) => super::rollout::run(args, session).await,
         Command::Rm { reference } => {
             let node = session.node().await?;
             let message = DeleteComponentRequest { reference: reference.clone(), request_id: request::id()? };

@@ -2,6 +2,7 @@
 
 mod create;
 mod show;
+mod swap;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +64,10 @@ pub(crate) enum Command {
         /// The node's number
         to: u64,
     },
+    /// Lets other rules take over a Matrix, between two ticks
+    Swap(swap::Args),
+    /// Lets the rules before the present ones take over again
+    Rollback(NameArgs),
     /// Deletes a Matrix and its run log
     Rm(NameArgs),
     /// Shows the present state, as the rules draw it
@@ -115,6 +120,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let move_to = async |request| node.matrices().r#move(request).await;
             show(&node.call(place, message, move_to).await?)
         }
+        Command::Swap(args) => swap::swap(&node, args, session).await,
+        Command::Rollback(NameArgs { name }) => swap::roll_back(&node, name, session).await,
         Command::Rm(NameArgs { name }) => {
             delete(&node, &name).await?;
             show_deleted(session, "matrix", &name)

@@ -80,7 +80,7 @@ async fn list(node: &Node, removed: bool, session: &Session<'_>) -> Result<(), E
                 node.state.clone(),
                 node.role.clone(),
                 if node.alive { "yes" } else { "no" }.to_owned(),
-                if node.connected { "up" } else { "down" }.to_owned(),
+                link(node),
                 node.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
                 node.version.clone(),
                 node.peer.clone(),
@@ -88,6 +88,15 @@ async fn list(node: &Node, removed: bool, session: &Session<'_>) -> Result<(), E
         }
         table.render(style, "no nodes")
     })
+}
+
+/// How the links to a node are: `3 down` of the lanes are, while others stand.
+fn link(node: &Listed) -> String {
+    match (node.connected, node.lanes_down.len()) {
+        (false, _) => "down".to_owned(),
+        (true, 0) => "up".to_owned(),
+        (true, down) => format!("{down} down"),
+    }
 }
 
 fn json(node: &Listed) -> Value {
@@ -101,6 +110,7 @@ fn json(node: &Listed) -> Value {
         "role": node.role,
         "alive": node.alive,
         "connected": node.connected,
+        "lanes_down": node.lanes_down,
         "lag": node.lag,
         "version": node.version,
         "joined_at_ms": node.joined_at_ms,

@@ -1,6 +1,7 @@
 //! `matrix souls`.
 
 mod spawn;
+mod swap;
 
 use matrix_proto::v1::{
     CheckpointRequest, CheckpointResponse, DeleteSoulRequest, GetSoulRequest, ListSoulsRequest,
@@ -54,6 +55,16 @@ pub(crate) enum Command {
         /// The node's number
         to: u64,
     },
+    /// Puts new code into the place of a Soul's own while it lives
+    Swap(swap::SwapArgs),
+    /// Goes back to the code before the present one
+    Rollback(swap::RollbackArgs),
+    /// Shows which code a Soul has had
+    History {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
     /// Saves the state of a Soul now
     Checkpoint {
         /// Its name
@@ -86,6 +97,9 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let move_to = async |request| node.souls().r#move(request).await;
             show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
+        Command::Swap(args) => swap::swap(args, session).await,
+        Command::Rollback(args) => swap::rollback(args, session).await,
+        Command::History { name } => swap::history(name, session).await,
         Command::Checkpoint { name } => {
             let message = CheckpointRequest { name: name.clone(), request_id: request::id()? };
             let checkpoint = async |request| node.souls().checkpoint(request).await;

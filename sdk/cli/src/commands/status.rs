@@ -53,6 +53,7 @@ fn json(status: &StatusResponse) -> Value {
         "nodes_alive": status.nodes_alive,
         "peers_connected": status.peers_connected,
         "peer_addresses": status.peer_addresses,
+        "links_down": status.links_down,
     })
 }
 
@@ -85,7 +86,13 @@ fn human(style: &Style, status: &StatusResponse) -> String {
 fn peers(status: &StatusResponse) -> String {
     match status.peer_addresses.is_empty() {
         true => String::new(),
-        false => format!("{} connected, on {}", status.peers_connected, status.peer_addresses.join(", ")),
+        false => {
+            let down = match status.links_down {
+                0 => String::new(),
+                down => format!(", {down} links down"),
+            };
+            format!("{} connected{down}, on {}", status.peers_connected, status.peer_addresses.join(", "))
+        }
     }
 }
 

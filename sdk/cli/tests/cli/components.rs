@@ -94,3 +94,17 @@ fn a_signature_lies_beside_its_component_and_is_pushed_with_it() {
     fake.file("other.wasm", "no component");
     fake.matrix(&["components", "sign", "other.wasm", "--key", "signer.key"]).ends(1);
 }
+
+#[test]
+fn a_rollout_tells_who_failed_and_ends_as_it_went() {
+    let fake = Fake::start();
+    let arguments = ["components", "rollout", "neo", "good", "--canary", "10", "--watch", "0.5"];
+    let done = fake.matrix(&arguments).ends(0).stdout;
+    assert!(done.contains("9 of 9 swapped"), "{done}");
+    let call = &fake.calls("Rollout")[0];
+    assert!(call.contains("canary_percent: 10") && call.contains("watch_ms: 500"), "{call}");
+    let run = fake.matrix(&["components", "rollout", "neo", "bad"]);
+    assert!(run.stderr.contains("neo: it trapped") && run.stderr.contains("taking back"), "{}", run.stderr);
+    run.ends(8);
+    fake.matrix(&["components", "rollout", "neo", "bad", "--canary", "101"]).ends(2);
+}

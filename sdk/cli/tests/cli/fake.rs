@@ -1,6 +1,7 @@
 //! A node that only pretends, and a way to run the command against it.
 
 mod access;
+mod observing;
 mod runs;
 mod services;
 mod talk;
@@ -19,6 +20,7 @@ use matrix_proto::v1::events_server::EventsServer;
 use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use matrix_proto::v1::{Component, KvEntry, Matrix, Soul};
 use serde_json::Value;
@@ -216,6 +218,7 @@ fn routes(services: &Services) -> Routes {
         .add_service(KvServer::new(services.clone()))
         .add_service(LogsServer::new(services.clone()))
         .add_service(MatricesServer::new(services.clone()))
+        .add_service(ObserveServer::new(services.clone()))
         .add_service(SoulsServer::new(services.clone()));
     routes.routes()
 }

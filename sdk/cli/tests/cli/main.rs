@@ -9,6 +9,7 @@ mod fake;
 mod kv;
 mod matrices;
 mod messages;
+mod observing;
 mod realm;
 mod souls;
 mod streams;

@@ -79,6 +79,31 @@ fn a_view_is_written_to_a_file_or_a_pipe() {
 }
 
 #[test]
+fn rules_are_rehearsed_swapped_and_rolled_back() {
+    let fake = Fake::start();
+    create(&fake, "ipd").ends(0);
+    fake.matrix(&["matrices", "rollback", "ipd"]).ends(8);
+    let dry = ["matrices", "swap", "ipd", "--component", "ipd-2", "--dry-run", "--ticks", "7"];
+    let told = fake.json(&dry).ends(0).json();
+    assert_eq!(
+        (&told[0]["ticks"], &told[0]["same"], &told[0]["left_out"]),
+        (&7.into(), &false.into(), &3.into())
+    );
+    assert_eq!(told[0]["differences"][0]["after"], "0: rate 0.25");
+    let told = fake.matrix(&dry).ends(0).stdout;
+    assert!(told.contains("signals") && told.contains("nothing was changed"), "{told}");
+    let before = fake.json(&["matrices", "show", "ipd"]).ends(0).json()[0]["rules"].clone();
+    let swapped = fake.json(&["matrices", "swap", "ipd", "-c", "ipd-2"]).ends(0).json();
+    assert_eq!((&swapped[0]["rules"], &swapped[0]["switches"][0]["before"]), (&"ipd-2".into(), &before));
+    let back = fake.json(&["matrices", "rollback", "ipd"]).ends(0).json();
+    assert_eq!((&back[0]["rules"], back[0]["switches"].as_array().map(Vec::len)), (&before, Some(2)));
+    let shown = fake.matrix(&["matrices", "show", "ipd"]).ends(0).stdout;
+    assert!(shown.contains("ipd-2 after tick"), "{shown}");
+    fake.matrix(&["matrices", "swap", "ipd", "-c", "ipd-2", "--ticks", "7"]).ends(2);
+    fake.matrix(&["matrices", "swap", "ipd"]).ends(2);
+}
+
+#[test]
 fn matrices_are_stepped_paused_stopped_listed_and_removed() {
     let fake = Fake::start();
     create(&fake, "ipd").ends(0);

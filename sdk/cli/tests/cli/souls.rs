@@ -81,3 +81,27 @@ fn a_mutation_is_tried_again_three_times_at_most() {
     fake.state().unavailable = 4;
     fake.matrix(&["souls", "spawn", "neo", "--component", "hacker"]).ends(6);
 }
+
+#[test]
+fn code_is_swapped_tried_and_taken_back() {
+    let fake = Fake::start();
+    let swapped = fake.matrix(&["souls", "swap", "soul:neo", "hacker", "--turn-ms", "9"]).ends(0).stdout;
+    assert!(
+        swapped.contains("version 2, held up 1.50 ms") && swapped.contains("last checkpoint"),
+        "{swapped}"
+    );
+    let tried = fake.matrix(&["souls", "swap", "neo", "hacker", "--dry-run"]).ends(0).stdout;
+    assert!(tried.contains("3 inputs replayed, 1 differences") && tried.contains("text/plain 2"), "{tried}");
+    let calls = fake.calls("Swap");
+    assert!(calls[0].contains("turn_ms: 9") && calls[1].contains("dry_run: true"), "{calls:?}");
+    fake.matrix(&["souls", "rollback", "neo"]).ends(0);
+    assert_eq!(
+        fake.json(&["souls", "rollback", "neo", "--present"]).ends(0).json()[0]["version"]["number"],
+        2
+    );
+    let calls = fake.calls("Rollback");
+    assert!(calls[0].contains("Kept") && calls[1].contains("Present"), "{calls:?}");
+    let history = fake.matrix(&["souls", "history", "neo"]).ends(0).stdout;
+    assert!(history.contains("counter/2") && history.contains("swap"), "{history}");
+    fake.matrix(&["souls", "swap", "neo"]).ends(2);
+}

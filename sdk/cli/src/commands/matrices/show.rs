@@ -1,6 +1,6 @@
 //! Matrices as people and programs read them.
 
-use matrix_proto::v1::{Matrix, MatrixState};
+use matrix_proto::v1::{Matrix, MatrixState, RulesSwitch};
 use serde_json::{Map, Value, json};
 
 use crate::output::Style;
@@ -35,14 +35,24 @@ pub(crate) fn json(matrix: &Matrix) -> Value {
         "node": matrix.node,
         "copies": matrix.copies,
         "generation": matrix.generation,
+        "switches": matrix.switches.iter().map(switch).collect::<Vec<_>>(),
         "result": matrix.result.as_ref().map(content::json),
     })
+}
+
+fn switch(switch: &RulesSwitch) -> Value {
+    let RulesSwitch { tick, before, after, state_hash } = switch;
+    json!({ "tick": tick, "before": before, "after": after, "state_hash": state_hash })
 }
 
 /// A Matrix for people: its manifest, its state, its result and its signals.
 pub(super) fn human(style: &Style, matrix: &Matrix) -> String {
     let manifest = matrix.manifest.clone().unwrap_or_default();
     let copies: Vec<_> = matrix.copies.iter().map(ToString::to_string).collect();
+    let switches = matrix.switches.iter().map(|switch| {
+        let [before, after] = [&switch.before, &switch.after].map(|digest| text::short_digest(digest));
+        format!("{before} to {after} after tick {}", switch.tick)
+    });
     let fields = table::fields(
         style,
         [
@@ -51,6 +61,7 @@ pub(super) fn human(style: &Style, matrix: &Matrix) -> String {
             ("reason", matrix.reason.clone()),
             ("tick", matrix.tick.to_string()),
             ("rules", manifest.rules),
+            ("swapped", switches.collect::<Vec<_>>().join(", ")),
             ("players", manifest.players.join(", ")),
             ("config", manifest.config),
             ("seed", manifest.seed.to_string()),

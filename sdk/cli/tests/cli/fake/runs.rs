@@ -93,6 +93,48 @@ impl Matrices for Services {
         self.change(&request.get_ref().name, |matrix| matrix.node = to)
     }
 
+    async fn swap(
+        &self,
+        request: Request<SwapMatrixRequest>,
+    ) -> Result<Response<SwapMatrixResponse>, Status> {
+        drop(self.enter("SwapMatrix", request.get_ref())?);
+        let SwapMatrixRequest { name, component, dry_run, ticks, .. } = request.into_inner();
+        let rehearsal = dry_run.then(|| Rehearsal {
+            from: 1,
+            ticks: ticks.into(),
+            differences: vec![RehearsalDifference {
+                tick: 2,
+                what: "signals".to_owned(),
+                before: "0: rate 0.5".to_owned(),
+                after: "0: rate 0.25".to_owned(),
+            }],
+            left_out: 3,
+        });
+        let matrix = self.change(&name, |matrix| {
+            if !dry_run {
+                let (tick, state_hash) = (matrix.tick, matrix.state_hash.clone());
+                let rules = matrix.manifest.as_mut().map(|manifest| &mut manifest.rules).expect("a manifest");
+                let before = std::mem::replace(rules, component.clone());
+                matrix.switches.push(RulesSwitch { tick, before, after: component, state_hash });
+            }
+        })?;
+        Ok(Response::new(SwapMatrixResponse { matrix: Some(matrix.into_inner()), rehearsal }))
+    }
+
+    async fn rollback(&self, request: Request<RollbackMatrixRequest>) -> Result<Response<Matrix>, Status> {
+        drop(self.enter("RollbackMatrix", request.get_ref())?);
+        let name = request.into_inner().name;
+        let last = self.state().matrices.get(&name).and_then(|matrix| matrix.switches.last().cloned());
+        let last = last.ok_or_else(|| Status::failed_precondition("there were no others before them"))?;
+        self.change(&name, |matrix| {
+            if let Some(manifest) = &mut matrix.manifest {
+                manifest.rules.clone_from(&last.before);
+            }
+            let (before, after) = (last.after.clone(), last.before.clone());
+            matrix.switches.push(RulesSwitch { before, after, ..last });
+        })
+    }
+
     async fn delete(
         &self,
         request: Request<DeleteMatrixRequest>,

@@ -110,6 +110,25 @@ fn find(services: &Services, reference: &str) -> Result<(Component, Bytes), Stat
 
 #[tonic::async_trait]
 impl Components for Services {
+    type RolloutStream = Answers<RolloutProgress>;
+
+    async fn rollout(
+        &self,
+        request: Request<RolloutRequest>,
+    ) -> Result<Response<Self::RolloutStream>, Status> {
+        drop(self.enter("Rollout", request.get_ref())?);
+        use matrix_proto::v1::rollout_progress::Event;
+        let step =
+            |swapped, event| RolloutProgress { total: 9, swapped, event, ..RolloutProgress::default() };
+        if request.get_ref().component == "good" {
+            return answers(vec![step(1, None), step(9, Some(Event::Ended(true)))]);
+        }
+        let failure = RolloutFailure { soul: "neo".to_owned(), reason: "it trapped".to_owned() };
+        let back = Event::TakingBack("1 Souls failed, and 0 may".to_owned());
+        let events = [Event::Failure(failure), back, Event::Ended(false)];
+        answers(events.into_iter().map(|event| step(1, Some(event))).collect())
+    }
+
     async fn upload(
         &self,
         request: Request<Streaming<UploadRequest>>,

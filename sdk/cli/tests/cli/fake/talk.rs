@@ -118,6 +118,40 @@ impl Souls for Services {
         Ok(Response::new(Soul { manifest: Some(manifest), node: request.get_ref().node, ..Soul::default() }))
     }
 
+    async fn swap(&self, request: Request<SwapSoulRequest>) -> Result<Response<SwapSoulResponse>, Status> {
+        drop(self.enter("Swap", request.get_ref())?);
+        let request = request.into_inner();
+        if !request.dry_run {
+            return Ok(Response::new(swapped(SoulVersionCause::Swap)));
+        }
+        let difference = TrialDifference {
+            input: 2,
+            what: "reply".to_owned(),
+            old: "text/plain 1".to_owned(),
+            new: "text/plain 2".to_owned(),
+        };
+        let trial = SwapTrial { inputs: 3, differences: vec![difference], ..SwapTrial::default() };
+        Ok(Response::new(SwapSoulResponse { trial: Some(trial), ..SwapSoulResponse::default() }))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<RollbackSoulRequest>,
+    ) -> Result<Response<SwapSoulResponse>, Status> {
+        drop(self.enter("Rollback", request.get_ref())?);
+        Ok(Response::new(swapped(SoulVersionCause::Rollback)))
+    }
+
+    async fn history(
+        &self,
+        request: Request<SoulHistoryRequest>,
+    ) -> Result<Response<SoulHistoryResponse>, Status> {
+        drop(self.enter("History", request.get_ref())?);
+        let versions = swapped(SoulVersionCause::Swap).version.into_iter().collect();
+        let running = "sha256:cd".to_owned();
+        Ok(Response::new(SoulHistoryResponse { wanted: running.clone(), running, versions }))
+    }
+
     async fn checkpoint(
         &self,
         request: Request<CheckpointRequest>,
@@ -126,6 +160,22 @@ impl Souls for Services {
         let digest = "sha256:ab".to_owned();
         Ok(Response::new(CheckpointResponse { schema: "counter/1".to_owned(), size: 8, digest }))
     }
+}
+
+fn swapped(cause: SoulVersionCause) -> SwapSoulResponse {
+    let version = SoulVersion {
+        number: 2,
+        component: "sha256:cd".to_owned(),
+        cause: cause.into(),
+        at_ms: 1_709_251_199_999,
+        schema: "counter/2".to_owned(),
+        state_bytes: 8,
+        generation: 1,
+        fallback: "`snapshot` trapped".to_owned(),
+        ..SoulVersion::default()
+    };
+    let before = "sha256:ab".to_owned();
+    SwapSoulResponse { changed: true, before, version: Some(version), pause_us: 1_500, trial: None }
 }
 
 /// An event of the fixed past.

@@ -1,0 +1,193 @@
+//! Which code a Soul has had: a bounded list, and the state in which the code before the present one was left.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::checkpoint::{self, Checkpoint, CheckpointError};
+use super::super::manifest::Manifest;
+use super::super::placed::Placed;
+use super::super::records::{self, Wanted};
+use crate::clock;
+use crate::ids::{Digest, SoulName};
+use crate::kv::{Consistency, Kv, KvError, Mutation, Txn, TxnOutcome};
+
+/// The bucket of the KV that holds one list of versions a Soul.
+pub(crate) const BUCKET: &str = "sys/versions";
+/// The bucket of the KV that holds one kept state a Soul.
+pub(crate) const KEPT_BUCKET: &str = "sys/kept";
+/// The most versions that are remembered; the oldest is forgotten for a new one.
+pub const VERSIONS_MAX: usize = 32;
+
+/// What brought a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The Soul was spawned with it.
+    Spawn,
+    /// The code was swapped.
+    Swap,
+    /// The swap before was taken back.
+    Rollback,
+}
+
+/// Code that a Soul has had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Counts them, from 1.
+    pub number: u64,
+    /// The code.
+    pub component: Digest,
+    /// What brought it.
+    pub cause: Cause,
+    /// Milliseconds since the Unix epoch at which it began; 0: not known, it is older than this list.
+    pub at_ms: u64,
+    /// Layout of the state with which it began; empty: it had none.
+    pub schema: String,
+    /// Digest of that state.
+    pub state: Digest,
+    /// Length of that state, in bytes.
+    pub size: u64,
+    /// In which generation of the Soul it began.
+    pub generation: u64,
+    /// Why it began with the last checkpoint instead of the last state; empty: it did not.
+    pub fallback: String,
+}
+
+impl Version {
+    fn first(component: Digest, placed: Placed) -> Self {
+        Self {
+            number: 1,
+            component,
+            cause: Cause::Spawn,
+            at_ms: 0,
+            schema: String::new(),
+            state: Digest::of(b""),
+            size: 0,
+            generation: placed.generation,
+            fallback: String::new(),
+        }
+    }
+}
+
+/// All versions of a Soul that are remembered, the present one last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The versions.
+    pub list: Vec<Version>,
+}
+
+impl Versions {
+    /// The version that runs, and the one before.
+    pub fn last_two(&self) -> (Option<&Version>, Option<&Version>) {
+        let mut from_the_end = self.list.iter().rev();
+        (from_the_end.next(), from_the_end.next())
+    }
+
+    /// Adds a version after those that are known; `before` is the code before it, in case none is.
+    pub(super) fn push(&mut self, before: Digest, placed: Placed, new: Begun<'_>) -> &Version {
+        if self.list.last().is_none_or(|version| version.component != before) {
+            let number = self.list.last().map_or(1, |version| version.number + 1);
+            self.list.push(Version { number, ..Version::first(before, placed) });
+        }
+        let number = self.list.last().map_or(1, |version| version.number + 1);
+        let Checkpoint { header, state } = new.checkpoint;
+        self.list.push(Version {
+            number,
+            component: header.component,
+            cause: new.cause,
+            at_ms: clock::now_ms(),
+            schema: header.schema.clone(),
+            state: header.state,
+            size: state.len() as u64,
+            generation: placed.generation,
+            fallback: new.fallback.to_owned(),
+        });
+        let forgotten = self.list.len().saturating_sub(VERSIONS_MAX);
+        self.list.drain(..forgotten);
+        &self.list[self.list.len() - 1]
+    }
+}
+
+/// How a version begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) cause: Cause,
+    pub(super) fallback: &'a str,
+}
+
+/// The versions of a Soul; the list is never empty.
+pub(super) async fn load(
+    kv: &Kv,
+    soul: &SoulName,
+    present: Digest,
+    placed: Placed,
+) -> Result<Versions, KvError> {
+    let mut versions: Versions = kv.record(BUCKET, soul.as_str()).await?.unwrap_or_default();
+    if versions.list.last().is_none_or(|version| version.component != present) {
+        let number = versions.list.last().map_or(1, |version| version.number + 1);
+        versions.list.push(Version { number, ..Version::first(present, placed) });
+    }
+    Ok(versions)
+}
+
+/// How many Souls could go back to a component.
+pub(crate) async fn kept_by(kv: &Kv, component: Digest) -> Result<usize, KvError> {
+    let all: Vec<Versions> = kv.all_records(BUCKET).await?;
+    let earlier = |versions: &&Versions| versions.last_two().1.is_some_and(|it| it.component == component);
+    Ok(all.iter().filter(earlier).count())
+}
+
+/// The state in which the code before the present one was left; none: it had none.
+pub(super) async fn kept(kv: &Kv, soul: &SoulName) -> Result<Option<Checkpoint>, CheckpointError> {
+    let found = kv.get(KEPT_BUCKET, soul.as_str().as_bytes(), Consistency::Linearizable).await?;
+    let Some(entry) = found else { return Ok(None) };
+    let checkpoint = Checkpoint::decode(&entry.value);
+    checkpoint.map(Some).map_err(|reason| CheckpointError::Damaged(soul.clone(), reason))
+}
+
+/// What one commit writes.
+pub(super) struct Exchange<'a> {
+    /// With the new code.
+    pub(super) manifest: &'a Manifest,
+    pub(super) wanted: &'a Wanted,
+    pub(super) placed: Placed,
+    /// The state in the new code's layout.
+    pub(super) next: &'a Checkpoint,
+    /// The state in which the old code was left.
+    pub(super) left: Option<&'a Checkpoint>,
+    pub(super) versions: &'a Versions,
+}
+
+/// Makes new code a Soul's, all of it or nothing; durable when it returns.
+pub(super) async fn commit(kv: &Kv, exchange: Exchange<'_>) -> Result<(), CheckpointError> {
+    let soul = &exchange.manifest.name;
+    let key = soul.as_str().as_bytes();
+    let put = |bucket: &str, value| {
+        Ok::<_, KvError>(Mutation::Put { path: kv.path(bucket, key)?, value, lease: None })
+    };
+    let versions = serde_json::to_vec(exchange.versions);
+    let versions = versions.map_err(|error| KvError::Unavailable(error.to_string()))?;
+    let kept = match exchange.left {
+        Some(left) => put(KEPT_BUCKET, left.encode()?)?,
+        None => Mutation::Delete { path: kv.path(KEPT_BUCKET, key)? },
+    };
+    let then = vec![
+        records::mutation(kv, exchange.manifest, exchange.wanted)?,
+        put(checkpoint::BUCKET, exchange.next.encode()?)?,
+        kept,
+        put(BUCKET, versions.into())?,
+    ];
+    let require = vec![exchange.placed.condition(kv, soul)?];
+    match kv.batch(Txn { require, then }, None).await?.value {
+        TxnOutcome::Committed => Ok(()),
+        TxnOutcome::Refused { .. } => Err(CheckpointError::Elsewhere(soul.clone())),
+    }
+}
+
+/// Forgets what a Soul has had.
+pub(crate) async fn forget(kv: &Kv, soul: &SoulName) -> Result<(), KvError> {
+    for bucket in [KEPT_BUCKET, BUCKET] {
+        kv.delete(bucket, soul.as_str().as_bytes(), None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Components: what is read of them, and what compiling them may take.
+
+use matrix_tests::by_hand::ByHand;
+use matrix_tests::node::TestNode;
+use matrixd::runtime::compile::CompilerConfig;
+use matrixd::runtime::components::ComponentsConfig;
+use matrixd::runtime::inspect::InspectLimits;
+
+use super::names;
+use crate::bombs::laborious;
+
+/// Uploads a component to a node with these settings, which refuses it and keeps nothing of it; the error.
+async fn refused(bytes: &[u8], change: impl FnOnce(&mut ComponentsConfig)) -> String {
+    let node = TestNode::start_with(|config| change(&mut config.components)).await;
+    let error = node.upload(bytes).await.expect_err("it is refused");
+    assert!(node.node().catalog().components().store().list().is_empty(), "its bytes were kept");
+    node.end().await;
+    error
+}
+
+/// The same, for a limit of what is read.
+async fn inspected(by_hand: ByHand, limit: &str, change: impl FnOnce(&mut InspectLimits)) {
+    let error = refused(&by_hand.build(), |config| change(&mut config.inspect)).await;
+    names(error, &format!("limit `{limit}`"));
+}
+
+/// A Soul that keeps every rule.
+fn sound() -> ByHand {
+    ByHand::default()
+}
+
+/// The same, with more in its core module.
+fn with(fields: impl Into<String>) -> ByHand {
+    ByHand { fields: fields.into(), ..sound() }
+}
+
+pub(crate) async fn core_instances() {
+    inspected(sound(), "core_instances_max", |limits| limits.core_instances_max = 0).await;
+}
+
+pub(crate) async fn memories() {
+    inspected(with("(memory 1)".repeat(4)), "memories_max", |_| {}).await;
+}
+
+pub(crate) async fn tables() {
+    inspected(with("(table 1 funcref)".repeat(21)), "tables_max", |_| {}).await;
+}
+
+pub(crate) async fn nesting() {
+    inspected(sound(), "nesting_max", |limits| limits.nesting_max = 0).await;
+}
+
+pub(crate) async fn modules() {
+    inspected(sound(), "modules_max", |limits| limits.modules_max = 0).await;
+}
+
+pub(crate) async fn component_instances() {
+    inspected(sound(), "instances_max", |limits| limits.instances_max = 1).await;
+}
+
+pub(crate) async fn functions() {
+    inspected(sound(), "functions_max", |limits| limits.functions_max = 5).await;
+}
+
+pub(crate) async fn function_bytes() {
+    inspected(sound(), "function_bytes_max", |limits| limits.function_bytes_max = 10).await;
+}
+
+pub(crate) async fn br_table_targets() {
+    let table = format!("(func (br_table {} (i32.const 0)))", "0 ".repeat(20));
+    inspected(with(table), "br_table_targets_max", |limits| limits.br_table_targets_max = 10).await;
+}
+
+pub(crate) async fn types() {
+    inspected(sound(), "types_max", |limits| limits.types_max = 3).await;
+}
+
+pub(crate) async fn type_bytes() {
+    inspected(sound(), "type_bytes_max", |limits| limits.type_bytes_max = 10).await;
+}
+
+pub(crate) async fn entries() {
+    inspected(sound(), "entries_max", |limits| limits.entries_max = 3).await;
+}
+
+pub(crate) async fn memory_min_bytes() {
+    inspected(sound(), "memory_min_bytes_max", |limits| limits.memory_min_bytes_max = 1 << 16).await;
+}
+
+pub(crate) async fn component_bytes() {
+    let error = refused(&sound().build(), |config| config.inspect.component_bytes_max = 100).await;
+    names(error, "component_bytes_max");
+}
+
+pub(crate) async fn components_bytes() {
+    let error = refused(&sound().build(), |config| config.total_bytes_max = 100).await;
+    names(error, "total_bytes_max");
+}
+
+pub(crate) async fn components() {
+    let node = TestNode::start_with(|config| config.components.components_max = 1).await;
+    node.upload(&sound().build()).await.expect("there is room");
+    let other = with("(func)").build();
+    names(node.upload(&other).await.expect_err("there is one already"), "components_max");
+    node.end().await;
+}
+
+pub(crate) async fn uploads() {
+    let node = TestNode::start_with(|config| config.components.uploads_max = 1).await;
+    let store = node.node().catalog().components().store();
+    let first = store.begin_upload(None, None).await.expect("there is a place");
+    names(store.begin_upload(None, None).await.map(drop).expect_err("there is no other"), "uploads_max");
+    drop(first);
+    node.end().await;
+}
+
+/// Has something compiled that takes long, under these limits; the error.
+async fn compiled(change: impl FnOnce(&mut CompilerConfig)) -> String {
+    refused(&laborious(100, 8_000), |config| change(&mut config.compiler)).await
+}
+
+pub(crate) async fn compile_memory_bytes() {
+    names(compiled(|limits| limits.memory_bytes_max = 200 << 20).await, "memory_bytes_max");
+}
+
+pub(crate) async fn compile_cpu_seconds() {
+    names(compiled(|limits| limits.cpu_seconds_max = 1).await, "cpu_seconds_max");
+}
+
+pub(crate) async fn compile_wall_seconds() {
+    names(compiled(|limits| limits.wall_seconds_max = 1).await, "wall_seconds_max");
+}
+
+pub(crate) async fn compile_output_bytes() {
+    let error = refused(&sound().build(), |config| config.compiler.output_bytes_max = 1_000).await;
+    names(error, "output_bytes_max");
+}
+
+pub(crate) async fn compile_waiting() {
+    let node = TestNode::start_with(|config| {
+        (config.components.compiler.waiting_max, config.components.compiler.wall_seconds_max) = (0, 3);
+    })
+    .await;
+    let slow = laborious(100, 8_000);
+    // The one that is compiled keeps the other from its turn, for as long as it may.
+    let mut slow = Box::pin(node.upload(&slow));
+    let mut waiting = None;
+    for number in 0.. {
+        // Each another, for what was compiled once is known.
+        let other = with(format!("(global i32 (i32.const {number}))")).build();
+        tokio::select! {
+            biased;
+            _ = &mut slow => panic!("it was over before anybody waited"),
+            refused = node.upload(&other) => waiting = refused.err(),
+        }
+        if waiting.is_some() {
+            break;
+        }
+    }
+    names(waiting.expect("it was refused"), "waiting_max");
+    names((&mut slow).await.expect_err("it takes too long"), "wall_seconds_max");
+    drop(slow);
+    node.end().await;
+}
