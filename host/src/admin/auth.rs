@@ -71,7 +71,11 @@ impl Caller {
 
     /// Refuses a call that needs a stronger role.
     pub(super) fn may(&self, method: &str, needs: Role) -> Result<(), Status> {
-        if self.role >= needs { Ok(()) } else { Err(convert::too_weak(method, needs, &self.name, self.role)) }
+        if self.role >= needs {
+            Ok(())
+        } else {
+            Err(convert::too_weak(method, needs, self.as_str(), self.role))
+        }
     }
 }
 

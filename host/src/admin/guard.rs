@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use futures::stream::{self, StreamExt as _};
 use http_body::{Frame, SizeHint};
 use matrix_proto::audit::Entry;
+use tokio::sync::oneshot;
 use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 
@@ -36,42 +37,94 @@ pub(super) struct Guard {
     pub(super) desk: Arc<Desk>,
 }
 
+/// A call that changes something: which one, whose it is, and what is written down of it.
+type Change<'a> = (&'static Method, &'a Caller, &'a Fields);
+
 /// Lets a call through, or says why not.
 pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     guard.pass(request, next).await.unwrap_or_else(Status::into_http)
 }
 
 impl Guard {
-    async fn pass(&self, mut request: Request, next: Next) -> Result<Response, Status> {
+    async fn pass(self: &Arc<Self>, mut request: Request, next: Next) -> Result<Response, Status> {
         let caller = self.gate.admit(request.headers(), request.extensions())?;
         tracing::Span::current().record("caller", caller.as_str());
         let method = roles::method(request.uri().path()).ok_or_else(convert::unknown_method)?;
         caller.may(method.name, method.role)?;
         request.extensions_mut().insert(caller.clone());
-        let over = method.streams.then(|| self.gate.until_over(&caller, method.name, method.role));
-        let response = match &method.audited {
-            Some(fields) => self.audited(request, next, (method, &caller, fields)).await?,
-            None => next.run(request).await,
+        let change = method.audited.as_ref().map(|fields| (method, &caller, fields));
+        if !method.streams {
+            return match change {
+                Some(change) => self.audited(request, next, change).await,
+                None => Ok(next.run(request).await),
+            };
+        }
+        let (response, ended) = match change {
+            Some(change) => Arc::clone(self).followed(request, next, change).await?,
+            None => (next.run(request).await, None),
         };
-        let Some(over) = over else { return Ok(response) };
-        Ok(response.map(|body| Body::new(Until { body, over: Some(Box::pin(over)) })))
+        let over = self.gate.until_over(&caller, method.name, method.role);
+        Ok(response.map(|body| Body::new(Answers { body, over: Some(Box::pin(over)), ended })))
     }
 
     /// Carries out a call that changes something, between two lines of the audit log.
-    async fn audited(
-        &self,
-        request: Request,
-        next: Next,
-        (method, caller, fields): (&'static Method, &Caller, &Fields),
-    ) -> Result<Response, Status> {
-        let (head, body) = request.into_parts();
-        let (first, body) = peek(body, self.desk.config.message_bytes_max).await?;
-        let attempt = self.desk.audit.attempt(entry(method, caller, fields, &first)).await?;
-        let response = next.run(Request::from_parts(head, body)).await;
-        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        attempt.ended(code);
+    async fn audited(&self, request: Request, next: Next, change: Change<'_>) -> Result<Response, Status> {
+        let (request, entry) = self.read(request, change).await?;
+        let attempt = self.desk.audit.attempt(entry).await?;
+        let response = next.run(request).await;
+        attempt.ended(outcome(response.headers()).unwrap_or(Code::Ok));
         Ok(response)
     }
+
+    /// The same for one that answers with a stream: what came of it is known when the stream has ended, and is to be told
+    /// to the sender that comes with the response; dropped, it says that the caller went away.
+    async fn followed(
+        self: Arc<Self>,
+        request: Request,
+        next: Next,
+        change: Change<'_>,
+    ) -> Result<(Response, Option<oneshot::Sender<Code>>), Status> {
+        let (request, entry) = self.read(request, change).await?;
+        let (begun, begins) = oneshot::channel();
+        let (ended, ends) = oneshot::channel();
+        let tasks = self.desk.tasks().clone();
+        tasks.spawn("audit.stream", async move {
+            match self.desk.audit.attempt(entry).await {
+                Ok(attempt) => {
+                    // Where nobody waits for it any more, the other sender is gone too.
+                    let _ = begun.send(Ok(()));
+                    attempt.ended(ends.await.unwrap_or(Code::Cancelled));
+                }
+                Err(status) => drop(begun.send(Err(status))),
+            }
+        });
+        begins.await.map_err(|_| convert::stopping())??;
+        let response = next.run(request).await;
+        match outcome(response.headers()) {
+            Some(code) => {
+                // It was refused, and no stream follows.
+                let _ = ended.send(code);
+                Ok((response, None))
+            }
+            None => Ok((response, Some(ended))),
+        }
+    }
+
+    /// Reads what is written down of a call off its first message.
+    async fn read(
+        &self,
+        request: Request,
+        (method, caller, fields): Change<'_>,
+    ) -> Result<(Request, Entry), Status> {
+        let (head, body) = request.into_parts();
+        let (first, body) = peek(body, self.desk.config.message_bytes_max).await?;
+        Ok((Request::from_parts(head, body), entry(method, caller, fields, &first)))
+    }
+}
+
+/// How a call ended, where these headers or trailers say so.
+fn outcome(headers: &HeaderMap) -> Option<Code> {
+    Status::from_header_map(headers).map(|status| status.code())
 }
 
 /// What is written down of a call with this request.
@@ -112,13 +165,24 @@ async fn peek(body: Body, bytes_max: usize) -> Result<(Bytes, Body), Status> {
 }
 
 /// A stream of answers that ends, with a status, when its caller may not have it any more.
-struct Until {
+struct Answers {
     body: Body,
     /// None: it has come to this.
     over: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
+    /// Whom to tell how it ended; none: nobody, or it is told.
+    ended: Option<oneshot::Sender<Code>>,
 }
 
-impl HttpBody for Until {
+impl Answers {
+    fn tell(&mut self, code: Code) {
+        if let Some(ended) = self.ended.take() {
+            // Where nobody listens, the node is stopping.
+            let _ = ended.send(code);
+        }
+    }
+}
+
+impl HttpBody for Answers {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -131,12 +195,19 @@ impl HttpBody for Until {
             self.over = None;
             // What made the answers ends with it.
             self.body = Body::empty();
+            self.tell(status.code());
             let mut trailers = HeaderMap::new();
             // A status that fits no header would be no worse than none: the stream ends in either case.
             drop(status.add_header(&mut trailers));
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(code) = frame.trailers_ref().and_then(outcome)
+        {
+            self.tell(code);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

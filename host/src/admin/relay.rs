@@ -127,7 +127,7 @@ impl Serve for Server {
 }
 
 /// Carries out what the caller may do, and writes it down.
-async fn let_in(
+pub(super) async fn let_in(
     service: &MatricesService,
     question: wire::AdminQuestion,
     caller: Caller,

@@ -77,8 +77,16 @@ pub(in crate::admin) fn book_unknown() -> Status {
 }
 
 /// The caller may not do this.
-pub(in crate::admin) fn too_weak(method: &str, needs: Role, caller: &dyn Display, has: Role) -> Status {
-    let message = format!("`{method}` needs the role `{needs}`, and `{caller}` has the role `{has}`");
+pub(in crate::admin) fn too_weak(method: &str, needs: Role, caller: &str, has: Role) -> Status {
+    let remedy = match caller.strip_prefix("cert/") {
+        Some(hex) => format!(
+            "an administrator grants it by `matrix access cert grant {hex} --role {needs}`, or to every certificate of \
+             the node's `admin.tls.client_ca` by `admin.tls.role`"
+        ),
+        None => format!("show a token that has it, made by `matrix access token create NAME --role {needs}`"),
+    };
+    let message =
+        format!("`{method}` needs the role `{needs}`, and `{caller}` has the role `{has}`: {remedy}");
     let mut failure = Failure::new(Code::PermissionDenied, "ROLE_TOO_WEAK", &message);
     let metadata = [("method", method), ("needs", needs.name()), ("has", has.name())];
     failure.tell(metadata.map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -143,6 +143,13 @@ async fn a_certificate_may_look_until_it_is_granted_more() {
         ClusterClient::new(shown.clone()).resume(drain).await.map_or_else(|error| error.code(), |_| Code::Ok)
     };
     assert_eq!(code().await, Code::PermissionDenied);
+    let refused = ClusterClient::new(shown.clone()).resume(drain).await.expect_err("it may only look");
+    let remedy = format!("matrix access cert grant {fingerprint} --role operate");
+    assert!(
+        refused.message().contains(&remedy) && refused.message().contains("admin.tls.role"),
+        "{}",
+        refused.message()
+    );
     let mut admin = AccessClient::new(rooms.known().await);
     let role = v1::Role::Operate.into();
     let grant =

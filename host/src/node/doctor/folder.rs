@@ -21,7 +21,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
     };
     if !metadata.is_dir() {
         let text = format!("{} is no folder", data.display());
-        return found.error("folder", text, "name another one by --data");
+        return found.error("folder", text, "name another one by --data-dir");
     }
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
