@@ -16,16 +16,16 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
         found.refused("kv", &error);
     }
     match config.components.signatures {
+        Policy::Require if config.components.trusted_keys.is_empty() => {
+            let text = "signatures are required, and no key is trusted: nothing can run";
+            found.error("signatures", text, "name keys in `components.trusted_keys`");
+        }
         Policy::Require => found.ok("signatures", "only what a trusted key has signed runs"),
         Policy::Off | Policy::Warn => {
             let change =
                 "name keys in `components.trusted_keys`, and set `components.signatures = \"require\"`";
             found.warn("signatures", "components run that nobody has signed", change);
         }
-    }
-    if config.components.signatures == Policy::Require && config.components.trusted_keys.is_empty() {
-        let text = "signatures are required, and no key is trusted: nothing can run";
-        found.error("signatures", text, "name keys in `components.trusted_keys`");
     }
     let reached = config.p2p.listen.iter().map(ToString::to_string);
     let reached: Vec<_> = reached.filter(|address| !is_loopback(address)).collect();
