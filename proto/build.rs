@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "matrix/v1/common.proto",
     "matrix/v1/components.proto",
     "matrix/v1/souls.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 10] = [
     "matrix/v1/kv.proto",
     "matrix/v1/cluster.proto",
     "matrix/v1/interceptors.proto",
+    "matrix/v1/access.proto",
     "matrix/v1/observe.proto",
 ];
 

@@ -123,6 +123,10 @@ name!(
     TopicName, "name of a topic", is_path, "[a-z0-9._/-]{1,128}"
 );
 name!(
+    /// The name of a token, unique in its realm.
+    TokenName, "name of a token", is_label, "[a-z0-9-]{1,63}, no hyphen at an end"
+);
+name!(
     /// The name that a caller of the API authenticated with.
     ClientName, "name of a client", is_path, "[a-z0-9._/-]{1,128}"
 );

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use matrixd::config::Config;
-use matrixd::node::{self, End, Node};
+use matrixd::node::{self, End, Level, Node};
 use matrixd::realm::Token;
 use matrixd::runtime::compile::compile_child;
 
@@ -35,12 +35,30 @@ enum Command {
     /// Compiles one component under limits; the node calls this on itself.
     #[command(hide = true)]
     CompileComponent { input: PathBuf, output: PathBuf, settings: String },
+    /// Looks at a configuration and a data folder without starting a node: what is wrong, and what to change.
+    ///
+    /// Ends with 1 where something is wrong that a node would not start with, or not keep its promises.
+    Doctor {
+        /// The configuration; without it, `matrixd.toml` in the data folder, if there is one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The data folder.
+        #[arg(long, alias = "data-dir", env = "MATRIX_DATA_DIR", default_value = "data", value_name = "DIR")]
+        data: PathBuf,
+        /// Writes a JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::CompileComponent { input, output, settings }) = arguments.command {
-        return compile_child(&input, &output, &settings);
+    match &arguments.command {
+        Some(Command::CompileComponent { input, output, settings }) => {
+            return compile_child(input, output, settings);
+        }
+        Some(Command::Doctor { config, data, json }) => return doctor(data, config.as_deref(), *json),
+        None => {}
     }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +90,21 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         end.asked().await;
         node.stop().await
     })
+}
+
+fn doctor(data: &Path, config: Option<&Path>, json: bool) -> ExitCode {
+    let found = node::doctor(data, config);
+    for finding in &found {
+        match serde_json::to_string(finding) {
+            Ok(object) if json => println!("{object}"),
+            _ => println!("{finding}"),
+        }
+    }
+    if found.iter().any(|finding| finding.level == Level::Error) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
 
+mod doctor;
 mod end;
 mod figures;
 mod files;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+pub use doctor::{Finding, Level, doctor};
 pub use end::End;
 
 use crate::admin::{Admin, AdminConfig, AdminHost};

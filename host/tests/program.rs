@@ -22,3 +22,17 @@ fn an_unknown_key_is_named_and_nothing_starts() {
     assert!(said.contains("unknown field `souls_maximum`") && said.contains("matrixd.toml"), "{said}");
     assert!(!folder.path().join("kv").exists());
 }
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_what_to_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_string_lossy().into_owned();
+    let sound = matrixd(&["doctor", "--data", &data]);
+    assert!(sound.status.success(), "{sound:?}");
+    std::fs::write(folder.path().join("matrixd.toml"), "[admin]\nlisten = \"0.0.0.0:1\"\n").expect("a file");
+    let open = matrixd(&["doctor", "--data", &data, "--json"]);
+    assert_eq!(open.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&open.stdout).into_owned();
+    let wrong: Vec<_> = said.lines().filter(|line| line.contains("\"level\":\"error\"")).collect();
+    assert!(wrong.len() == 1 && wrong[0].contains("admin.tls"), "{said}");
+}

@@ -33,7 +33,7 @@ async fn upload(node: &Node, name: &str) -> Digest {
     upload.write(guest(name).into()).await.expect("few bytes");
     let (digest, _) = upload.finish().await.expect("whole bytes");
     let name: ComponentName = name.parse().expect("a name");
-    node.catalog().admit(digest, Some(name)).await.expect("a good component");
+    node.catalog().admit(digest, Some(name), None).await.expect("a good component");
     digest
 }
 

@@ -1,8 +1,10 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
 //! messages, clients and servers generated from them; what nodes say to each other, `matrix/wire/v1/*.proto`; and the
-//! format of a [`backup`].
+//! formats of a [`backup`], of the [`audit`] log, and of a component's [`signature`].
 
+pub mod audit;
 pub mod backup;
+pub mod signature;
 
 use tonic::Code;
 

@@ -1,6 +1,7 @@
 //! What a person does with the programs `matrixd` and `matrix`, from an empty folder to a result: real
 //! processes, real components, and results held to tables made by another implementation.
 
+mod access;
 mod dead;
 mod memory;
 mod process;

@@ -1,5 +1,6 @@
 //! Realms of real processes: Souls and Matrices on several nodes behave as on one, also while nodes go.
 
+mod access;
 mod backup;
 mod ending;
 mod foreign;

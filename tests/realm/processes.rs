@@ -30,6 +30,19 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Runs the command `matrix` as somebody who has no node's data folder.
+pub(crate) fn stranger(arguments: &[&str]) -> Run {
+    run(Path::new("/nowhere"), arguments)
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Run {
+    let mut command = Command::new(built("matrix"));
+    command.arg("--data-dir").arg(data).args(["--output", "json"]).args(arguments);
+    let output = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 /// Nodes of one realm, by number; all are killed when this is dropped.
 pub(crate) struct Realm {
     folder: TempDir,
@@ -54,6 +67,17 @@ impl Run {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
+
+    /// What it printed, where each line is JSON.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(line).collect()
+    }
+
+    /// That it was refused, for a reason in which these words stand.
+    pub(crate) fn refused(&self, why: &str) {
+        assert!(!self.success && self.stderr.contains(why), "{why}: {}{}", self.stdout, self.stderr);
+    }
 }
 
 impl Realm {
@@ -67,8 +91,10 @@ impl Realm {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut realm = Self { folder, nodes: BTreeMap::new() };
         for node in 1..=count {
-            let doors = "[admin]\nlisten = \"off\"\nhttp = \"off\"\n";
-            let text = format!("{doors}{}", settings(node));
+            let mut text = settings(node);
+            if !text.contains("[admin]") {
+                text.insert_str(0, "[admin]\nlisten = \"off\"\nhttp = \"off\"\n");
+            }
             std::fs::create_dir_all(realm.data(node)).expect("our own folder");
             std::fs::write(realm.data(node).join("matrixd.toml"), text).expect("our own folder");
             let token = (node > 1).then(|| realm.matrix(1, &["cluster", "invite"]).ok().json());
@@ -172,11 +198,7 @@ impl Realm {
 
     /// Runs the command `matrix` against a node.
     pub(crate) fn matrix(&self, node: u64, arguments: &[&str]) -> Run {
-        let mut command = Command::new(built("matrix"));
-        command.arg("--data-dir").arg(self.data(node)).args(["--output", "json"]).args(arguments);
-        let output = command.output().expect("the program starts");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        run(&self.data(node), arguments)
     }
 
     /// Runs the command `matrix` against a node without waiting for it.

@@ -139,7 +139,7 @@ impl TestNode {
         let mut upload = begun.map_err(|error| error.to_string())?;
         upload.write(Bytes::copy_from_slice(bytes)).await.map_err(|error| error.to_string())?;
         let (digest, _) = upload.finish().await.map_err(|error| error.to_string())?;
-        catalog.admit(digest, None).await.map_err(|error| error.to_string())?;
+        catalog.admit(digest, None, None).await.map_err(|error| error.to_string())?;
         Ok(digest)
     }
 

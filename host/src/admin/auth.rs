@@ -1,83 +1,191 @@
-//! Who calls: whoever shows the token is `local`, whoever shows a certificate is known by it.
+//! Who calls: whoever shows the token of the data folder is `local`, whoever shows one of the realm's tokens is
+//! `token/NAME`, and whoever shows a certificate is known by it.
 
 use std::fs::{self, File, OpenOptions};
+use std::future::Future;
 use std::io::{Read as _, Write as _};
+use std::ops::Deref;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tonic::service::Interceptor;
+use tokio::sync::watch;
+use tonic::codegen::http::{Extensions, HeaderMap};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Status};
 
+use super::book::{self, Page};
 use super::convert;
 use super::error::{AdminError, failed};
+use super::roles::Role;
+use crate::clock;
 use crate::ids::{ClientName, Digest};
 
 /// The token's file, in the data folder.
-const TOKEN_FILE: &str = "token";
+pub(super) const TOKEN_FILE: &str = "token";
 /// Random bytes in a token that the node makes: too many to guess.
 const TOKEN_BYTES: usize = 32;
 /// The least characters in a token that an operator chose: 32 hexadecimal digits are 128 bits.
 const TOKEN_CHARS_LEAST: usize = 32;
 /// The most bytes that are read of a file with a token, a certificate or a key.
 const SECRET_BYTES_MAX: u64 = 1 << 20;
-/// How a caller is called who shows the token.
+/// How a caller is called who shows the token of the data folder.
 const LOCAL: &str = "local";
 /// What stands before the token.
 const SCHEME: &str = "Bearer ";
+/// How often it is looked whether a token has expired, at least: the wall clock may be set.
+const EXPIRY: Duration = Duration::from_secs(60);
 
-/// Who calls, as the gate found out: it rides on every request that passed.
-#[derive(Debug, Clone)]
-pub(super) struct Caller(ClientName);
+/// Who calls, and what the caller may do, as the gate found out: it rides on every request that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    name: ClientName,
+    role: Role,
+    proof: Proof,
+}
+
+/// What a caller is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    /// The token of the data folder.
+    Local,
+    /// A secret with this hash.
+    Secret([u8; 32]),
+    /// A certificate with this fingerprint.
+    Certificate(String),
+    /// The word of the node that was called.
+    Relayed,
+}
+
+impl Caller {
+    /// Who called another node, which says so, and what the caller may do there.
+    pub(super) const fn relayed(name: ClientName, role: Role) -> Self {
+        Self { name, role, proof: Proof::Relayed }
+    }
+
+    /// What the caller may do.
+    pub(super) const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Refuses a call that needs a stronger role.
+    pub(super) fn may(&self, method: &str, needs: Role) -> Result<(), Status> {
+        if self.role >= needs {
+            Ok(())
+        } else {
+            Err(convert::too_weak(method, needs, self.as_str(), self.role))
+        }
+    }
+}
+
+impl Deref for Caller {
+    type Target = ClientName;
+
+    fn deref(&self) -> &ClientName {
+        &self.name
+    }
+}
 
 /// Who makes a call.
-pub(super) fn caller_of<T>(request: &Request<T>) -> Result<ClientName, Status> {
-    let caller = request.extensions().get::<Caller>();
-    caller.map(|caller| caller.0.clone()).ok_or_else(convert::unauthenticated)
+pub(super) fn caller_of<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(convert::unauthenticated)
 }
 
 /// Says who made a call that another node has let in.
-pub(super) fn name_caller<T>(request: &mut Request<T>, caller: ClientName) {
-    request.extensions_mut().insert(Caller(caller));
+pub(super) fn name_caller<T>(request: &mut Request<T>, caller: Caller) {
+    request.extensions_mut().insert(caller);
 }
 
-/// Lets in who shows the token, or a certificate that the TLS handshake has accepted. Only hashes are
-/// compared, in a time that does not depend on where they differ.
+/// Lets in who shows a token, or a certificate that the TLS handshake has accepted. Only hashes are compared.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
-    token: blake3::Hash,
+    local: blake3::Hash,
+    /// What the callers with a certificate may do to whom nothing else was granted.
+    certificates: Role,
+    book: watch::Receiver<Arc<Page>>,
 }
 
 impl Gate {
-    /// A gate that knows the token of the data folder `data`, which is made if there is none. Blocks on
-    /// the disk.
-    pub(super) fn open(data: &Path) -> Result<Self, AdminError> {
+    /// A gate that knows the token of the data folder `data`, which is made if there is none, and what the realm's
+    /// book says. Certificates that it does not name have the role `certificates`. Blocks on the disk.
+    pub(super) fn open(
+        data: &Path,
+        certificates: Role,
+        book: watch::Receiver<Arc<Page>>,
+    ) -> Result<Self, AdminError> {
         let path = data.join(TOKEN_FILE);
         let token = if path.exists() { read_token(&path)? } else { make_token(&path)? };
-        Ok(Self { token: blake3::hash(token.as_bytes()) })
+        Ok(Self { local: blake3::hash(token.as_bytes()), certificates, book })
     }
 
-    fn admit<T>(&self, request: &Request<T>) -> Result<ClientName, Status> {
-        if let Some(shown) = request.metadata().get("authorization") {
-            let token = shown.to_str().ok().and_then(|text| text.strip_prefix(SCHEME));
-            return match token {
-                Some(token) if blake3::hash(token.trim().as_bytes()) == self.token => Ok(name(LOCAL)),
-                _ => Err(convert::unauthenticated()),
-            };
+    /// Who calls with these headers, on a connection with these properties.
+    pub(super) fn admit(&self, headers: &HeaderMap, connection: &Extensions) -> Result<Caller, Status> {
+        let proof = match headers.get("authorization") {
+            Some(shown) => {
+                let token = shown.to_str().ok().and_then(|text| text.strip_prefix(SCHEME)).map(str::trim);
+                let hash = blake3::hash(token.ok_or_else(convert::unauthenticated)?.as_bytes());
+                if hash == self.local { Proof::Local } else { Proof::Secret(*hash.as_bytes()) }
+            }
+            None => Proof::Certificate(fingerprint(connection).ok_or_else(convert::unauthenticated)?),
+        };
+        self.know(proof)
+    }
+
+    /// Whom a proof stands for at this moment.
+    fn know(&self, proof: Proof) -> Result<Caller, Status> {
+        let page = self.book.borrow();
+        let (name, role) = match &proof {
+            Proof::Local => (name(LOCAL), Role::Admin),
+            Proof::Secret(hash) => match page.secret(hash) {
+                Some(secret) if secret.until_ms.is_none_or(|until| clock::now_ms() < until) => {
+                    (book::caller_of(&secret.token), secret.role)
+                }
+                Some(secret) => return Err(convert::expired(&secret.token)),
+                None if page.is_known() => return Err(convert::unauthenticated()),
+                None => return Err(convert::book_unknown()),
+            },
+            // What was granted may be less than what every certificate has: that has to be known first.
+            Proof::Certificate(_) if !page.is_known() => return Err(convert::book_unknown()),
+            Proof::Certificate(hex) => {
+                (name(&format!("cert/{hex}")), page.certificate(hex).unwrap_or(self.certificates))
+            }
+            Proof::Relayed => return Err(convert::unauthenticated()),
+        };
+        Ok(Caller { name, role, proof })
+    }
+
+    /// Waits until a caller may not go on any more with what needs the role `needs`, and says why.
+    pub(super) fn until_over(
+        &self,
+        caller: &Caller,
+        method: &'static str,
+        needs: Role,
+    ) -> impl Future<Output = Status> + Send + use<> {
+        let (mut gate, proof) = (self.clone(), caller.proof.clone());
+        async move {
+            if matches!(proof, Proof::Local | Proof::Relayed) {
+                return std::future::pending().await;
+            }
+            loop {
+                gate.book.mark_unchanged();
+                let now = gate.know(proof.clone()).and_then(|caller| caller.may(method, needs));
+                if let Err(status) = now {
+                    return status;
+                }
+                tokio::select! {
+                    changed = gate.book.changed() => if changed.is_err() { return std::future::pending().await },
+                    () = tokio::time::sleep(EXPIRY) => {}
+                }
+            }
         }
-        let certificates = request.peer_certs();
-        let certificate = certificates.as_ref().and_then(|chain| chain.first());
-        let fingerprint = certificate.map(|certificate| Digest::of(certificate.as_ref()).hex());
-        fingerprint.map(|hex| name(&format!("cert/{hex}"))).ok_or_else(convert::unauthenticated)
     }
 }
 
-impl Interceptor for Gate {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let caller = self.admit(&request)?;
-        tracing::Span::current().record("caller", caller.as_str());
-        request.extensions_mut().insert(Caller(caller));
-        Ok(request)
-    }
+/// The fingerprint of the certificate that the client has shown.
+fn fingerprint(connection: &Extensions) -> Option<String> {
+    let certificates = connection.get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()?;
+    certificates.first().map(|certificate| Digest::of(certificate.as_ref()).hex())
 }
 
 /// Reads a file that nobody but its owner may read. Blocks on the disk.
@@ -97,7 +205,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, AdminError> {
     Ok(text)
 }
 
-fn read_token(path: &Path) -> Result<String, AdminError> {
+pub(super) fn read_token(path: &Path) -> Result<String, AdminError> {
     let text = read_secret(path)?;
     let token = text.trim();
     if token.len() < TOKEN_CHARS_LEAST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -130,30 +238,38 @@ mod tests {
 
     use super::*;
 
+    fn open(data: &Path) -> Result<Gate, AdminError> {
+        Gate::open(data, Role::Read, watch::Sender::default().subscribe())
+    }
+
     fn shown(gate: &Gate, authorization: Option<&str>) -> Result<String, Code> {
-        let mut request = Request::new(());
+        let mut headers = HeaderMap::new();
         if let Some(value) = authorization {
-            request.metadata_mut().insert("authorization", value.parse().expect("a header"));
+            headers.insert("authorization", value.parse().expect("a header"));
         }
-        let passed = gate.clone().call(request).and_then(|request| caller_of(&request));
-        passed.map(String::from).map_err(|status| status.code())
+        let caller = gate.admit(&headers, &Extensions::new());
+        caller.map(|caller| caller.to_string()).map_err(|status| status.code())
     }
 
     #[test]
     fn only_the_token_opens() {
         let data = tempfile::tempdir().expect("a folder");
-        let gate = Gate::open(data.path()).expect("a token is made");
+        let gate = open(data.path()).expect("a token is made");
         let path = data.path().join("token");
         let token = fs::read_to_string(&path).expect("it is there").trim().to_owned();
         assert_eq!(
             (token.len(), fs::metadata(&path).expect("it is there").permissions().mode() & 0o777),
             (64, 0o600)
         );
-        let again = Gate::open(data.path()).expect("it is read");
+        let again = open(data.path()).expect("it is read");
         assert_eq!(shown(&again, Some(&format!("Bearer {token}"))), Ok("local".to_owned()));
-        let (short, long) = (format!("Bearer {}", &token[1..]), format!("Bearer {token}0"));
-        for wrong in [None, Some(""), Some("Bearer "), Some(token.as_str()), Some(&*short), Some(&*long)] {
+        for wrong in [None, Some(""), Some(token.as_str())] {
             assert_eq!(shown(&gate, wrong), Err(Code::Unauthenticated), "{wrong:?}");
+        }
+        // It may be one of the realm's, which are not known yet.
+        let (short, long) = (format!("Bearer {}", &token[1..]), format!("Bearer {token}0"));
+        for wrong in ["Bearer ", &short, &long] {
+            assert_eq!(shown(&gate, Some(wrong)), Err(Code::Unavailable), "{wrong:?}");
         }
     }
 
@@ -163,16 +279,27 @@ mod tests {
         let path = data.path().join("token");
         fs::write(&path, "0".repeat(64)).expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("ours");
-        assert!(matches!(Gate::open(data.path()), Err(AdminError::Exposed { mode: 0o640, .. })));
+        assert!(matches!(open(data.path()), Err(AdminError::Exposed { mode: 0o640, .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
-        assert!(Gate::open(data.path()).is_ok());
+        assert!(open(data.path()).is_ok());
         fs::write(&path, "short").expect("a file");
-        let error = Gate::open(data.path()).expect_err("too short").to_string();
+        let error = open(data.path()).expect_err("too short").to_string();
         assert!(error.contains("token") && error.contains("delete it"), "{error}");
     }
 
     #[test]
     fn a_request_that_did_not_pass_the_gate_has_no_caller() {
         assert_eq!(caller_of(&Request::new(())).expect_err("nobody").code(), Code::Unauthenticated);
+    }
+
+    #[test]
+    fn a_caller_may_do_what_the_role_allows() {
+        let caller = Caller::relayed(name("token/ci"), Role::Deploy);
+        assert!(
+            caller.may("Souls/Spawn", Role::Deploy).is_ok() && caller.may("Souls/Get", Role::Read).is_ok()
+        );
+        let refused = caller.may("Kv/Put", Role::Operate).expect_err("too weak");
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert!(refused.message().contains("operate") && refused.message().contains("deploy"), "{refused}");
     }
 }

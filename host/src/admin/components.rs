@@ -20,6 +20,7 @@ use super::rollout;
 use crate::clock;
 use crate::ids::{ComponentName, Digest};
 use crate::runtime::catalog::{ComponentError, Record};
+use crate::runtime::signatures;
 use crate::transport::bus::Source;
 use crate::transport::envelope::Content;
 
@@ -145,17 +146,27 @@ impl ComponentsService {
             "" => None,
             digest => Some(digest.parse().map_err(|error| convert::bad_id("header.digest", &error))?),
         };
+        let signature = header.signature.map(|given| convert::signature(given, &header.name)).transpose()?;
         let host = &self.0.host;
         let mut upload = host.catalog.components().store().begin_upload(Some(header.size), digest).await?;
         while let Some(part) = next_part(&mut parts).await? {
             upload.write(chunk_of(part)?).await?;
         }
         let (digest, _) = upload.finish().await?;
+        if let Some(signature) = &signature
+            && let Err(wrong) = signatures::holds(digest, signature)
+        {
+            // What was there before stays: it was taken in without this.
+            if host.catalog.record(digest).await?.is_none() {
+                host.catalog.components().remove(digest).await.map_err(ComponentError::from)?;
+            }
+            return Err(ComponentError::from(wrong).into());
+        }
         let host = host.clone();
         // To its end, even if nobody waits: bytes that cannot be run must not stay.
         let admitted = async move {
             let existed = host.catalog.record(digest).await?.is_some();
-            let (record, compiled_us) = host.catalog.admit(digest, name).await?;
+            let (record, compiled_us) = host.catalog.admit(digest, name, signature).await?;
             // What was known had been compiled by an earlier upload.
             let compile_us = if existed { 0 } else { compiled_us };
             if !existed {

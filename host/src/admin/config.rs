@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::AdminError;
+use super::roles::Role;
 
 /// The least that a message must be allowed to have: a chunk of an upload, or a value of the KV, each
 /// 1 MiB, and what is around it.
@@ -30,6 +31,8 @@ pub struct AdminConfig {
     pub http: Option<SocketAddr>,
     /// TLS for gRPC over TCP.
     pub tls: Option<TlsConfig>,
+    /// The log of what callers changed.
+    pub audit: AuditConfig,
     /// The longest message of a client, in bytes. Default 4 MiB, as stock clients have it.
     pub message_bytes_max: usize,
     /// Connections that each address takes at a time; one too many is closed at once. Default 256.
@@ -63,6 +66,39 @@ pub struct TlsConfig {
     /// The authority that signs clients' certificates. With it, a client needs such a certificate, and
     /// is known by it; without, it needs the token.
     pub client_ca: Option<PathBuf>,
+    /// What a client with such a certificate may do, where `matrix access cert grant` has not said otherwise: `read`,
+    /// the default, `deploy`, `operate` or `admin`.
+    #[serde(default = "least")]
+    pub role: Role,
+    /// How often it is looked whether the files have changed, in seconds. Default 5. New keys hold for the next
+    /// connection; where they are of no use, the old ones go on serving.
+    #[serde(default = "often")]
+    pub reload_seconds: u64,
+}
+
+const fn often() -> u64 {
+    5
+}
+
+const fn least() -> Role {
+    Role::Read
+}
+
+/// How much is kept of what callers changed: in the data folder's `audit`, the oldest file goes when there is one too
+/// many.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Bytes after which the next file is begun. Default 16 MiB: about 25,000 changes.
+    pub file_bytes: u64,
+    /// How many files are kept. Default 16.
+    pub files: usize,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { file_bytes: 16 << 20, files: 16 }
+    }
 }
 
 impl Default for AdminConfig {
@@ -72,6 +108,7 @@ impl Default for AdminConfig {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 7777))),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 7778))),
             tls: None,
+            audit: AuditConfig::default(),
             message_bytes_max: 4 << 20,
             connections_max: 256,
             calls_per_connection: 256,
@@ -102,6 +139,15 @@ impl AdminConfig {
         let idle = self.keepalive_seconds * 2..=86_400;
         within("idle_seconds", idle.contains(&self.idle_seconds), "at least twice `keepalive_seconds`")?;
         within("shutdown_seconds", self.shutdown_seconds <= 3_600, "at most 3600")?;
+        within(
+            "audit.file_bytes",
+            (65_536..=1 << 30).contains(&self.audit.file_bytes),
+            "from 64 KiB to 1 GiB",
+        )?;
+        within("audit.files", (2..=10_000).contains(&self.audit.files), "from 2 to 10000")?;
+        if let Some(tls) = &self.tls {
+            within("tls.reload_seconds", (1..=86_400).contains(&tls.reload_seconds), "from 1 to 86400")?;
+        }
         match (self.listen, self.http, &self.tls) {
             (Some(address), _, None) if !address.ip().is_loopback() => Err(AdminError::Open(address)),
             (_, Some(address), _) if !address.ip().is_loopback() => Err(AdminError::OpenHttp(address)),

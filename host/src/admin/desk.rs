@@ -12,13 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::auth::caller_of;
+use super::audit::Audit;
+use super::auth::{Caller, caller_of};
 use super::config::AdminConfig;
 use super::convert;
 use super::relay::Relay;
 use super::replay::{Key, Replays};
 use crate::backup::Backups;
-use crate::ids::ClientName;
 use crate::kv::Kv;
 use crate::matrices::Matrices;
 use crate::realm::Realm;
@@ -108,6 +108,8 @@ pub(super) struct Desk {
     pub(super) started: Instant,
     /// The way to the doors of other nodes.
     pub(super) relay: Relay,
+    /// What callers change is written down here.
+    pub(super) audit: Audit,
     tasks: Tasks,
     replays: Replays,
     mutations: Arc<Semaphore>,
@@ -115,7 +117,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(host: AdminHost, config: AdminConfig, addresses: Vec<String>, tasks: Tasks) -> Self {
+    pub(super) fn new(
+        host: AdminHost,
+        config: AdminConfig,
+        addresses: Vec<String>,
+        audit: Audit,
+        tasks: Tasks,
+    ) -> Self {
         let starting = Readiness { ready: false, reason: "the node is starting".to_owned() };
         Self {
             mutations: Arc::new(Semaphore::new(config.mutations_max)),
@@ -124,6 +132,7 @@ impl Desk {
             started: Instant::now(),
             replays: Replays::default(),
             relay: Relay::default(),
+            audit,
             host,
             config,
             addresses,
@@ -193,6 +202,6 @@ impl Desk {
 }
 
 /// Who makes a call, and what it says.
-pub(super) fn open<T>(request: Request<T>) -> Result<(ClientName, T), Status> {
+pub(super) fn open<T>(request: Request<T>) -> Result<(Caller, T), Status> {
     Ok((caller_of(&request)?, request.into_inner()))
 }

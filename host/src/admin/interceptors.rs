@@ -8,11 +8,11 @@ use matrix_proto::v1::interceptors_server::Interceptors;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
+use super::auth::Caller;
 use super::convert;
 use super::desk::{Desk, open};
 use super::replay::Key;
 use super::rollout::Chains;
-use crate::ids::ClientName;
 use crate::rollout::{BATCH_MAX, Plan, Step, roll_out};
 use crate::runtime::interceptors::{Change, InterceptorError, Wanted};
 
@@ -130,7 +130,7 @@ async fn dry_run(desk: &Arc<Desk>, change: &Change) -> Result<v1::SwapIntercepto
 /// Lets new code judge on all nodes that are alive, and makes it the realm's if it gets on.
 async fn carry_out(
     desk: &Arc<Desk>,
-    caller: ClientName,
+    caller: Caller,
     change: Change,
     watch: Duration,
 ) -> Result<v1::SwapInterceptorResponse, Status> {

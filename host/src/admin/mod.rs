@@ -1,17 +1,24 @@
 //! The operator's door: gRPC for people and programs, HTTP for machines that watch.
 //!
-//! [`door`] listens, [`auth`] asks who calls, [`observe`] counts and traces. Then one file a service
+//! [`door`] listens, [`observe`] counts and traces, [`guard`] lets in whom [`auth`] knows, by the token of the data
+//! folder or by the [`book`] of the realm, and who has the role that [`roles`] asks for; what changes something goes into the [`audit`] log. Then one file a service
 //! of `matrix.v1`: each reads the request, calls the room that does the work, and has [`convert`] write
 //! the answer. [`desk`] is what they share, [`replay`] makes retries safe, [`paging`] cuts lists.
 //!
 //! Health and reflection answer without a token, so that stock clients find their way; everything else
 //! needs one, or a certificate.
 
+mod audit;
 mod auth;
+mod book;
 mod config;
 mod door;
 mod error;
+mod fields;
+mod guard;
 mod observe;
+mod roles;
+mod tls;
 
 mod convert;
 mod desk;
@@ -19,6 +26,7 @@ mod paging;
 mod relay;
 mod replay;
 
+mod access;
 mod cluster;
 mod components;
 mod events;
@@ -26,6 +34,7 @@ mod http;
 mod interceptors;
 mod kv;
 mod logs;
+mod look;
 mod matrices;
 mod observing;
 mod rollout;
@@ -45,14 +54,20 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AdminConfig, TlsConfig};
+pub use config::{AdminConfig, AuditConfig, TlsConfig};
 pub use desk::AdminHost;
 pub use error::AdminError;
+pub use look::{ACCESS_BUCKET, Grant, check_audit, check_tls, check_token, grants};
+pub use roles::Role;
 
+use audit::Audit;
 use auth::Gate;
+use book::Book;
 use desk::{Desk, Readiness};
 use door::{Door, bind_tcp, bind_unix};
+use guard::Guard;
 use server::{Health, Server};
+use tls::Keys;
 
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
@@ -91,16 +106,22 @@ impl Admin {
         tasks: &Tasks,
     ) -> Result<Self, AdminError> {
         config.check()?;
-        let gate = Gate::open(&host.data_dir)?;
-        let tls = config.tls.as_ref().map(server::tls).transpose()?;
+        let book = Book::open(host.kv.clone(), tasks).await;
+        let certificates = config.tls.as_ref().map_or(Role::Read, |tls| tls.role);
+        let gate = Gate::open(&host.data_dir, certificates, book.page())?;
+        let tls = config.tls.as_ref().map(Keys::open).transpose()?;
         let socket = config.socket.clone().unwrap_or_else(|| host.data_dir.join(SOCKET_FILE));
         let bound = Bound::bind(&config, socket).await?;
         let addresses = bound.addresses(tls.is_some())?;
-        let desk = Arc::new(Desk::new(host, config, addresses, tasks.clone()));
+        let audit = Audit::open(&host.data_dir, config.audit.clone(), tasks)?;
+        let desk = Arc::new(Desk::new(host, config, addresses, audit, tasks.clone()));
         desk.open_relay().await;
         let health = Health::new().await;
-        let server = Server::new(&desk, &gate, &health)?;
-        bound.serve(&desk, &server, tls, telemetry, tasks)?;
+        let server = Server::new(&desk, Guard { gate, desk: desk.clone() }, book, &health)?;
+        if let Some(keys) = &tls {
+            keys.follow(tasks);
+        }
+        bound.serve(&desk, &server, tls, telemetry, tasks);
         Ok(Self { desk, health, stops: Arc::default() })
     }
 
@@ -161,13 +182,13 @@ impl Bound {
         self,
         desk: &Arc<Desk>,
         server: &Server,
-        tls: Option<tonic::transport::ServerTlsConfig>,
+        tls: Option<Keys>,
         telemetry: Arc<Telemetry>,
         tasks: &Tasks,
-    ) -> Result<(), AdminError> {
+    ) {
         let (max, idle, grace) = (desk.config.connections_max, desk.config.idle(), desk.config.shutdown());
         let stopping = tasks.stopping();
-        let unix = server.serve(Door::new(self.unix, max, idle).connections(), None, stopping.clone())?;
+        let unix = server.serve(Door::new(self.unix, max, idle).connections(), stopping.clone());
         let socket = self.socket;
         let unix = async move {
             let end = unix.await;
@@ -179,8 +200,18 @@ impl Bound {
         if let Some(listener) = self.grpc {
             // A small answer must not wait for more to be sent with it; a socket that cannot do that works too.
             let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-            let grpc = server.serve(Door::new(listener, max, idle).connections(), tls, stopping.clone())?;
-            tasks.spawn("admin.grpc", until(grpc, stopping.clone(), grace, "gRPC over TCP"));
+            let (connections, stop) = (Door::new(listener, max, idle).connections(), stopping.clone());
+            const WHAT: &str = "gRPC over TCP";
+            match tls {
+                Some(keys) => {
+                    let grpc = server.serve(Box::pin(keys.secure(connections, max)), stop.clone());
+                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
+                }
+                None => {
+                    let grpc = server.serve(connections, stop.clone());
+                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
+                }
+            }
         }
         if let Some(listener) = self.http {
             let pages = http::pages(desk.clone(), telemetry);
@@ -189,7 +220,6 @@ impl Bound {
             let pages = async { serving.await.map_err(|error| error.to_string()) };
             tasks.spawn("admin.http", until(pages, stopping, grace, "HTTP"));
         }
-        Ok(())
     }
 }
 

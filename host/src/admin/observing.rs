@@ -11,9 +11,9 @@ use matrix_proto::v1::UsageOrder;
 use matrix_proto::v1::observe_server::Observe;
 use tonic::{Request, Response, Status};
 
+use super::auth::Caller;
 use super::convert;
 use super::desk::{AdminHost, Desk, open};
-use crate::ids::ClientName;
 use crate::runtime::usage::{Usage, Used};
 use crate::souls::status::State;
 
@@ -65,7 +65,7 @@ impl ObserveService {
     /// What the other nodes that are alive count; one that does not answer says why.
     async fn elsewhere(
         &self,
-        caller: &ClientName,
+        caller: &Caller,
         request: &v1::UsageRequest,
         question: &Question,
     ) -> Vec<v1::UsageResponse> {

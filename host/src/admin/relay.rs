@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use matrix_proto::audit::Entry;
 use matrix_proto::v1::interceptors_server::Interceptors;
 use matrix_proto::v1::matrices_server::Matrices;
 use matrix_proto::v1::observe_server::Observe;
@@ -14,12 +15,14 @@ use prost::Message;
 use tokio::sync::OnceCell;
 use tonic::{Code, Request, Response, Status};
 
-use super::auth::name_caller;
+use super::auth::{Caller, name_caller};
 use super::convert;
 use super::desk::Desk;
+use super::guard;
 use super::interceptors::InterceptorsService;
 use super::matrices::MatricesService;
 use super::observing::ObserveService;
+use super::roles::{self, Role};
 use crate::ids::{ClientName, MatrixName};
 use crate::matrices;
 use crate::p2p::rpc::{Reply, Rpc, Serve};
@@ -47,7 +50,7 @@ impl Desk {
         &self,
         method: &'static str,
         matrix: &MatrixName,
-        caller: &ClientName,
+        caller: &Caller,
         request: &impl Message,
     ) -> Option<Result<A, Status>> {
         if self.host.matrices.get(matrix).is_ok() {
@@ -67,7 +70,7 @@ impl Desk {
         &self,
         node: u64,
         method: &'static str,
-        caller: &ClientName,
+        caller: &Caller,
         request: &impl Message,
     ) -> Result<A, Status> {
         let away = |why: &dyn std::fmt::Display| {
@@ -78,6 +81,7 @@ impl Desk {
         let question = wire::AdminQuestion {
             method: method.to_owned(),
             caller: caller.to_string(),
+            role: caller.role().name().to_owned(),
             request: request.encode_to_vec().into(),
         };
         let answer = rpc.call(peer, question.encode_to_vec().into(), PATIENCE).await;
@@ -96,7 +100,7 @@ impl Desk {
 struct Server(Weak<Desk>);
 
 impl Serve for Server {
-    fn serve(&self, _: Peer, question: Bytes, reply: Reply) {
+    fn serve(&self, from: Peer, question: Bytes, reply: Reply) {
         let Some(desk) = self.0.upgrade() else { return reply.fail("this node is stopping") };
         let Ok(question) = wire::AdminQuestion::decode(question) else {
             return reply.fail("it is malformed");
@@ -104,10 +108,14 @@ impl Serve for Server {
         let Ok(caller) = question.caller.parse::<ClientName>() else {
             return reply.fail("nobody is called so");
         };
+        let Ok(role) = question.role.parse::<Role>() else {
+            return reply.fail("it does not say what the caller may do");
+        };
+        let caller = Caller::relayed(caller, role);
         let tasks = desk.tasks().clone();
         tasks.spawn("admin.relayed", async move {
             let service = MatricesService(desk);
-            let kind = match carry_out(&service, &question.method, caller, question.request).await {
+            let kind = match let_in(&service, question, caller, from).await {
                 Ok(response) => Kind::Response(response),
                 Err(status) => Kind::Failure(wire::AdminFailure {
                     code: status.code() as i32,
@@ -120,10 +128,29 @@ impl Serve for Server {
     }
 }
 
+/// Carries out what the caller may do, and writes it down.
+pub(super) async fn let_in(
+    service: &MatricesService,
+    question: wire::AdminQuestion,
+    caller: Caller,
+    from: Peer,
+) -> Result<Bytes, Status> {
+    let wire::AdminQuestion { method, request, .. } = question;
+    // By this node's own table: another version of the program may have another one.
+    let method = roles::named(&method).ok_or_else(convert::unknown_method)?;
+    caller.may(method.name, method.role)?;
+    let Some(fields) = &method.audited else { return carry_out(service, method.name, caller, request).await };
+    let entry = Entry { via: from.to_string(), ..guard::entry(method, &caller, fields, &request) };
+    let attempt = service.0.audit.attempt(entry).await?;
+    let done = carry_out(service, method.name, caller, request).await;
+    attempt.ended(done.as_ref().map_or_else(Status::code, |_| Code::Ok));
+    done
+}
+
 async fn carry_out(
     service: &MatricesService,
     method: &str,
-    caller: ClientName,
+    caller: Caller,
     request: Bytes,
 ) -> Result<Bytes, Status> {
     match method {
@@ -152,7 +179,7 @@ async fn carry_out(
 }
 
 async fn answer<Q, A, F>(
-    caller: ClientName,
+    caller: Caller,
     request: Bytes,
     call: impl FnOnce(Request<Q>) -> F,
 ) -> Result<Bytes, Status>

@@ -19,6 +19,7 @@ pub(super) use self::chains::Chains;
 use self::worlds::Worlds;
 use super::convert;
 use super::desk::{Answers, Desk, open};
+use super::roles;
 use super::swaps::turn;
 use crate::ids::ComponentName;
 use crate::matrices;
@@ -54,6 +55,8 @@ pub(super) async fn roll_out(
             begin(desk, Worlds::new(desk, caller, to), ruled, plan)
         }
         Kind::Transport => {
+            // What may be swapped only by a stronger role one by one, may not be swapped by a weaker one all at once.
+            caller.may("Components/Rollout of an interceptor", roles::role_of("Interceptors/Swap"))?;
             let change = host.interceptors.change_all(&from, to).await?;
             let chains = Chains::new(desk, caller, change);
             let nodes = chains.nodes();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::middleware;
 use futures::stream::Stream;
 use matrix_proto::FILE_DESCRIPTOR_SET;
+use matrix_proto::v1::access_server::AccessServer;
 use matrix_proto::v1::cluster_server::ClusterServer;
 use matrix_proto::v1::components_server::ComponentsServer;
 use matrix_proto::v1::events_server::EventsServer;
@@ -20,21 +21,21 @@ use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Connected;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder as Reflection;
 
-use super::auth::{Gate, read_secret, read_text};
+use super::access::AccessService;
+use super::book::Book;
 use super::cluster::ClusterService;
 use super::components::ComponentsService;
-use super::config::{AdminConfig, TlsConfig};
+use super::config::AdminConfig;
 use super::desk::Desk;
 use super::error::AdminError;
 use super::events::EventsService;
+use super::guard::{Guard, guard};
 use super::interceptors::InterceptorsService;
 use super::kv::KvService;
 use super::logs::LogsService;
@@ -48,11 +49,10 @@ use super::souls::SoulsService;
 const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 10] = [
+const HEALTHY: [&str; 11] = [
     "",
+    "matrix.v1.Access",
     "matrix.v1.Cluster",
     "matrix.v1.Components",
     "matrix.v1.Events",
@@ -94,43 +94,52 @@ pub(super) struct Server {
 
 impl Server {
     /// Puts the services behind the gate; health and reflection stay in front of it.
-    pub(super) fn new(desk: &Arc<Desk>, gate: &Gate, health: &Health) -> Result<Self, AdminError> {
+    pub(super) fn new(
+        desk: &Arc<Desk>,
+        keeper: Guard,
+        book: Book,
+        health: &Health,
+    ) -> Result<Self, AdminError> {
         let max = desk.config.message_bytes_max;
         let mut routes = Routes::builder();
         macro_rules! guarded {
-            ($($server:ident($service:ident)),*) => {
-                $(routes.add_service(InterceptedService::new(
-                    $server::new($service(desk.clone()))
+            ($($server:ident: $service:expr),* $(,)?) => {
+                $(routes.add_service(
+                    $server::new($service)
                         .max_decoding_message_size(max)
                         .max_encoding_message_size(ANSWER_BYTES_MAX),
-                    gate.clone(),
-                ));)*
+                );)*
             };
         }
         guarded!(
-            ClusterServer(ClusterService),
-            ComponentsServer(ComponentsService),
-            EventsServer(EventsService),
-            InterceptorsServer(InterceptorsService),
-            KvServer(KvService),
-            LogsServer(LogsService),
-            MatricesServer(MatricesService),
-            ObserveServer(ObserveService),
-            SoulsServer(SoulsService)
+            AccessServer: AccessService { desk: desk.clone(), book },
+            ClusterServer: ClusterService(desk.clone()),
+            ComponentsServer: ComponentsService(desk.clone()),
+            EventsServer: EventsService(desk.clone()),
+            InterceptorsServer: InterceptorsService(desk.clone()),
+            KvServer: KvService(desk.clone()),
+            LogsServer: LogsService(desk.clone()),
+            MatricesServer: MatricesService(desk.clone()),
+            ObserveServer: ObserveService(desk.clone()),
+            SoulsServer: SoulsService(desk.clone()),
         );
+        let keeper = middleware::from_fn_with_state(Arc::new(keeper), guard);
+        // Of the routes that there are: what is added below is open to all.
+        let guarded = routes.routes().into_axum_router().route_layer(keeper);
+        let mut routes = Routes::from(guarded);
         let refused = |error: tonic_reflection::server::Error| AdminError::Reflection(error.to_string());
         let reflection = || {
             Reflection::configure()
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        routes.add_service(reflection().build_v1().map_err(refused)?);
+        routes = routes.add_service(reflection().build_v1().map_err(refused)?);
         // Many clients still ask for the version before.
-        routes.add_service(reflection().build_v1alpha().map_err(refused)?);
-        routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
+        routes = routes.add_service(reflection().build_v1alpha().map_err(refused)?);
+        routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
         let metrics = Arc::new(desk.host.metrics.clone());
         let observed = middleware::from_fn_with_state(metrics, observe);
-        let routes = Routes::from(routes.routes().into_axum_router().layer(observed)).prepare();
+        let routes = Routes::from(routes.into_axum_router().layer(observed)).prepare();
         Ok(Self { routes, config: desk.config.clone() })
     }
 
@@ -138,9 +147,8 @@ impl Server {
     pub(super) fn serve<I, C>(
         &self,
         connections: I,
-        tls: Option<ServerTlsConfig>,
         stopping: CancellationToken,
-    ) -> Result<impl Future<Output = Result<(), String>> + Send + use<I, C>, AdminError>
+    ) -> impl Future<Output = Result<(), String>> + Send + use<I, C>
     where
         I: Stream<Item = io::Result<C>> + Send + 'static,
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
@@ -153,36 +161,10 @@ impl Server {
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .http2_max_header_list_size(HEADER_BYTES_MAX);
-        if let (Some(tls), Some(files)) = (tls, &config.tls) {
-            let refused = |error: tonic::transport::Error| bad_tls(files, &error);
-            builder = builder.tls_config(tls).map_err(refused)?;
-        }
         let router = builder.add_routes(self.routes.clone());
-        Ok(async move {
+        async move {
             let stop = stopping.cancelled_owned();
             router.serve_with_incoming_shutdown(connections, stop).await.map_err(|error| error.to_string())
-        })
+        }
     }
-}
-
-/// Reads the keys. Blocks on the disk.
-pub(super) fn tls(config: &TlsConfig) -> Result<ServerTlsConfig, AdminError> {
-    let identity = Identity::from_pem(read_text(&config.cert)?, read_secret(&config.key)?);
-    let tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE);
-    Ok(match &config.client_ca {
-        Some(ca) => tls.client_ca_root(Certificate::from_pem(read_text(ca)?)),
-        None => tls,
-    })
-}
-
-fn bad_tls(files: &TlsConfig, error: &dyn std::error::Error) -> AdminError {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    let problem = format!(
-        "cannot be used with the key `{}`: {root}; both must be PEM, and of one pair",
-        files.key.display()
-    );
-    AdminError::Content { path: files.cert.clone(), problem }
 }

@@ -1,5 +1,6 @@
 //! The door on a real node's rooms: stock clients over a Unix socket and over TCP.
 
+mod access;
 mod calls;
 mod rooms;
 mod streams;

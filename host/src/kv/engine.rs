@@ -32,7 +32,7 @@ use super::wal::{Disk, FORMAT_VERSION, Folder, Wal};
 use crate::tasks::Tasks;
 
 /// The log's folder, in the store's.
-const LOG_FOLDER: &str = "log";
+pub(super) const LOG_FOLDER: &str = "log";
 /// The snapshots' folder, in the store's.
 pub(super) const SNAPSHOT_FOLDER: &str = "snapshots";
 /// A log of the format before this one.

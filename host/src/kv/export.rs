@@ -11,13 +11,14 @@ use openraft::impls::{BasicNode, leader_id_adv};
 
 use super::command::{Command, Op};
 use super::config::KvConfig;
+use super::cow::CowMap;
 use super::engine::{SNAPSHOT_FOLDER, disk_of, make_log_folder};
 use super::error::KvError;
 use super::handle::Kv;
 use super::history::History;
 use super::raft::{LogId, Membership, Vote};
 use super::snapshot::{Image, Replica, Shelf, load, save};
-use super::types::{Mutation, Path, end_of, join};
+use super::types::{Entry, Mutation, Path, end_of, join};
 use super::wal::{Batch, Wal};
 
 /// The number of the node that a new realm begins with.
@@ -59,9 +60,7 @@ impl Export {
 
     /// The values in a bucket, with their keys.
     pub fn values(&self, bucket: &str) -> Vec<(Bytes, Bytes)> {
-        let (from, to) = (join(bucket, b""), end_of(bucket));
-        let entries = self.0.entries.from(&from).take_while(|(path, _)| **path < to);
-        entries.map(|(path, entry)| (path.slice(from.len()..), entry.value.clone())).collect()
+        values(&self.0.entries, bucket)
     }
 
     /// Writes it, in the format of the snapshots. Blocks as `out` does.
@@ -71,6 +70,13 @@ impl Export {
     pub fn write(&self, out: impl Write) -> io::Result<()> {
         save(out, &self.0)
     }
+}
+
+/// The values in a bucket, with their keys.
+pub(super) fn values(entries: &CowMap<Entry>, bucket: &str) -> Vec<(Bytes, Bytes)> {
+    let (from, to) = (join(bucket, b""), end_of(bucket));
+    let entries = entries.from(&from).take_while(|(path, _)| **path < to);
+    entries.map(|(path, entry)| (path.slice(from.len()..), entry.value.clone())).collect()
 }
 
 /// A state on its way into a new realm. Changes made to it are counted in its revision, as others are.

@@ -101,7 +101,8 @@ impl Shared {
     }
 }
 
-fn apply_entry(replica: &mut Replica, entry: &LogEntry) -> Answer {
+/// Does what an entry says.
+pub(super) fn apply_entry(replica: &mut Replica, entry: &LogEntry) -> Answer {
     let id = entry.log_id();
     replica.applied = Some(id);
     let nothing = |outcome| Answer { log_index: id.index, revision: replica.state.revision, outcome };

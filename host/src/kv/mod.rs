@@ -15,7 +15,7 @@
 //!
 //! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`, `command`,
 //! `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
-//! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`). Only here openraft
+//! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`, `inspect`). Only here openraft
 //! and redb are named.
 
 mod codec;
@@ -28,6 +28,7 @@ mod export;
 mod fenced;
 mod handle;
 mod history;
+mod inspect;
 mod leading;
 mod lease;
 mod log_store;
@@ -55,6 +56,7 @@ pub use config::{KvConfig, OnFatal};
 pub use error::{KvError, WatchError};
 pub use export::{Export, Import};
 pub use handle::{Kv, WeakKv};
+pub use inspect::{Inspected, inspect, is_store};
 pub use members::Members;
 pub use peers::Roster;
 pub use state::LEASES_MAX;

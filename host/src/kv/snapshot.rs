@@ -108,16 +108,13 @@ impl Shelf {
     pub(super) fn open(dir: PathBuf, history: &History) -> Result<(Shelf, Option<Replica>), KvError> {
         let failed = |error| KvError::io(format!("opening the folder {}", dir.display()), error);
         make_folder(&dir).map_err(failed)?;
-        let mut newest: Option<PathBuf> = None;
         for file in std::fs::read_dir(&dir).map_err(failed)? {
             let path = file.map_err(failed)?.path();
             if path.extension().is_some_and(|suffix| suffix == SUFFIX_UNFINISHED) {
                 std::fs::remove_file(&path).map_err(failed)?;
-            } else if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
-                // Names hold the index with leading zeros: their order is the order of the snapshots.
-                newest = newest.max(Some(path));
             }
         }
+        let newest = newest(&dir).map_err(failed)?;
         let shelf = Shelf { dir: dir.clone(), current: Mutex::new(None), fresh: AtomicBool::new(false) };
         let Some(path) = newest else { return Ok((shelf, None)) };
         let explain = |error: io::Error| KvError::corrupt(path.display().to_string(), error);
@@ -209,6 +206,19 @@ impl Shelf {
     fn lock(&self) -> MutexGuard<'_, Option<Stored>> {
         self.current.lock().expect("no code panics while it holds the current snapshot")
     }
+}
+
+/// The newest snapshot in the folder `dir`.
+pub(super) fn newest(dir: &Path) -> io::Result<Option<PathBuf>> {
+    let mut newest: Option<PathBuf> = None;
+    for file in std::fs::read_dir(dir)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
+            // Names hold the index with leading zeros: their order is the order of the snapshots.
+            newest = newest.max(Some(path));
+        }
+    }
+    Ok(newest)
 }
 
 /// Makes a folder that only its owner enters.

@@ -26,7 +26,7 @@ const LATE: Duration = Duration::from_secs(1);
 /// How long a node that starts waits for its ways to the others.
 const REACHING: Duration = Duration::from_secs(3);
 /// The file of the node's key, in the data folder.
-const KEY_FILE: &str = "key";
+pub(super) const KEY_FILE: &str = "key";
 /// The file of the ports that were chosen for the network, in the data folder.
 const PORTS_FILE: &str = "ports.json";
 

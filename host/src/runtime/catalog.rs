@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use matrix_proto::signature::Signature;
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -21,6 +22,7 @@ use super::limits::Limits;
 use super::memory::GuestMemory;
 use super::pace::Ground;
 use super::rules::RulesInstance;
+use super::signatures::SignatureError;
 use super::soul::SoulInstance;
 use super::stage::StageInstance;
 use super::state::GuestState;
@@ -59,6 +61,9 @@ pub enum ComponentError {
     /// It does not fit the host.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// Nobody trusted vouches for it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It does not come to life.
     #[error("the component {0}")]
     Start(#[from] Crash),
@@ -78,6 +83,9 @@ pub struct Record {
     pub info: ComponentInfo,
     /// Milliseconds since the Unix epoch of the first upload.
     pub uploaded_at_ms: u64,
+    /// Who vouches for it, if anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 /// The catalogue. Clones are the same one.
@@ -127,28 +135,31 @@ impl Catalog {
         &self.0.components
     }
 
-    /// Takes up a component whose bytes are stored: read, compiled, joined, and instantiated once. Returns
-    /// its record, and how long compiling took, in microseconds. What is refused is deleted again.
+    /// Takes up a component whose bytes are stored: read, compiled, joined, and instantiated once. A `signature` that it
+    /// has already stays, where none is given. Returns its record, and how long compiling took, in microseconds. What
+    /// is refused is deleted again.
     pub async fn admit(
         &self,
         digest: Digest,
         name: Option<ComponentName>,
+        signature: Option<Signature>,
     ) -> Result<(Record, u64), ComponentError> {
-        let checked = self.checked(digest).await;
+        let before = self.record(digest).await?;
+        let signature = signature.or_else(|| before.as_ref().and_then(|record| record.signature.clone()));
+        let checked = self.checked(digest, signature.as_ref()).await;
         let (component, compile_us) = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 self.0.refused.add(1);
-                if self.record(digest).await?.is_none() {
+                if before.is_none() {
                     self.discard(digest).await?;
                 }
                 return Err(error);
             }
         };
-        let before = self.record(digest).await?;
         let uploaded_at_ms = before.as_ref().map_or_else(clock::now_ms, |record| record.uploaded_at_ms);
         let name = name.or(before.and_then(|record| record.name));
-        let record = Record { digest, name, info: component.info().clone(), uploaded_at_ms };
+        let record = Record { digest, name, info: component.info().clone(), uploaded_at_ms, signature };
         self.0.kv.put_record(BUCKET, &digest.to_string(), &record, None).await?;
         if let Some(name) = &record.name {
             let value = Bytes::from(digest.to_string());
@@ -174,6 +185,12 @@ impl Catalog {
         }
         self.bring(digest).await?;
         let admitted = self.admitted(digest).await?;
+        let signatures = self.0.components.signatures();
+        if !signatures.is_off() {
+            let record = self.record(digest).await?;
+            let signature = record.as_ref().and_then(|record| record.signature.as_ref());
+            signatures.judge(digest, &admitted.info, signature)?;
+        }
         self.link(&admitted)
     }
 
@@ -242,8 +259,13 @@ impl Catalog {
         self.0.components.remove(digest).await.map(drop)
     }
 
-    async fn checked(&self, digest: Digest) -> Result<(Arc<Component>, u64), ComponentError> {
+    async fn checked(
+        &self,
+        digest: Digest,
+        signature: Option<&Signature>,
+    ) -> Result<(Arc<Component>, u64), ComponentError> {
         let admitted = self.admitted(digest).await?;
+        self.0.components.signatures().judge(digest, &admitted.info, signature)?;
         let component = self.link(&admitted)?;
         let check = &self.0.check;
         let state = GuestState::new(&check.limits, (check.capabilities)());

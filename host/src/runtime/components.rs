@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use matrix_proto::signature::PublicKey;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
@@ -17,6 +18,7 @@ use super::code::{Code, CodeMemory};
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
 use super::inspect::{ComponentInfo, InspectLimits, Refusal, inspect};
+use super::signatures::{Policy, Signatures};
 use super::store::{ComponentStore, StoreConfig, StoreError, blocking};
 use crate::ids::Digest;
 
@@ -39,6 +41,11 @@ pub struct ComponentsConfig {
     pub copies: usize,
     /// How many admitted components are kept in memory; those in use stay beyond that.
     pub loaded_max: usize,
+    /// What becomes of components that nobody trusted has signed: `off`, the default: they run; `warn`: they run, and the
+    /// log says so; `require`: they do not.
+    pub signatures: Policy,
+    /// The keys that are trusted, as `matrix components keygen` prints them.
+    pub trusted_keys: Vec<PublicKey>,
     /// Bytes of machine code of components in memory. What nobody uses goes first; what does not fit then is refused.
     pub code_bytes_max: u64,
     /// How much a component may hold.
@@ -55,6 +62,8 @@ impl Default for ComponentsConfig {
             uploads_max: 8,
             copies: 2,
             loaded_max: 128,
+            signatures: Policy::Off,
+            trusted_keys: Vec::new(),
             code_bytes_max: 2 << 30,
             inspect: InspectLimits::default(),
             compiler: CompilerConfig::default(),
@@ -133,6 +142,7 @@ pub struct Components {
     /// One at a time: an inspection holds the whole component in memory.
     inspecting: Semaphore,
     loaded_max: usize,
+    signatures: Signatures,
     loaded: Mutex<Loaded>,
     code: CodeMemory,
 }
@@ -161,9 +171,15 @@ impl Components {
             limits: Arc::new(config.inspect),
             inspecting: Semaphore::new(1),
             loaded_max: config.loaded_max,
+            signatures: Signatures::new(config.signatures, &config.trusted_keys),
             loaded: Mutex::default(),
             code: CodeMemory::new(config.code_bytes_max),
         })
+    }
+
+    /// Which signatures count.
+    pub(super) fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     /// The components' bytes.

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod pace;
 mod packing;
 pub mod rules;
+pub mod signatures;
 pub mod soul;
 mod stage;
 pub mod state;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices, nodes, send,
-    souls, top,
+    access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
+    nodes, send, souls, top,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Invites nodes into the realm
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Says who may do what, and shows what was changed
+    #[command(subcommand)]
+    Access(access::Command),
     /// Makes the node hold what a manifest says
     Apply(apply::Args),
     /// Uploads, lists and removes components

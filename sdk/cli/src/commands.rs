@@ -1,6 +1,7 @@
 //! The commands, one file a group. Each has, in this order: its arguments, `run`, what it does, and
 //! how its results are shown.
 
+pub(crate) mod access;
 pub(crate) mod apply;
 pub(crate) mod ask;
 mod backup;
@@ -37,6 +38,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Apply(args) => apply::run(args, session).await,
         Command::Nodes(command) => nodes::run(command, session).await,
         Command::Cluster(command) => cluster::run(command, session).await,
+        Command::Access(command) => access::run(command, session).await,
         Command::Components(command) => components::run(command, session).await,
         Command::Souls(command) => souls::run(command, session).await,
         Command::Send(args) => send::run(args, session).await,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use matrix_proto::v1::access_client::AccessClient;
 use matrix_proto::v1::cluster_client::ClusterClient;
 use matrix_proto::v1::components_client::ComponentsClient;
 use matrix_proto::v1::events_client::EventsClient;
@@ -100,6 +101,8 @@ macro_rules! clients {
 }
 
 clients! {
+    /// Who may do what.
+    access: AccessClient,
     /// How the node is.
     cluster: ClusterClient,
     /// Components.

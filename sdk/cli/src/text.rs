@@ -122,6 +122,16 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A span of time, such as `30d`, `12h`, `5m` or `90s`; at least a second.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    let span = UNITS.iter().find_map(|(unit, seconds)| {
+        let count: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+        count.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    span.map(Duration::from_secs).ok_or_else(|| "write a number and d, h, m or s, such as 30d".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +164,18 @@ mod tests {
         let golden = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (bytes, text) in golden {
             assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn spans_have_units() {
+        let span = |text| parse_span(text).map(|span| span.as_secs()).ok();
+        assert_eq!(
+            [span("30d"), span("12h"), span("5m"), span("90s")],
+            [Some(2_592_000), Some(43_200), Some(300), Some(90)]
+        );
+        for wrong in ["", "d", "0d", "30", "1.5h", "-1s", "99999999999999999999d"] {
+            assert_eq!(span(wrong), None, "{wrong}");
         }
     }
 

@@ -257,6 +257,7 @@ impl From<ComponentError> for Status {
             ComponentError::Link(_) | ComponentError::Start(_) => {
                 failure(Code::InvalidArgument, "COMPONENT_REFUSED").status()
             }
+            ComponentError::Signature(_) => failure(Code::FailedPrecondition, "SIGNATURE_REFUSED").status(),
             ComponentError::Admit(error) => error.into(),
             ComponentError::Kv(error) => error.into(),
         }

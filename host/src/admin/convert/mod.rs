@@ -4,6 +4,7 @@
 //! An error's code says what kind it is, its `ErrorInfo` the reason (a word for programs), and further
 //! details the field or the limit that it is about.
 
+mod access;
 mod errors;
 mod interceptors;
 mod matrices;
@@ -24,11 +25,14 @@ use crate::ids::IdError;
 use crate::runtime::catalog::ComponentError;
 use crate::telemetry::logs::sanitize;
 
+pub(super) use access::{
+    audit_failed, book_unknown, certificate, expired, role, token, too_weak, unauthenticated, unknown_method,
+};
 pub(super) use interceptors::{chain, chain_history, chain_trial};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
 pub(super) use observing::{figures, limit};
 pub(super) use shared::{
-    address, address_to, change, component, content, content_to, entry, event, kind, level, line,
+    address, address_to, change, component, content, content_to, entry, event, kind, level, line, signature,
     swap_expectation,
 };
 pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
@@ -53,6 +57,12 @@ impl Failure {
         let mut details = ErrorDetails::new();
         details.set_error_info(reason, DOMAIN, []);
         Self { code, message: clamp(&message.to_string()), details }
+    }
+
+    /// What programs may want to know of the reason.
+    fn tell<const N: usize>(&mut self, metadata: [(String, String); N]) {
+        let reason = self.details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+        self.details.set_error_info(reason, DOMAIN, metadata);
     }
 
     /// The field that is wrong.
@@ -108,13 +118,6 @@ pub(super) fn component_at(field: &str, error: ComponentError) -> Status {
 /// A field of the request is missing.
 pub(super) fn missing(field: &str) -> Status {
     bad_field(field, "is missing: set it")
-}
-
-/// Nobody is known who shows no token, or a wrong one.
-pub(super) fn unauthenticated() -> Status {
-    let message = "who calls is not known: send `authorization: Bearer TOKEN`, with the token in the file \
-                   `token` of the node's data folder";
-    Failure::new(Code::Unauthenticated, "TOKEN_INVALID", &message).status()
 }
 
 /// The operator may read, but not write, what is the node's own.

@@ -126,6 +126,7 @@ pub(in crate::admin) fn component(record: &Record) -> v1::Component {
         exports: record.info.exports.clone(),
         can_block: record.info.can_block,
         uploaded_at_ms: record.uploaded_at_ms,
+        signed_by: record.signature.as_ref().map(|signed| signed.key.to_string()).unwrap_or_default(),
     }
 }
 
@@ -163,4 +164,23 @@ pub(in crate::admin) fn swap_expectation(given: Option<Expected>) -> Result<Expe
         }
         None => Err(bad_field("expected", "is missing: set `absent`, `revision` or `value`")),
     }
+}
+
+/// A signature as a client sends it, of a component that goes by `name`.
+pub(in crate::admin) fn signature(
+    given: v1::ComponentSignature,
+    called: &str,
+) -> Result<matrix_proto::signature::Signature, Status> {
+    let v1::ComponentSignature { key, name, imports, signature } = given;
+    if name != called {
+        return Err(bad_field(
+            "header.signature",
+            "is of another name than the header's: sign it under this one",
+        ));
+    }
+    let bad = || bad_field("header.signature", "must have a key of 32 bytes and a signature of 64");
+    let key = <[u8; 32]>::try_from(&key[..]).map_err(|_| bad())?;
+    let (key, signature) =
+        (matrix_proto::signature::PublicKey(key), matrix_proto::signature::hex(&signature));
+    Ok(matrix_proto::signature::Signature { key, name, imports: imports.into_iter().collect(), signature })
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use matrix_proto::v1;
 use tonic::Status;
 
+use super::super::auth::Caller;
 use super::super::convert;
 use super::super::desk::Desk;
-use crate::ids::ClientName;
 use crate::rollout::Users;
 use crate::runtime::interceptors::Change;
 
@@ -26,12 +26,12 @@ impl fmt::Display for Node {
 #[derive(Debug)]
 pub(in crate::admin) struct Chains {
     desk: Arc<Desk>,
-    caller: ClientName,
+    caller: Caller,
     change: Change,
 }
 
 impl Chains {
-    pub(in crate::admin) fn new(desk: &Arc<Desk>, caller: ClientName, change: Change) -> Self {
+    pub(in crate::admin) fn new(desk: &Arc<Desk>, caller: Caller, change: Change) -> Self {
         Self { desk: desk.clone(), caller, change }
     }
 

@@ -6,22 +6,22 @@ use matrix_proto::v1;
 use matrix_proto::v1::matrices_server::Matrices;
 use tonic::{Code, Request, Response, Status};
 
-use super::super::auth::name_caller;
+use super::super::auth::{Caller, name_caller};
 use super::super::desk::Desk;
 use super::super::matrices::MatricesService;
-use crate::ids::{ClientName, Digest, MatrixName};
+use crate::ids::{Digest, MatrixName};
 use crate::rollout::Users;
 
 /// Gives Matrices new rules, as if each were swapped by its operator.
 #[derive(Debug)]
 pub(in crate::admin) struct Worlds {
     service: MatricesService,
-    caller: ClientName,
+    caller: Caller,
     to: Digest,
 }
 
 impl Worlds {
-    pub(in crate::admin) fn new(desk: &Arc<Desk>, caller: ClientName, to: Digest) -> Self {
+    pub(in crate::admin) fn new(desk: &Arc<Desk>, caller: Caller, to: Digest) -> Self {
         Self { service: MatricesService(desk.clone()), caller, to }
     }
 

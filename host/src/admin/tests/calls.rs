@@ -113,6 +113,7 @@ async fn what_cannot_be_run_is_not_kept() {
             size: size as u64,
             digest: digest.into(),
             request_id: String::new(),
+            signature: None,
         })
     };
     let module = b"\0asm\x01\0\0\0";

@@ -83,8 +83,7 @@ impl Rooms {
 
     async fn known_at(&self, url: &str) -> Known {
         let token = std::fs::read_to_string(self.data.path().join("token")).expect("the node made one");
-        let value = format!("Bearer {}", token.trim()).parse().expect("a header");
-        InterceptedService::new(channel(url).await, Bearer(value))
+        showing(channel(url).await, &token)
     }
 }
 
@@ -100,6 +99,12 @@ impl Interceptor for Bearer {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
+}
+
+/// A channel that shows `token`.
+pub(super) fn showing(channel: Channel, token: &str) -> Known {
+    let value = format!("Bearer {}", token.trim()).parse().expect("a header");
+    InterceptedService::new(channel, Bearer(value))
 }
 
 /// A channel that shows nothing.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use matrix_proto::v1::access_client::AccessClient;
 use matrix_proto::v1::cluster_client::ClusterClient;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request};
@@ -27,7 +28,8 @@ fn secured(folder: &Path, client_ca: bool) -> AdminConfig {
         path
     };
     let client_ca = client_ca.then(|| put("ca.pem", AUTHORITY));
-    let tls = TlsConfig { cert: put("node.pem", NODE.0), key: put("node.key", NODE.1), client_ca };
+    let (cert, key) = (put("node.pem", NODE.0), put("node.key", NODE.1));
+    let tls = TlsConfig { cert, key, client_ca, role: Role::Read, reload_seconds: 1 };
     AdminConfig { tls: Some(tls), ..config() }
 }
 
@@ -106,6 +108,59 @@ async fn with_an_authority_only_its_certificates_open() {
     // The socket in the data folder is for whoever owns the folder.
     let local = rooms.cluster(&rooms.grpc()[0]).await.status(v1::StatusRequest {}).await;
     assert_eq!(local.expect("the token is known").into_inner().node_id, "test");
+    rooms.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_authority_holds_without_a_restart() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let rooms = Rooms::open(secured(keys.path(), true)).await;
+    let url = rooms.grpc()[1].clone();
+    let opens = async |shown| status(channel(&url, AUTHORITY, Some(shown)).await, None).await.is_ok();
+    assert!(opens(CLIENT).await && !opens(STRANGER).await);
+    let open = channel(&url, AUTHORITY, Some(CLIENT)).await.expect("it is known");
+    std::fs::write(keys.path().join("ca.pem"), OTHER_AUTHORITY).expect("ours");
+    while !opens(STRANGER).await {
+        tokio::task::yield_now().await;
+    }
+    assert!(!opens(CLIENT).await, "its authority is none any more");
+    assert!(status(Ok(open), None).await.is_ok(), "what is open stays open");
+    rooms.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_may_look_until_it_is_granted_more() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let rooms = Rooms::open(secured(keys.path(), true)).await;
+    let url = rooms.grpc()[1].clone();
+    let shown = channel(&url, AUTHORITY, Some(CLIENT)).await.expect("it is known");
+    let mut access = AccessClient::new(shown.clone());
+    let who = access.who_am_i(v1::WhoAmIRequest {}).await.expect("known").into_inner();
+    assert_eq!(who.role(), v1::Role::Read);
+    let fingerprint = who.caller.trim_start_matches("cert/").to_owned();
+    let drain = v1::ResumeRequest { node: 1 };
+    let code = async || {
+        ClusterClient::new(shown.clone()).resume(drain).await.map_or_else(|error| error.code(), |_| Code::Ok)
+    };
+    assert_eq!(code().await, Code::PermissionDenied);
+    let refused = ClusterClient::new(shown.clone()).resume(drain).await.expect_err("it may only look");
+    let remedy = format!("matrix access cert grant {fingerprint} --role operate");
+    assert!(
+        refused.message().contains(&remedy) && refused.message().contains("admin.tls.role"),
+        "{}",
+        refused.message()
+    );
+    let mut admin = AccessClient::new(rooms.known().await);
+    let role = v1::Role::Operate.into();
+    let grant =
+        v1::GrantCertificateRequest { fingerprint: fingerprint.clone(), role, request_id: String::new() };
+    admin.grant_certificate(grant).await.expect("granted");
+    assert_ne!(code().await, Code::PermissionDenied);
+    let list = admin.list_certificates(v1::ListCertificatesRequest::default()).await.expect("a page");
+    assert_eq!(list.into_inner().certificates[0].fingerprint, fingerprint);
+    let revoke = v1::RevokeCertificateRequest { fingerprint, request_id: String::new() };
+    admin.revoke_certificate(revoke).await.expect("taken back");
+    assert_eq!(code().await, Code::PermissionDenied);
     rooms.close().await;
 }
 

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod export;
 mod faults;
+mod inspect;
 mod journal;
 mod leases;
 mod model;

@@ -10,7 +10,7 @@ use crate::kv::error::KvError;
 use crate::kv::raft::LogId;
 
 /// Its file, and how it is called until it says whose folder this is.
-const FILE: &str = "manifest.redb";
+pub(in crate::kv) const FILE: &str = "manifest.redb";
 const FILE_UNFINISHED: &str = "manifest.unfinished";
 
 /// Everything, by name.

@@ -39,7 +39,7 @@ use super::raft::{LogEntry, LogId};
 
 pub(super) use self::batch::Batch;
 pub(super) use self::disk::{Disk, DiskFile, Folder};
-pub(super) use self::manifest::FORMAT_VERSION;
+pub(super) use self::manifest::{FILE as MANIFEST_FILE, FORMAT_VERSION};
 pub(super) use self::state::{Known, next_of};
 
 /// Bytes of a segment before its first frame.

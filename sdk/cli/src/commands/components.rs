@@ -1,9 +1,12 @@
 //! `matrix components`.
 
+mod sign;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use matrix_proto::signature::Signature;
 use matrix_proto::v1::upload_request::Part;
 use matrix_proto::v1::{
     Component, ComponentKind, DeleteComponentRequest, DownloadRequest, GetComponentRequest,
@@ -34,7 +37,23 @@ const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
 /// What to do with components.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Uploads a component
+    /// Makes a key to sign components with, and prints its public part
+    Keygen {
+        /// Where to keep the key; it must not be there yet
+        file: PathBuf,
+    },
+    /// Signs a component: its bytes, its name, and what it imports. The signature lies beside it, and is pushed with it
+    Sign {
+        /// The component's file
+        file: PathBuf,
+        /// The key, from `matrix components keygen`
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The name that it is to be pushed under [default: from the file's name]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Uploads a component, with the signature beside it, if there is one
     Push {
         /// The component's file
         file: PathBuf,
@@ -76,6 +95,8 @@ pub(crate) struct LocalComponent {
     /// `sha256:` and 64 hexadecimal digits.
     pub(crate) digest: String,
     bytes: Bytes,
+    /// What lies beside it.
+    signature: Option<Signature>,
 }
 
 impl LocalComponent {
@@ -83,7 +104,7 @@ impl LocalComponent {
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let bytes = read_file(path, COMPONENT_BYTES_MAX)?;
         let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { digest: format!("sha256:{hex}"), bytes })
+        Ok(Self { digest: format!("sha256:{hex}"), bytes, signature: sign::found(path)? })
     }
 }
 
@@ -91,6 +112,11 @@ impl LocalComponent {
 pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
     let output = session.output;
     match command {
+        Command::Keygen { file } => sign::keygen(session, &file),
+        Command::Sign { file, key, name } => {
+            let name = name.unwrap_or_else(|| name_of(&file));
+            sign::sign(session, &file, &key, &name)
+        }
         Command::Push { file, name } => {
             let name = name.unwrap_or_else(|| name_of(&file));
             let component = LocalComponent::read(&file)?;
@@ -135,6 +161,7 @@ pub(crate) async fn upload(
         size,
         digest: component.digest.clone(),
         request_id: request::id()?,
+        signature: component.signature.as_ref().map(sign::to_wire),
     };
     let deadline = node.deadline(UPLOAD_DEADLINE);
     let (sent, count) = tokio::sync::watch::channel(0u64);
@@ -249,6 +276,7 @@ fn json(component: &Component) -> Value {
         "exports": component.exports,
         "can_block": component.can_block,
         "uploaded_at_ms": component.uploaded_at_ms,
+        "signed_by": component.signed_by,
     })
 }
 
@@ -264,6 +292,7 @@ fn human(style: &Style, component: &Component) -> String {
             ("exports", component.exports.join(", ")),
             ("blocks", if component.can_block { "yes" } else { "no" }.to_owned()),
             ("uploaded", text::moment(component.uploaded_at_ms)),
+            ("signed by", component.signed_by.clone()),
         ],
     )
 }

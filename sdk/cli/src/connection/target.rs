@@ -67,6 +67,8 @@ impl Target {
         let token = match (&args.token_file, &door) {
             (Some(file), _) => Token::Given(file.clone()),
             (None, Door::Unix(socket)) => Token::Found(socket.with_file_name(TOKEN)),
+            // Whoever shows a certificate means to be known by it.
+            (None, Door::Https(_)) if args.cert_file.is_some() => Token::None,
             (None, Door::Http(url) | Door::Https(url)) if is_loopback(url) => {
                 Token::Found(folder.join(TOKEN))
             }
@@ -162,6 +164,13 @@ mod tests {
         assert_eq!(token("https://node.example:7700"), Token::None);
         assert_eq!(token("http://127.0.0.1.example:7700"), Token::None);
         assert_eq!(token("unix:/run/m/matrixd.sock"), Token::Found("/run/m/token".into()));
+        let args = ConnectionArgs {
+            node: Some("https://localhost:7700".to_owned()),
+            cert_file: Some("c".into()),
+            ..ConnectionArgs::default()
+        };
+        let shown = Target::choose(&args, &Environment::default()).expect("a target");
+        assert_eq!(shown.token, Token::None, "a certificate is shown instead");
     }
 
     #[test]

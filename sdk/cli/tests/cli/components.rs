@@ -75,6 +75,27 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_signature_lies_beside_its_component_and_is_pushed_with_it() {
+    let fake = Fake::start();
+    let key = fake.matrix(&["components", "keygen", "signer.key"]).ends(0).stdout;
+    assert!(key.starts_with("ed25519:") && key.trim().len() == 72, "{key}");
+    fake.matrix(&["components", "keygen", "signer.key"]).ends(1);
+    // A component that is empty, and imports nothing.
+    fake.file("my_soul.wasm", b"\0asm\x0d\0\x01\0");
+    let signed = fake.json(&["components", "sign", "my_soul.wasm", "--key", "signer.key"]).ends(0).json();
+    assert_eq!(
+        (&signed[0]["signature"]["name"], &signed[0]["file"]),
+        (&"my-soul".into(), &"my_soul.wasm.sig".into())
+    );
+    fake.matrix(&["components", "push", "my_soul.wasm"]).ends(0);
+    assert!(fake.calls("Upload")[0].contains("ComponentSignature"), "{:?}", fake.calls("Upload"));
+    fake.file("my_soul.wasm.sig", "no signature");
+    fake.matrix(&["components", "push", "my_soul.wasm"]).ends(1);
+    fake.file("other.wasm", "no component");
+    fake.matrix(&["components", "sign", "other.wasm", "--key", "signer.key"]).ends(1);
+}
+
+#[test]
 fn a_rollout_tells_who_failed_and_ends_as_it_went() {
     let fake = Fake::start();
     let arguments = ["components", "rollout", "neo", "good", "--canary", "10", "--watch", "0.5"];

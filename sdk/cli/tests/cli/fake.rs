@@ -1,5 +1,6 @@
 //! A node that only pretends, and a way to run the command against it.
 
+mod access;
 mod observing;
 mod runs;
 mod services;
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
+use matrix_proto::v1::access_server::AccessServer;
 use matrix_proto::v1::cluster_server::ClusterServer;
 use matrix_proto::v1::components_server::ComponentsServer;
 use matrix_proto::v1::events_server::EventsServer;
@@ -47,6 +49,8 @@ pub(crate) struct State {
     pub(crate) unavailable: u32,
     /// A backup ends in its middle.
     pub(crate) backup_is_cut: bool,
+    /// A line of the audit log was changed.
+    pub(crate) audit_is_changed: bool,
     /// The replay differs from this tick on.
     pub(crate) differs_at: Option<u64>,
 }
@@ -207,6 +211,7 @@ pub(crate) fn run(command: &mut Command, stdin: &str) -> Run {
 fn routes(services: &Services) -> Routes {
     let mut routes = Routes::builder();
     routes
+        .add_service(AccessServer::new(services.clone()))
         .add_service(ClusterServer::new(services.clone()))
         .add_service(ComponentsServer::new(services.clone()))
         .add_service(EventsServer::new(services.clone()))

@@ -1,6 +1,7 @@
 //! Runs the command `matrix` against a node that only pretends: real gRPC over a Unix socket and
 //! TCP, a token, and answers made up in memory. What was asked for is kept, to be looked at.
 
+mod access;
 mod apply;
 mod components;
 mod connection;

@@ -1,0 +1,85 @@
+//! What the configuration says, before anything is looked at: bounds, and who would be let in.
+
+use super::Findings;
+use crate::admin::{self, Role};
+use crate::config::Config;
+use crate::kv::KvConfig;
+use crate::runtime::signatures::Policy;
+
+pub(super) fn look(config: &Config, found: &mut Findings) {
+    match config.admin.check() {
+        Ok(()) => door(config, found),
+        Err(error) => found.refused("door", &error),
+    }
+    let kv = KvConfig { dir: config.data_dir.join(super::super::KV_DIR), ..config.kv.clone() };
+    if let Err(error) = kv.check() {
+        found.refused("kv", &error);
+    }
+    match config.components.signatures {
+        Policy::Require if config.components.trusted_keys.is_empty() => {
+            let text = "signatures are required, and no key is trusted: nothing can run";
+            found.error("signatures", text, "name keys in `components.trusted_keys`");
+        }
+        Policy::Require => found.ok("signatures", "only what a trusted key has signed runs"),
+        Policy::Off | Policy::Warn => {
+            let change =
+                "name keys in `components.trusted_keys`, and set `components.signatures = \"require\"`";
+            found.warn("signatures", "components run that nobody has signed", change);
+        }
+    }
+    let reached = config.p2p.listen.iter().map(ToString::to_string);
+    let reached: Vec<_> = reached.filter(|address| !is_loopback(address)).collect();
+    match &reached[..] {
+        [] => found.ok(
+            "network",
+            "no other machine reaches this node: it is alone, or its realm is on this machine",
+        ),
+        _ => found.ok("network", format!("nodes are let in by their keys, at {}", reached.join(", "))),
+    }
+    if !config.p2p.clients.is_empty() {
+        let text = format!("{} peers may talk to Souls without being members", config.p2p.clients.len());
+        found.warn("network", text, "take those out of `p2p.clients` that should not");
+    }
+}
+
+/// Who is let in where, once the settings make sense.
+fn door(config: &Config, found: &mut Findings) {
+    let admin = &config.admin;
+    match (admin.listen, &admin.tls) {
+        (None, _) => found.ok("door", "gRPC is on the Unix socket alone"),
+        (Some(address), None) => found.ok("door", format!("gRPC is on {address}, for this machine alone")),
+        (Some(address), Some(tls)) => {
+            let who = if tls.client_ca.is_some() { "certificates" } else { "tokens" };
+            found.ok("door", format!("gRPC is on {address}, over TLS, for callers with {who}"));
+        }
+    }
+    let Some(tls) = &admin.tls else { return };
+    match admin::check_tls(tls) {
+        Ok(()) => found.ok("tls", "certificate, key and authority can be used"),
+        Err(error) => found.refused("tls", &error),
+    }
+    if tls.client_ca.is_some() && tls.role > Role::Read {
+        let text = format!("every certificate of `admin.tls.client_ca` has the role `{}`", tls.role);
+        found.warn(
+            "tls",
+            text,
+            "set `admin.tls.role = \"read\"`, and give more by `matrix access cert grant`",
+        );
+    }
+}
+
+/// Whether a multiaddress is one of this machine alone.
+fn is_loopback(address: &str) -> bool {
+    address.starts_with("/ip4/127.") || address.starts_with("/ip6/::1/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_are_told_from_others() {
+        assert!(is_loopback("/ip4/127.0.0.1/tcp/0") && is_loopback("/ip6/::1/udp/0/quic-v1"));
+        assert!(!is_loopback("/ip4/0.0.0.0/tcp/4001") && !is_loopback("/ip6/::/tcp/4001"));
+    }
+}

@@ -1,0 +1,210 @@
+//! The lines of a node's audit log: JSON objects, each of which holds the hash of the one before and ends in its own. It
+//! is here because both programs read it.
+//!
+//! A line's hash is the BLAKE3 of its bytes before `,"hash":`. Whoever can write the file can make a new chain, but not
+//! one that ends in a hash that was noted elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+/// What the first line has in place of the hash of the one before.
+const NOTHING: blake3::Hash = blake3::Hash::from_bytes([0; blake3::OUT_LEN]);
+/// What stands before a line's own hash.
+const HASH_KEY: &str = ",\"hash\":\"";
+/// What stands after it.
+const END: &str = "\"}";
+/// Hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 2 * blake3::OUT_LEN;
+
+/// What a line says, without its hash.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The line's number, from 1 on.
+    pub seq: u64,
+    /// Milliseconds since the Unix epoch at which it was written.
+    pub at_ms: u64,
+    /// The line of the attempt that this is the outcome of; 0: it is an attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub call: u64,
+    /// The method, as `Service/Method`.
+    pub method: String,
+    /// Who called.
+    pub caller: String,
+    /// What the caller may do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub role: String,
+    /// The peer that passed the call on; empty: the caller was here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub via: String,
+    /// What the call is about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// The call's request id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// The status code; empty for an attempt.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// The hash of the line before, in hexadecimal digits.
+    pub prev: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Why a line does not follow the one before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is no line of an audit log.
+    #[error("it is no line of an audit log")]
+    Malformed,
+    /// It was changed.
+    #[error("its hash is not that of its bytes: it was changed")]
+    Changed,
+    /// The one before is another.
+    #[error("it does not follow the line before: lines are missing, or were changed")]
+    Link,
+}
+
+/// A place in the log: what the next line must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    next: u64,
+    prev: blake3::Hash,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { next: 1, prev: NOTHING }
+    }
+}
+
+impl Chain {
+    /// The place after `line`, of which only its own hash is checked.
+    ///
+    /// # Errors
+    /// `Malformed` or `Changed`.
+    pub fn after(line: &str) -> Result<(Self, Entry), Fault> {
+        let (entry, hash) = open(line)?;
+        Ok((Self { next: entry.seq.saturating_add(1), prev: hash }, entry))
+    }
+
+    /// A place that follows nothing that is known: the line with the number `next` comes there.
+    pub const fn anew(next: u64) -> Self {
+        Self { next, prev: NOTHING }
+    }
+
+    /// The number of the next line.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The hash of the last line, in hexadecimal digits: whoever notes it elsewhere can tell later that nothing before
+    /// was changed.
+    pub fn head(&self) -> String {
+        self.prev.to_string()
+    }
+
+    /// The next line, without a line feed. Number and link of `entry` are filled in.
+    pub fn seal(&mut self, entry: &mut Entry) -> String {
+        (entry.seq, entry.prev) = (self.next, self.prev.to_string());
+        let mut line = serde_json::to_string(entry).expect("numbers and texts have a form in JSON");
+        line.truncate(line.len() - 1);
+        self.prev = blake3::hash(line.as_bytes());
+        self.next += 1;
+        line.push_str(HASH_KEY);
+        line.push_str(&self.prev.to_string());
+        line.push_str(END);
+        line
+    }
+
+    /// What the next line says, which must follow.
+    ///
+    /// # Errors
+    /// Whatever [`Fault`] names.
+    pub fn follow(&mut self, line: &str) -> Result<Entry, Fault> {
+        let (after, entry) = Self::after(line)?;
+        if entry.seq != self.next || entry.prev != self.prev.to_string() {
+            return Err(Fault::Link);
+        }
+        *self = after;
+        Ok(entry)
+    }
+}
+
+/// What a line says, and its hash.
+fn open(line: &str) -> Result<(Entry, blake3::Hash), Fault> {
+    let rest = line.strip_suffix(END).ok_or(Fault::Malformed)?;
+    let at = rest
+        .len()
+        .checked_sub(HASH_DIGITS)
+        .filter(|at| rest.is_char_boundary(*at))
+        .ok_or(Fault::Malformed)?;
+    let (body, digits) = rest.split_at(at);
+    let body = body.strip_suffix(HASH_KEY).ok_or(Fault::Malformed)?;
+    let hash = blake3::Hash::from_hex(digits).map_err(|_| Fault::Malformed)?;
+    if blake3::hash(body.as_bytes()) != hash {
+        return Err(Fault::Changed);
+    }
+    let entry = serde_json::from_str(&format!("{body}}}")).map_err(|_| Fault::Malformed)?;
+    Ok((entry, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(count: u64) -> Vec<String> {
+        let mut chain = Chain::default();
+        let entry = |number: u64| Entry {
+            at_ms: number,
+            method: "Kv/Put".into(),
+            caller: "local".into(),
+            target: format!("notes/\"{number}"),
+            ..Entry::default()
+        };
+        (1..=count).map(|number| chain.seal(&mut entry(number))).collect()
+    }
+
+    /// The number of the first line that does not follow, and why.
+    fn fault(lines: &[String]) -> Option<(usize, Fault)> {
+        let mut chain = Chain::default();
+        (1..).zip(lines).find_map(|(number, line)| chain.follow(line).err().map(|fault| (number, fault)))
+    }
+
+    #[test]
+    fn a_chain_holds_until_something_is_changed_taken_or_put_in() {
+        let sound = lines(4);
+        assert_eq!(fault(&sound), None);
+        let mut changed = sound.clone();
+        changed[1] = changed[1].replace("\"at_ms\":2", "\"at_ms\":3");
+        assert_eq!(fault(&changed), Some((2, Fault::Changed)));
+        let mut taken = sound.clone();
+        taken.remove(2);
+        assert_eq!(fault(&taken), Some((3, Fault::Link)));
+        let mut twice = sound.clone();
+        twice.insert(1, sound[0].clone());
+        assert_eq!(fault(&twice), Some((2, Fault::Link)));
+        let mut cut = sound.clone();
+        cut[3].truncate(40);
+        assert_eq!(fault(&cut), Some((4, Fault::Malformed)));
+        // One that was made anew in its place no longer is what the next one follows.
+        let mut forged = sound.clone();
+        let mut chain = Chain::after(&sound[0]).expect("sound").0;
+        forged[1] = chain.seal(&mut Entry { method: "Kv/Get".into(), ..Entry::default() });
+        assert_eq!(fault(&forged), Some((3, Fault::Link)));
+    }
+
+    #[test]
+    fn a_chain_goes_on_from_its_last_line() {
+        let sound = lines(3);
+        let (mut chain, last) = Chain::after(&sound[2]).expect("sound");
+        assert_eq!((last.seq, chain.next(), last.target.as_str()), (3, 4, "notes/\"3"));
+        let next = chain.seal(&mut Entry::default());
+        let mut reading = Chain::after(&sound[2]).expect("sound").0;
+        assert!(reading.follow(&next).is_ok());
+        assert_eq!(reading.head(), chain.head());
+        assert!(Chain::after("").is_err() && Chain::after("{}").is_err() && Chain::after("é\"}").is_err());
+    }
+}
