@@ -259,3 +259,47 @@ fn a_certificate_may_look_until_it_is_granted_more_and_authorities_change_while_
     realm.eventually("the new authority holds", |_| other.matrix(&["status"]).success);
     assert!(!client.matrix(&["status"]).success, "its authority is none any more");
 }
+
+#[test]
+fn code_that_nobody_trusted_has_signed_takes_no_soul_over_where_that_is_required() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let (old, new, key) =
+        (folder.path().join("counter.wasm"), folder.path().join("counter-2.wasm"), folder.path().join("key"));
+    let mut bytes = std::fs::read(counter()).expect("guests are built");
+    std::fs::write(&old, &bytes).expect("our own folder");
+    // A custom section that says nothing.
+    bytes.extend([0, 2, 1, b'x']);
+    std::fs::write(&new, &bytes).expect("our own folder");
+    let made = stranger(&["components", "keygen", path(&key)]).ok().json();
+    let strict = format!("[components]\nsignatures = \"require\"\ntrusted_keys = [{}]\n", made["public_key"]);
+    let realm = Realm::start_with(2, |node| if node == 2 { strict.clone() } else { String::new() });
+    let sign = |file: &Path| stranger(&["components", "sign", path(file), "--key", path(&key)]).ok();
+
+    sign(&old);
+    realm.matrix(1, &["components", "push", path(&old)]).ok();
+    let pushed = realm.matrix(1, &["components", "push", path(&new)]).ok().json();
+    let unsigned = pushed["component"]["digest"].as_str().expect("a digest");
+    realm.matrix(1, &["souls", "spawn", "tally", "--component", "counter"]).ok();
+    if realm.home(1, "tally") == 1 {
+        realm.matrix(1, &["souls", "move", "tally", "2"]).ok();
+    }
+    assert_eq!(realm.ask(1, "tally", "add 1"), Ok("1".to_owned()));
+    let why = "components.trusted_keys";
+    realm.matrix(2, &["components", "push", path(&new)]).refused("SIGNATURE_REFUSED");
+    for node in [1, 2] {
+        realm.matrix(node, &["souls", "swap", "tally", unsigned]).refused(why);
+        realm.matrix(node, &["souls", "swap", "tally", unsigned, "--dry-run"]).refused(why);
+        realm
+            .matrix(node, &["components", "rollout", "counter", unsigned, "--watch", "0.1"])
+            .refused("not all Souls got on");
+    }
+    assert_eq!(realm.ask(1, "tally", "add 1"), Ok("2".to_owned()), "the old code goes on");
+
+    sign(&new);
+    realm.matrix(1, &["components", "push", path(&new)]).ok();
+    realm.matrix(1, &["souls", "swap", "tally", unsigned]).ok();
+    assert_eq!((realm.home(1, "tally"), realm.ask(1, "tally", "add 1")), (2, Ok("3".to_owned())));
+    let lines = written(&realm, 1, "local", "Souls/Swap");
+    let outcomes: Vec<_> = lines.iter().map(|line| &*line[3]).filter(|outcome| !outcome.is_empty()).collect();
+    assert_eq!((outcomes.len(), outcomes.last()), (3, Some(&"OK")), "{lines:?}");
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::host::Host;
+use super::host::{Gate, Host};
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
 use super::manifest::Manifest;
@@ -86,7 +86,7 @@ impl Actor {
                 }
                 written = written(&mut self.saving), if self.saving.is_some() => self.was_written(written),
                 event = turns::event(&mut self.turns), if self.turns.is_some() => Box::pin(self.go_on(event)).await,
-                () = work(&mut self.inbox, &self.suspects), if paused.is_none() => self.turn().await,
+                () = work(&mut self.inbox, &self.suspects, &self.host.gate), if paused.is_none() => self.turn().await,
             }
             if self.restarts.gave_up() {
                 return Box::pin(self.fail()).await;
@@ -146,13 +146,16 @@ impl Actor {
             if self.restarts.pause().is_some() || self.restarts.gave_up() {
                 return;
             }
+            let left = DRAIN_MAX.saturating_sub(start.elapsed());
+            if tokio::time::timeout(left, self.host.gate.passed()).await.is_err() {
+                return;
+            }
             self.turn().await;
         }
     }
 
     /// Takes a batch out of the mailbox and lets the guest handle it.
     async fn turn(&mut self) {
-        self.host.gate.passed().await;
         if self.turns.is_some() && !Box::pin(self.recalls()).await {
             return;
         }
@@ -349,9 +352,11 @@ impl Actor {
     }
 }
 
-/// Waits until there is a message to handle. Cancelling it loses nothing.
-async fn work(inbox: &mut Inbox, suspects: &Suspects) {
+/// Waits until there is a message to handle, and it may be handled. Cancelling it loses nothing: an actor that waited here
+/// and nowhere else would not leave for a node to which its Soul was given meanwhile.
+async fn work(inbox: &mut Inbox, suspects: &Suspects, gate: &Gate) {
     if !suspects.are_waiting() {
         inbox.ready().await;
     }
+    gate.passed().await;
 }

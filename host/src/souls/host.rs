@@ -83,6 +83,11 @@ impl Gate {
         }
     }
 
+    /// Whether turns may begin.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.closed.load(Ordering::Acquire)
+    }
+
     /// Returns once turns may begin.
     pub(crate) async fn passed(&self) {
         while self.0.closed.load(Ordering::Acquire) {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use matrix_proto::audit::{Chain, Entry};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::super::config::AuditConfig;
 use super::super::error::{AdminError, failed};
@@ -57,7 +58,9 @@ impl Disk {
             }
             None => (begin(&folder, &chain).map_err(failed("make a file in", &folder))?, 0),
         };
-        Ok(Self { folder, config, file, bytes, chain, broken: None })
+        let disk = Self { folder, config, file, bytes, chain, broken: None };
+        disk.reserve();
+        Ok(disk)
     }
 
     /// Appends entries, all of them or none; fills in their numbers. Blocks on the disk, but does not wait until they
@@ -68,6 +71,8 @@ impl Disk {
         }
         self.write(entries).map_err(|error| {
             let whole = self.file.set_len(self.bytes);
+            // That may have given back what was reserved.
+            self.reserve();
             if let Err(error) = whole {
                 self.broken =
                     Some(format!("its end is not known, since a line could not be removed: {error}"));
@@ -91,6 +96,7 @@ impl Disk {
             self.file.sync_data()?;
             self.file = begin(&self.folder, &self.chain)?;
             self.bytes = 0;
+            self.reserve();
             self.forget_oldest();
         }
         let (mut chain, mut text) = (self.chain.clone(), String::new());
@@ -102,6 +108,17 @@ impl Disk {
         self.bytes += text.len() as u64;
         self.chain = chain;
         Ok(())
+    }
+
+    /// Takes the rest of the file's room beforehand: a disk that is full must not keep a node from what needs no room of
+    /// it, such as writes that other nodes take. Where that cannot be, lines are written as long as there is room.
+    fn reserve(&self) {
+        let rest = self.config.file_bytes.saturating_sub(self.bytes);
+        if rest > 0
+            && let Err(error) = fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.bytes, rest)
+        {
+            tracing::debug!(%error, "no room is reserved for the audit log");
+        }
     }
 
     fn forget_oldest(&self) {

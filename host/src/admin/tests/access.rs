@@ -5,9 +5,15 @@ use matrix_proto::v1::access_client::AccessClient;
 use matrix_proto::v1::events_client::EventsClient;
 use matrix_proto::v1::kv_client::KvClient;
 use matrix_proto::v1::souls_client::SoulsClient;
+use matrix_proto::wire;
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::super::auth::Caller;
+use super::super::matrices::MatricesService;
+use super::super::relay::let_in;
+use super::super::roles::Role;
 use super::rooms::{Known, Rooms, channel, config, showing};
 
 fn put(request_id: &str) -> v1::KvPutRequest {
@@ -201,5 +207,49 @@ async fn what_callers_change_is_written_down_with_its_outcome() {
     let mut lines = access.audit(mine).await.expect("open").into_inner();
     assert_eq!(lines.message().await.expect("open").expect("a line").outcome, "NOT_FOUND");
     assert!(lines.message().await.expect("open").is_none());
+    rooms.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_was_called_for_is_judged_here_too_and_written_down() {
+    let rooms = Rooms::open(config()).await;
+    let from: crate::p2p::Peer =
+        "12D3KooWMjToHQWEv4y7ZBWCdqJFUwpGYte9o1nT5M5xEDM7FH5f".parse().expect("a peer");
+    let carry_out = async |method: &str, role| {
+        let service = MatricesService(rooms.admin.desk.clone());
+        let pause = v1::PauseMatrixRequest { name: "nobody".into(), request_id: "r1".into() };
+        let request = pause.encode_to_vec().into();
+        let question = wire::AdminQuestion { method: method.into(), request, ..Default::default() };
+        let caller = Caller::relayed("token/ci".parse().expect("a name"), role);
+        let_in(&service, question, caller, from).await.expect_err("there is no Matrix").code()
+    };
+    assert_eq!(carry_out("Matrices/Pause", Role::Read).await, Code::PermissionDenied);
+    assert_eq!(carry_out("Matrices/Pause", Role::Deploy).await, Code::NotFound);
+    // What no node does for another.
+    for method in ["Access/ListTokens", "Kv/Get", "Matrices/Burn"] {
+        assert_eq!(carry_out(method, Role::Admin).await, Code::Unimplemented, "{method}");
+    }
+    let mut access = AccessClient::new(rooms.known().await);
+    let mut lines = access.audit(v1::AuditRequest::default()).await.expect("open").into_inner();
+    let mut shown = Vec::new();
+    while let Some(line) = lines.message().await.expect("open") {
+        shown.push([
+            line.method,
+            line.caller,
+            line.role,
+            line.via,
+            line.target,
+            line.request_id,
+            line.outcome,
+        ]);
+    }
+    let (from, method, caller) = (from.to_string(), "Matrices/Pause", "token/ci");
+    assert_eq!(
+        shown,
+        [
+            [method, caller, "deploy", &from, "nobody", "r1", ""],
+            [method, caller, "", "", "", "", "NOT_FOUND"]
+        ]
+    );
     rooms.close().await;
 }

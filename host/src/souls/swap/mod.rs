@@ -52,6 +52,11 @@ pub enum SwapError {
         "whether the new code was taken up is not known: {0}; `matrix souls history` tells, once the node is back"
     )]
     Open(KvError),
+    /// The node does not hold its lease: the Soul may be taken up elsewhere.
+    #[error(
+        "its node does not hold its lease at the moment: try again once `matrix status` says that it is ready"
+    )]
+    NoLease,
     /// What is kept of the Soul's turns cannot be read now.
     #[error(
         "what is kept of its turns cannot be read now: try again once `matrix status` says that the node is ready"

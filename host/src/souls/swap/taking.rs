@@ -98,7 +98,10 @@ impl Actor {
     ///
     /// None: nobody waits for it any more, and nothing was done.
     pub(crate) async fn swap(&mut self, order: Order) -> Option<Result<Swapped, SwapError>> {
-        self.host.gate.passed().await;
+        // Others may have taken the Soul up: it must be able to leave.
+        if !self.host.gate.is_open() {
+            return Some(Err(SwapError::NoLease));
+        }
         let Order { mut candidate, given, cause, versions, begun } = order;
         if begun.send(()).is_err() {
             return None;
