@@ -169,9 +169,8 @@ impl Soak {
     }
 
     /// A node is killed or paused, and comes back; the others go on meanwhile.
-    async fn fault(&mut self) -> &'static str {
+    async fn fault(&mut self, killed: bool) -> &'static str {
         let node = self.chance.below(3);
-        let killed = self.chance.below(2) == 0;
         let door = self.realm.door((node + 1) % 3);
         for insect in self.insects.iter_mut().flatten() {
             insect.saved = insect.known;
@@ -256,7 +255,8 @@ async fn code_is_swapped_every_two_seconds_and_each_message_counts_once() {
     let began = Instant::now();
     soak.calm(2 * SWAP_EVERY).await;
     soak.measure();
-    let what = soak.fault().await;
+    // Nodes that stand still are for `make soak`: their links do not always come back soon.
+    let what = soak.fault(true).await;
     soak.calm(SWAP_EVERY).await;
     soak.measure();
     eprintln!("a node was {what}");
@@ -274,7 +274,8 @@ async fn two_hundred_souls_outlive_swaps_kills_and_pauses_and_nodes_stay_as_they
     while began.elapsed() < lasts {
         soak.calm(CALM).await;
         soak.measure();
-        let what = soak.fault().await;
+        let killed = soak.chance.below(2) == 0;
+        let what = soak.fault(killed).await;
         eprintln!("after {:?}: a node was {what}", began.elapsed());
     }
     soak.calm(CALM).await;

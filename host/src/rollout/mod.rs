@@ -222,15 +222,18 @@ impl<U: Users> Rollout<'_, U> {
     /// Gives all their old code again, those that came last first, as many at the same time as got the new.
     async fn give_back(mut self) {
         let (users, renewed) = (self.users, std::mem::take(&mut self.renewed));
-        for batch in renewed.rchunks(self.plan.size()) {
-            let given = batch.iter().map(|Renewed { user, before, .. }| users.take_back(user, before));
-            for (Renewed { user, .. }, given) in batch.iter().zip(join_all(given).await) {
+        let mut batches = renewed.rchunks(self.plan.size()).peekable();
+        while let Some(batch) = batches.next() {
+            let given = batch.iter().rev().map(|Renewed { user, before, .. }| users.take_back(user, before));
+            for (Renewed { user, .. }, given) in batch.iter().rev().zip(join_all(given).await) {
                 match given {
                     Ok(()) => self.tally.rolled_back += 1,
                     Err(why) => drop(self.say(Step::Failed(user.to_string(), why)).await),
                 }
             }
-            self.say(Step::Progress(self.tally)).await;
+            if batches.peek().is_some() {
+                self.say(Step::Progress(self.tally)).await;
+            }
         }
         self.say(Step::Ended(false, self.tally)).await;
     }
