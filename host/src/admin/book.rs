@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::StreamExt as _;
 use tokio::sync::watch;
 
 use records::CERTIFICATES;
@@ -16,15 +15,13 @@ pub(super) use records::{BookError, CertificateRecord, TokenRecord};
 
 use super::roles::Role;
 use crate::ids::{ClientName, TokenName};
-use crate::kv::{Consistency, Kv, KvError, Watch};
+use crate::kv::{Consistency, Following, Kv, KvError, Made};
 use crate::tasks::Tasks;
 
 /// The bucket of the KV that holds the book.
 pub const BUCKET: &str = "sys/access";
 /// How many records are read at once.
 const PAGE: usize = 500;
-/// How long after a failure it is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 /// How long whoever changes the book waits until the change holds on the node that was asked.
 const HOLDING: Duration = Duration::from_secs(5);
 
@@ -104,60 +101,15 @@ impl Book {
     /// Reads the book, and follows it from then on. Where it cannot be read yet, nobody is known by it.
     pub(super) async fn open(kv: Kv, tasks: &Tasks) -> Self {
         let book = Self { kv, page: watch::Sender::default() };
-        // Watched before it is read: nothing is missed in between.
-        let watch = book.watch();
-        let known = book.renew(Consistency::Linearizable).await;
-        let (following, stop) = (book.clone(), tasks.stopping());
-        tasks.spawn("access.follow", async move {
-            stop.run_until_cancelled(following.follow(watch, known)).await;
-        });
+        let following = Following::begin(book.kv.clone(), BUCKET, b"", book.clone()).await;
+        let stop = tasks.stopping();
+        tasks.spawn("access.follow", async move { stop.run_until_cancelled(following.go_on()).await });
         book
     }
 
     /// What this node knows, as it changes.
     pub(super) fn page(&self) -> watch::Receiver<Arc<Page>> {
         self.page.subscribe()
-    }
-
-    async fn follow(self, mut watch: Option<Watch>, mut known: bool) {
-        loop {
-            let again = !known || watch.is_none();
-            let changed = async {
-                match &mut watch {
-                    Some(watch) => watch.next().await.is_some(),
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                // The KV is closed, and with it the node.
-                open = changed => if !open { return },
-                () = tokio::time::sleep(RETRY), if again => {}
-            }
-            if watch.is_none() {
-                watch = self.watch();
-            }
-            // What the watch has told of is here already, and also where it has missed some.
-            let consistency = if known { Consistency::Local } else { Consistency::Linearizable };
-            known = self.renew(consistency).await;
-        }
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        self.kv.watch(BUCKET, b"", None).ok()
-    }
-
-    /// Reads the book. False: it is to be tried again, and what was known before holds.
-    async fn renew(&self, consistency: Consistency) -> bool {
-        match self.read(consistency).await {
-            Ok(page) => {
-                self.page.send_replace(Arc::new(page));
-                true
-            }
-            Err(error) => {
-                tracing::info!(%error, "who may do what is not known at the moment");
-                false
-            }
-        }
     }
 
     async fn read(&self, consistency: Consistency) -> Result<Page, KvError> {
@@ -180,6 +132,22 @@ impl Book {
         let known = page.wait_for(|page| page.revision.is_some_and(|known| known >= revision));
         // Where it takes longer, it holds soon.
         let _ = tokio::time::timeout(HOLDING, known).await;
+    }
+}
+
+impl Made for Book {
+    /// Where it cannot be read, what was known before holds.
+    async fn renew(&self, consistency: Consistency) -> bool {
+        match self.read(consistency).await {
+            Ok(page) => {
+                self.page.send_replace(Arc::new(page));
+                true
+            }
+            Err(error) => {
+                tracing::info!(%error, "who may do what is not known at the moment");
+                false
+            }
+        }
     }
 }
 

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -33,7 +32,7 @@ use super::inspect::Kind;
 use super::limits::Limits;
 use super::usage::Usages;
 use crate::ids::Digest;
-use crate::kv::{Consistency, Kv, Watch};
+use crate::kv::{Consistency, Following, Kv, Made};
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
@@ -53,8 +52,6 @@ const SETTINGS_BYTES_MAX: usize = 16 * 1024;
 const READYING: Duration = Duration::from_secs(10);
 /// How long whoever sets a chain waits until it holds on the node that was asked.
 const HOLDING: Duration = Duration::from_secs(25);
-/// How long after a failure it is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// One stage, as it is asked for.
 #[derive(Debug, Clone)]
@@ -168,13 +165,10 @@ impl Interceptors {
         let ground = Ground { bus, logs, metrics, limits, usages, recorded, recorded_max };
         let (standing, judging) = (watch::Sender::new(unknown), Mutex::default());
         let interceptors = Self(Arc::new(Inner { kv, catalog, ground, passage, standing, node, judging }));
-        // Watched before it is read: nothing is missed in between.
-        let watch = interceptors.watch();
-        let known = interceptors.renew(Consistency::Linearizable).await;
-        let (following, stop) = (interceptors.clone(), tasks.stopping());
-        tasks.spawn("interceptors.follow", async move {
-            stop.run_until_cancelled(following.follow(watch, known)).await
-        });
+        let (kv, key) = (interceptors.0.kv.clone(), KEY.as_bytes());
+        let following = Following::begin(kv, BUCKET, key, interceptors.clone()).await;
+        let stop = tasks.stopping();
+        tasks.spawn("interceptors.follow", async move { stop.run_until_cancelled(following.go_on()).await });
         interceptors
     }
 
@@ -226,91 +220,6 @@ impl Interceptors {
     /// Whether a component is part of the chain, or could be gone back to, read linearizably.
     pub async fn uses(&self, component: Digest) -> Result<bool, InterceptorError> {
         Ok(self.load().await?.0.iter().any(|stage| stage.needs(component)))
-    }
-
-    async fn follow(self, mut watch: Option<Watch>, mut known: bool) {
-        loop {
-            let again = !known || watch.is_none();
-            let changed = async {
-                match &mut watch {
-                    Some(watch) => watch.next().await.is_some(),
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                // The KV is closed, and with it the node.
-                open = changed => if !open { return },
-                () = tokio::time::sleep(RETRY), if again => {}
-            }
-            if watch.is_none() {
-                watch = self.watch();
-            }
-            // What the watch has told of is here already.
-            let consistency = if known { Consistency::Local } else { Consistency::Linearizable };
-            known = self.renew(consistency).await;
-        }
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        self.0.kv.watch(BUCKET, KEY.as_bytes(), None).ok()
-    }
-
-    /// Reads the chain, and brings what judges in line with it. False: it is to be tried again.
-    async fn renew(&self, consistency: Consistency) -> bool {
-        let entry = match self.0.kv.get(BUCKET, KEY.as_bytes(), consistency).await {
-            Ok(entry) => entry,
-            Err(error) => {
-                tracing::info!(%error, "which interceptors the realm has is not known at the moment");
-                return false;
-            }
-        };
-        let before = self.standing();
-        let revision = entry.as_ref().map_or(0, |entry| entry.revision);
-        if before.hold == Hold::Holds && before.revision == revision {
-            return true;
-        }
-        let stages = match entry.as_ref().map_or_else(|| Ok(Vec::new()), parse) {
-            Ok(stages) => stages,
-            Err(error) => {
-                self.close(revision, Vec::new(), error.to_string());
-                return false;
-            }
-        };
-        let said = self.said(&stages);
-        if before.hold == Hold::Holds {
-            if self.judging().said == said {
-                self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
-                return true;
-            }
-            let (hold, stages) = (Hold::Readying, stages.clone());
-            self.0.standing.send_replace(Standing { revision, stages, hold });
-        }
-        let next = self.next(&said).await;
-        let made = tokio::time::timeout(READYING, self.ready(&said, next)).await;
-        let chain = match made {
-            Ok(Ok(chain)) => chain,
-            Ok(Err(error)) => return self.close(revision, stages, error.to_string()),
-            Err(_) => return self.close(revision, stages, "they could not be made ready in time".to_owned()),
-        };
-        let chain = chain.map(Arc::new);
-        match &chain {
-            Some(chain) => self.0.passage.guard(chain.clone()),
-            None => {
-                self.0.passage.open();
-                self.0.ground.recorded.iter().for_each(Recorded::forget);
-            }
-        }
-        let before = std::mem::replace(&mut *self.judging(), Judging { said, chain });
-        // Outside the lock: instances may end with it.
-        drop(before);
-        if revision != 0 {
-            let names: Vec<_> = stages.iter().map(|stage| &stage.name).collect();
-            tracing::info!(revision, chain = ?names, "the interceptors of the realm hold here");
-            let detail = json!({ "revision": revision, "chain": names });
-            report(&self.0.ground.bus, "interceptors.hold", Source::Node, &detail);
-        }
-        self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
-        true
     }
 
     /// Lets nothing pass; it is to be tried again.
@@ -391,5 +300,65 @@ impl Interceptors {
     /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
     fn judging(&self) -> std::sync::MutexGuard<'_, Judging> {
         self.0.judging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Made for Interceptors {
+    /// Reads the chain, and brings what judges in line with it.
+    async fn renew(&self, consistency: Consistency) -> bool {
+        let entry = match self.0.kv.get(BUCKET, KEY.as_bytes(), consistency).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                tracing::info!(%error, "which interceptors the realm has is not known at the moment");
+                return false;
+            }
+        };
+        let before = self.standing();
+        let revision = entry.as_ref().map_or(0, |entry| entry.revision);
+        if before.hold == Hold::Holds && before.revision == revision {
+            return true;
+        }
+        let stages = match entry.as_ref().map_or_else(|| Ok(Vec::new()), parse) {
+            Ok(stages) => stages,
+            Err(error) => {
+                self.close(revision, Vec::new(), error.to_string());
+                return false;
+            }
+        };
+        let said = self.said(&stages);
+        if before.hold == Hold::Holds {
+            if self.judging().said == said {
+                self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
+                return true;
+            }
+            let (hold, stages) = (Hold::Readying, stages.clone());
+            self.0.standing.send_replace(Standing { revision, stages, hold });
+        }
+        let next = self.next(&said).await;
+        let made = tokio::time::timeout(READYING, self.ready(&said, next)).await;
+        let chain = match made {
+            Ok(Ok(chain)) => chain,
+            Ok(Err(error)) => return self.close(revision, stages, error.to_string()),
+            Err(_) => return self.close(revision, stages, "they could not be made ready in time".to_owned()),
+        };
+        let chain = chain.map(Arc::new);
+        match &chain {
+            Some(chain) => self.0.passage.guard(chain.clone()),
+            None => {
+                self.0.passage.open();
+                self.0.ground.recorded.iter().for_each(Recorded::forget);
+            }
+        }
+        let before = std::mem::replace(&mut *self.judging(), Judging { said, chain });
+        // Outside the lock: instances may end with it.
+        drop(before);
+        if revision != 0 {
+            let names: Vec<_> = stages.iter().map(|stage| &stage.name).collect();
+            tracing::info!(revision, chain = ?names, "the interceptors of the realm hold here");
+            let detail = json!({ "revision": revision, "chain": names });
+            report(&self.0.ground.bus, "interceptors.hold", Source::Node, &detail);
+        }
+        self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
+        true
     }
 }

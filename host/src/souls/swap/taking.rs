@@ -57,17 +57,15 @@ pub(super) async fn exchange(
     handover: Handover<'_>,
     waits: &Waits,
 ) -> Result<Exchanged, SwapError> {
-    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, enters, .. } =
-        handover;
-    let instead_of_a_turn = handover.instead_of_a_turn;
+    let Handover { before, placed, wanted, given, left, cause, mut versions, fallback, .. } = handover;
+    let (enters, instead_of_a_turn) = (handover.enters, handover.instead_of_a_turn);
     let given = match &given {
         Given::Present => left.as_ref(),
         Given::Kept(kept) => kept.as_deref(),
     };
     candidate.take_up(given).await?;
     let mut next = candidate.prove(given.map(|given| &given.header)).await?;
-    let deeds = candidate.instance.state().perform();
-    let (writes, deeds) = apart(deeds);
+    let (writes, deeds) = apart(candidate.instance.state().perform());
     let writes = if enters { writes } else { Vec::new() };
     next.header.topics = topics_after(host.router.directory().subscriptions(&before.name), &deeds);
     let begun = Begun { checkpoint: &next, cause, fallback: &fallback };
