@@ -131,22 +131,11 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::testing::envelope;
 
     fn said(body: usize) -> Envelope {
-        Envelope {
-            id: MessageId(body as u128),
-            sender: Address::Soul("neo".parse().expect("a name")),
-            recipient: Address::Soul("trinity".parse().expect("a name")),
-            in_reply_to: None,
-            content: Content { content_type: "text/plain".into(), body: vec![0; body].into() },
-            sent_at_ms: 7,
-            hops: 1,
-            trace: None,
-            deadline: None,
-            left_in: None,
-            reply_to: ReplyTo::Sender,
-            receipt: false,
-        }
+        let content = Content { content_type: "text/plain".into(), body: vec![0; body].into() };
+        Envelope { id: MessageId(body as u128), content, ..envelope("") }
     }
 
     #[test]
