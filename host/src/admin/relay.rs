@@ -57,10 +57,12 @@ impl Desk {
             return None;
         }
         match matrices::home(&self.host.kv, matrix).await {
-            Ok(node) => {
-                let node = node.filter(|node| *node != self.host.realm.me())?;
-                Some(self.relay_to(node, method, caller, request).await)
+            // It has just come here, and this node has not heard of it yet.
+            Ok(Some(node)) if node == self.host.realm.me() => {
+                self.host.matrices.reconcile(matrix).await;
+                None
             }
+            Ok(node) => Some(self.relay_to(node?, method, caller, request).await),
             Err(error) => Some(Err(error.into())),
         }
     }
