@@ -212,7 +212,7 @@ fn record(line: String, path: &Path) -> v1::AuditRecord {
 
 /// The one that writes.
 struct Writer {
-    /// None while a thread for blocking work has it.
+    /// None while it is written to.
     disk: Option<Disk>,
     /// Outcomes that found no room.
     late: Vec<Entry>,
@@ -267,11 +267,14 @@ impl Writer {
                 Post::Flush(done) => flushed.push(done),
             }
         }
-        let written = tokio::task::spawn_blocking(move || {
+        let begins_file = disk.is_full();
+        let append = move || {
             let written = if entries.is_empty() { Ok(()) } else { disk.append(&mut entries) };
             (disk, entries, written)
-        });
-        let Ok((disk, entries, written)) = written.await else {
+        };
+        // Lines go into the system's memory: to hand them to another thread would take longer than to write them.
+        let written = if begins_file { tokio::task::spawn_blocking(append).await } else { Ok(append()) };
+        let Ok((disk, entries, written)) = written else {
             tracing::error!("the audit log's writer panicked: nothing is changed any more");
             return;
         };
