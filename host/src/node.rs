@@ -22,6 +22,7 @@ use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
+use crate::learning::Learning;
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::{Catalog, Spread};
@@ -68,6 +69,7 @@ pub struct Node {
     base: Base,
     souls: Fleet,
     matrices: Matrices,
+    learning: Learning,
     door_tasks: Tasks,
     admin: Admin,
 }
@@ -95,7 +97,8 @@ impl Node {
         let door_tasks = Tasks::new();
         let all = [&guest_tasks, &slow_tasks, &realm_tasks, &door_tasks];
         figures::observe_tasks(all, &base.telemetry);
-        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
+        let learning = base.learning(&config);
+        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices, &learning);
         let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
         let connections_max = files::connections_max(config.admin.connections_max, doors);
         let door = AdminConfig { connections_max, ..config.admin };
@@ -113,6 +116,7 @@ impl Node {
             realm_tasks,
             souls,
             matrices,
+            learning,
             door_tasks,
             admin,
         })
@@ -156,6 +160,11 @@ impl Node {
     /// The Matrices.
     pub fn matrices(&self) -> &Matrices {
         &self.matrices
+    }
+
+    /// Souls that learn.
+    pub fn learning(&self) -> &Learning {
+        &self.learning
     }
 
     /// Where the node listens: `unix:PATH`, `http://HOST:PORT`, gRPC first.
@@ -283,14 +292,28 @@ impl Base {
         }
     }
 
+    /// Souls that learn.
+    fn learning(&self, config: &Config) -> Learning {
+        let metrics = self.telemetry.metrics().learning.clone();
+        Learning::new(self.kv.clone(), config.learning.clone(), metrics)
+    }
+
     /// What the door needs of it.
-    fn admin_host(&self, config: &Config, guests: &Tasks, souls: &Fleet, matrices: &Matrices) -> AdminHost {
+    fn admin_host(
+        &self,
+        config: &Config,
+        guests: &Tasks,
+        souls: &Fleet,
+        matrices: &Matrices,
+        learning: &Learning,
+    ) -> AdminHost {
         AdminHost {
             node_id: place::node_id(self.realm.me()),
             realm: self.realm.clone(),
             data_dir: config.data_dir.clone(),
             souls: souls.clone(),
             matrices: matrices.clone(),
+            learning: learning.clone(),
             catalog: self.catalog.clone(),
             interceptors: self.interceptors.clone(),
             guests: guests.clone(),

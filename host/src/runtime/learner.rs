@@ -35,6 +35,8 @@ pub struct Experience {
     pub id: u64,
     /// Where it comes from.
     pub source: Source,
+    /// Who it comes from, as the node knows it, such as `client:local`; the guest is not told.
+    pub by: String,
     /// What was said or seen.
     pub input: Vec<u8>,
     /// What was, or should have been, the answer.

@@ -32,10 +32,12 @@ mod saving;
 pub mod status;
 mod suspects;
 pub mod swap;
+pub mod taught;
 mod turns;
 mod wire;
 
 pub use census::Census;
+pub use erase::erase;
 pub use error::SoulError;
 pub use fleet::Fleet;
 pub use handle::{SoulUsage, SoulView};

@@ -1,0 +1,59 @@
+//! `matrix.v1.Learning`.
+
+use std::sync::Arc;
+
+use matrix_proto::v1;
+use matrix_proto::v1::learning_server::Learning;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::desk::{Desk, open};
+use super::paging::page_size;
+use super::replay::Key;
+use super::souls::name;
+use crate::transport::envelope::Address;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct LearningService(pub(super) Arc<Desk>);
+
+#[tonic::async_trait]
+impl Learning for LearningService {
+    async fn teach(&self, request: Request<v1::TeachRequest>) -> Result<Response<v1::TeachResponse>, Status> {
+        let (caller, v1::TeachRequest { name: soul, experiences, request_id }) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Learning/Teach", &request_id)?, name(&soul)?);
+        let by = Address::Client((*caller).clone()).to_string();
+        let experiences = convert::taught(experiences, &by)?;
+        let request = key.as_ref().map(Key::kv_request);
+        let learning = self.0.host.learning.clone();
+        let taught = async move {
+            let taught = learning.teach(&soul, experiences, request).await?;
+            Ok(v1::TeachResponse { first_id: taught.first, count: taught.count })
+        };
+        self.0.mutate(key, taught).await.map(Response::new)
+    }
+
+    async fn experiences(
+        &self,
+        request: Request<v1::ExperiencesRequest>,
+    ) -> Result<Response<v1::ExperiencesResponse>, Status> {
+        let v1::ExperiencesRequest { name: soul, page } = request.into_inner();
+        let (soul, page) = (name(&soul)?, page.unwrap_or_default());
+        let after = match page.page_token.as_str() {
+            "" => 0,
+            token => {
+                token.parse().map_err(|_| convert::bad_field("page.page_token", "is not of this list"))?
+            }
+        };
+        let (learning, size) = (&self.0.host.learning, page_size(page.page_size)?);
+        let index = learning.index(&soul).await?;
+        let found = learning.experiences(&soul, &index, after, size).await?;
+        let last = found.last().map(|experience| experience.id).filter(|last| *last < index.last);
+        Ok(Response::new(v1::ExperiencesResponse {
+            experiences: found.into_iter().map(convert::experience).collect(),
+            next_page_token: last.map(|last| last.to_string()).unwrap_or_default(),
+            kept: index.kept(),
+            taught: index.last,
+        }))
+    }
+}
