@@ -22,7 +22,7 @@ use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
-use crate::learning::Learning;
+use crate::learning::{self, Learning};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::{Catalog, Spread};
@@ -97,7 +97,7 @@ impl Node {
         let door_tasks = Tasks::new();
         let all = [&guest_tasks, &slow_tasks, &realm_tasks, &door_tasks];
         figures::observe_tasks(all, &base.telemetry);
-        let learning = base.learning(&config);
+        let learning = base.learning(&config, &guest_tasks, &souls);
         let host = base.admin_host(&config, &guest_tasks, &souls, &matrices, &learning);
         let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
         let connections_max = files::connections_max(config.admin.connections_max, doors);
@@ -293,9 +293,15 @@ impl Base {
     }
 
     /// Souls that learn.
-    fn learning(&self, config: &Config) -> Learning {
-        let metrics = self.telemetry.metrics().learning.clone();
-        Learning::new(self.kv.clone(), config.learning.clone(), metrics)
+    fn learning(&self, config: &Config, tasks: &Tasks, souls: &Fleet) -> Learning {
+        Learning::start(learning::Host {
+            souls: souls.clone(),
+            kv: self.kv.clone(),
+            bus: self.bus.clone(),
+            metrics: self.telemetry.metrics().learning.clone(),
+            config: config.learning.clone(),
+            tasks: tasks.clone(),
+        })
     }
 
     /// What the door needs of it.

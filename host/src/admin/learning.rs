@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream;
 use matrix_proto::v1;
 use matrix_proto::v1::learning_server::Learning;
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use super::desk::{Desk, open};
+use super::desk::{Answers, Desk, open};
 use super::paging::page_size;
 use super::replay::Key;
 use super::souls::name;
@@ -46,7 +48,7 @@ impl Learning for LearningService {
             }
         };
         let (learning, size) = (&self.0.host.learning, page_size(page.page_size)?);
-        let index = learning.index(&soul).await?;
+        let index = learning.progress(&soul).await?.index;
         let found = learning.experiences(&soul, &index, after, size).await?;
         let last = found.last().map(|experience| experience.id).filter(|last| *last < index.last);
         Ok(Response::new(v1::ExperiencesResponse {
@@ -55,5 +57,45 @@ impl Learning for LearningService {
             kept: index.kept(),
             taught: index.last,
         }))
+    }
+
+    async fn train(&self, request: Request<v1::TrainRequest>) -> Result<Response<v1::TrainResponse>, Status> {
+        let (caller, v1::TrainRequest { name: soul, request_id }) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Learning/Train", &request_id)?, name(&soul)?);
+        let learning = self.0.host.learning.clone();
+        let asked = async move { Ok(v1::TrainResponse { waiting: learning.train(&soul).await? }) };
+        self.0.mutate(key, asked).await.map(Response::new)
+    }
+
+    async fn progress(
+        &self,
+        request: Request<v1::ProgressRequest>,
+    ) -> Result<Response<v1::LearningProgress>, Status> {
+        let v1::ProgressRequest { name: soul, after } = request.into_inner();
+        let soul = name(&soul)?;
+        let progress = self.0.host.learning.progress(&soul).await?;
+        Ok(Response::new(convert::progress(&soul, &progress, after)))
+    }
+
+    type WatchStream = Answers<v1::LearningProgress>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::ProgressRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let v1::ProgressRequest { name: soul, after } = request.into_inner();
+        let (soul, place) = (name(&soul)?, self.0.stream()?);
+        let learning = self.0.host.learning.clone();
+        let changes = Box::pin(learning.changes(&soul)?);
+        let told = stream::try_unfold((changes, after), move |(mut changes, after)| {
+            let (learning, soul) = (learning.clone(), soul.clone());
+            async move {
+                let Some(()) = changes.next().await else { return Ok(None) };
+                let progress = learning.progress(&soul).await?;
+                let told = convert::progress(&soul, &progress, after);
+                Ok(Some((told, (changes, after.max(progress.lessons.count)))))
+            }
+        });
+        Ok(self.0.answers(place, told))
     }
 }

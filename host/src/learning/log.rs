@@ -24,7 +24,7 @@ const REQUESTS_MAX: usize = 64;
 /// How often it is tried to write to a log to which others write.
 const TRIES: usize = 64;
 /// About so many bytes are read at once.
-const READ_BYTES: usize = 1 << 20;
+pub(super) const READ_BYTES: usize = 1 << 20;
 
 /// A segment, as the index names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub struct Index {
     pub last: u64,
     /// The segments, oldest first, without gaps.
     pub segments: Vec<Segment>,
+    /// Up to this id it is to be learnt at once.
+    pub asked: u64,
     /// The last requests, and what they added.
     requests: VecDeque<(String, Taught)>,
 }
@@ -143,6 +145,23 @@ pub(super) async fn append(
         let require = vec![unchanged, lives.condition(kv, soul)?];
         if kv.batch(Txn { require, then }, None).await?.value == TxnOutcome::Committed {
             return Ok((taught, true));
+        }
+    }
+    Err(LearningError::Contended(soul.clone()))
+}
+
+/// Asks for all that is there to be learnt at once. Returns the index as it then is.
+pub(super) async fn ask(kv: &Kv, soul: &SoulName) -> Result<Index, LearningError> {
+    for _ in 0..TRIES {
+        let (mut index, expect) = load(kv, soul).await?;
+        let Some(lives) = placed::load(kv, soul).await? else {
+            return Err(LearningError::Unknown(soul.clone()));
+        };
+        index.asked = index.last;
+        let unchanged = Condition { path: kv.path(LOGS_BUCKET, soul.as_str().as_bytes())?, expect };
+        let (require, then) = (vec![unchanged, lives.condition(kv, soul)?], vec![put(kv, soul, &index)?]);
+        if kv.batch(Txn { require, then }, None).await?.value == TxnOutcome::Committed {
+            return Ok(index);
         }
     }
     Err(LearningError::Contended(soul.clone()))

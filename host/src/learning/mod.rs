@@ -1,21 +1,34 @@
 //! Souls that are trained.
 //!
 //! What a Soul learns from is its *experience*, an append-only log in the KV ([`log`]): what people and programs teach
-//! it, each with where it comes from.
+//! it, each with where it comes from. The [`trainer`] decides when it is learnt from. A [`lesson`] trains a copy of the
+//! Soul beside it (`souls::pupil`), measures it by experience that is held out, and lets the [`judge`] say whether the Soul
+//! takes up what the copy learnt. How far it has learnt is written with that in one transaction ([`lessons`]).
 
 pub mod experience;
+mod judge;
+mod lesson;
+mod lessons;
 mod log;
+mod trainer;
 
 use std::sync::Arc;
 
+use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use self::experience::{EXPERIENCE_BYTES_MAX, New, TEACH_BYTES_MAX, TEACH_MAX};
+pub use self::lessons::{LESSONS_MAX, Lesson, Lessons, Verdict};
 pub use self::log::{Index, Taught};
 use crate::ids::SoulName;
-use crate::kv::{Kv, KvError, RequestId};
+use crate::kv::{Consistency, Kv, KvError, RequestId, Txn, WatchError};
 use crate::runtime::learner::Experience;
+use crate::souls::pupil::LessonLimits;
+use crate::souls::taught::{LESSONS_BUCKET, LOGS_BUCKET};
+use crate::souls::{Fleet, placed};
+use crate::tasks::Tasks;
 use crate::telemetry::instruments::LearningMetrics;
+use crate::transport::bus::Bus;
 
 /// What the operator may set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,11 +38,32 @@ pub struct LearningConfig {
     pub experiences_max: u64,
     /// Bytes of experience that are kept of each Soul; the oldest go first. They lie in the KV, in memory.
     pub experience_bytes_max: u64,
+    /// How many Souls of this node are trained at the same time.
+    pub trainings_max: usize,
+    /// Linear memory of a copy that learns, in bytes.
+    pub memory_bytes: u64,
+    /// Processor time of one call into it, in milliseconds.
+    pub call_ms: u32,
+    /// Fuel of one call into it.
+    pub call_fuel: u64,
 }
 
 impl Default for LearningConfig {
     fn default() -> Self {
-        Self { experiences_max: 100_000, experience_bytes_max: 8 << 20 }
+        Self {
+            experiences_max: 100_000,
+            experience_bytes_max: 8 << 20,
+            trainings_max: 1,
+            memory_bytes: 64 << 20,
+            call_ms: 30_000,
+            call_fuel: 1_000_000_000_000,
+        }
+    }
+}
+
+impl LearningConfig {
+    fn lesson_limits(&self) -> LessonLimits {
+        LessonLimits { memory_bytes: self.memory_bytes, call_ms: self.call_ms, call_fuel: self.call_fuel }
     }
 }
 
@@ -64,15 +98,50 @@ pub struct Learning(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kv: Kv,
-    config: LearningConfig,
-    metrics: LearningMetrics,
+    host: Host,
+}
+
+/// The rooms below that learning needs.
+#[derive(Debug)]
+pub struct Host {
+    /// Who learns.
+    pub souls: Fleet,
+    /// Keeps experience.
+    pub kv: Kv,
+    /// Tells what happens.
+    pub bus: Bus,
+    /// Counts.
+    pub metrics: LearningMetrics,
+    /// What the operator set.
+    pub config: LearningConfig,
+    /// Where lessons are looked after; the guests' own calls are made on threads for slow ones.
+    pub tasks: Tasks,
+}
+
+/// How far a Soul has learnt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// What there is to learn from.
+    pub index: Index,
+    /// What came of it.
+    pub lessons: Lessons,
+}
+
+impl Progress {
+    /// How many experiences it has not seen yet.
+    pub fn waiting(&self) -> u64 {
+        self.index.last.saturating_sub(self.lessons.seen)
+    }
 }
 
 impl Learning {
-    /// A room for the Souls of the realm whose KV this is.
-    pub fn new(kv: Kv, config: LearningConfig, metrics: LearningMetrics) -> Self {
-        Self(Arc::new(Inner { kv, config, metrics }))
+    /// Trains the Souls of this node from now on, until its tasks are told to stop.
+    pub fn start(host: Host) -> Self {
+        let learning = Self(Arc::new(Inner { host }));
+        let (trained, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
+        let training = async move { drop(stopping.run_until_cancelled(trainer::train(trained)).await) };
+        learning.0.host.tasks.spawn("learning.trainer", training);
+        learning
     }
 
     /// Adds to a Soul's experience; durable when it returns. A `request` that is among the last of the Soul adds
@@ -87,7 +156,7 @@ impl Learning {
         request: Option<RequestId>,
     ) -> Result<Taught, LearningError> {
         experience::check(&experiences)?;
-        let Inner { kv, config, metrics } = &*self.0;
+        let Host { kv, config, metrics, .. } = &self.0.host;
         let mut counts = [0; 4];
         experiences.iter().for_each(|new| counts[experience::place(new.source)] += 1);
         let (taught, added) = log::append(kv, soul, experiences, request, config).await?;
@@ -99,17 +168,46 @@ impl Learning {
         Ok(taught)
     }
 
-    /// Which experience of a Soul is kept.
+    /// Asks for a Soul to be trained, at once, on all that it has not seen yet. Returns how much that is.
+    ///
+    /// # Errors
+    /// `Unknown`, `Contended`, `Damaged`, `Kv`.
+    pub async fn train(&self, soul: &SoulName) -> Result<u64, LearningError> {
+        let kv = &self.0.host.kv;
+        let index = log::ask(kv, soul).await?;
+        let (lessons, _) = lessons::load(kv, soul, Consistency::Linearizable).await?;
+        Ok(Progress { index, lessons }.waiting())
+    }
+
+    /// How far a Soul has learnt.
     ///
     /// # Errors
     /// `Unknown`, `Damaged`, `Kv`.
-    pub async fn index(&self, soul: &SoulName) -> Result<Index, LearningError> {
-        let kv = &self.0.kv;
+    pub async fn progress(&self, soul: &SoulName) -> Result<Progress, LearningError> {
+        let kv = &self.0.host.kv;
         let (index, _) = log::load(kv, soul).await?;
-        if index.last == 0 && crate::souls::placed::load(kv, soul).await?.is_none() {
+        if index.last == 0 && placed::load(kv, soul).await?.is_none() {
             return Err(LearningError::Unknown(soul.clone()));
         }
-        Ok(index)
+        let (lessons, _) = lessons::load(kv, soul, Consistency::Linearizable).await?;
+        Ok(Progress { index, lessons })
+    }
+
+    /// Yields whenever [`Learning::progress`] has changed, and once at the beginning.
+    ///
+    /// # Errors
+    /// Where it cannot be watched.
+    pub fn changes(&self, soul: &SoulName) -> Result<impl Stream<Item = ()> + Send + use<>, WatchError> {
+        let name = soul.as_str().as_bytes();
+        let watch = |bucket| self.0.host.kv.watch(bucket, name, None);
+        let (logs, lessons) = (watch(LOGS_BUCKET)?, watch(LESSONS_BUCKET)?);
+        let name = name.to_owned();
+        // Who missed some looks too.
+        let of_it = move |change: &Result<crate::kv::Change, WatchError>| {
+            std::future::ready(change.as_ref().map_or(true, |change| *change.key() == *name))
+        };
+        let changed = stream::select(logs, lessons).filter(of_it).map(drop);
+        Ok(stream::once(std::future::ready(())).chain(changed))
     }
 
     /// At most `count` experiences of a Soul after the id `after`, up to about a mebibyte of them, one at least.
@@ -123,6 +221,26 @@ impl Learning {
         after: u64,
         count: usize,
     ) -> Result<Vec<Experience>, LearningError> {
-        log::read(&self.0.kv, soul, index, after, count).await
+        log::read(&self.0.host.kv, soul, index, after, count).await
+    }
+
+    /// Writes down why a Soul's next lesson is late. That this fails is no reason to do anything else.
+    async fn put_off(&self, soul: &SoulName, reason: &str) {
+        let kv = &self.0.host.kv;
+        let writing = async {
+            let (mut lessons, expect) = lessons::load(kv, soul, Consistency::Linearizable).await?;
+            let Some(lives) = placed::load(kv, soul).await? else { return Ok(()) };
+            if lessons.delayed == reason {
+                return Ok(());
+            }
+            reason.clone_into(&mut lessons.delayed);
+            let (unchanged, put) = lessons::exchange(kv, soul, expect, &lessons)?;
+            let require = vec![unchanged, lives.condition(kv, soul)?];
+            kv.batch(Txn { require, then: vec![put] }, None).await?;
+            Ok::<_, LearningError>(())
+        };
+        if let Err(error) = writing.await {
+            tracing::debug!(%soul, %error, "why a lesson is late was not written down");
+        }
     }
 }

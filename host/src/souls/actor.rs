@@ -119,6 +119,11 @@ impl Actor {
                 let recalled = self.recall().await;
                 let _ = reply.send(recalled);
             }
+            Job::Hold(hold) => self.hold(*hold).await,
+            Job::TakeUp(adoption, reply) => {
+                let learnt = self.take_up(*adoption).await;
+                let _ = reply.send(learnt);
+            }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
         }

@@ -25,6 +25,7 @@ pub mod manifest;
 mod moving;
 pub mod placed;
 mod placing;
+pub mod pupil;
 pub mod records;
 mod registry;
 pub mod restart;
@@ -33,6 +34,7 @@ pub mod status;
 mod suspects;
 pub mod swap;
 pub mod taught;
+pub mod training;
 mod turns;
 mod wire;
 

@@ -1,5 +1,5 @@
 //! Learns a number for each word, an exponentially weighted mean of what it is taught: easy to check, and easy to
-//! mislead. `about WORD` answers it. `note` changes its state by being told, as Souls do that remember conversations.
+//! mislead. `about WORD` answers it, `count` how much it was trained on. `note` changes its state by being told, as Souls do that remember conversations.
 //! Experience whose input begins with `do ` misbehaves in the way that it names.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,11 @@ const RATE: f64 = 0.5;
 /// What `do slow` takes, in rounds: some tens of milliseconds.
 const ROUNDS: u32 = 40_000_000;
 
-/// What it has learnt, and how often it was told to note something.
+/// What it has learnt, from how much, and how often it was told to note something.
 #[derive(Default, Serialize, Deserialize)]
 struct Pupil {
     means: BTreeMap<String, f64>,
+    trained: u64,
     noted: u64,
 }
 
@@ -31,11 +32,12 @@ impl Soul for Pupil {
         let (word, argument) = command(&message)?;
         match word.as_str() {
             "about" => say(format!("{:.3}", self.about(&argument))),
+            "count" => say(self.trained),
             "note" => {
                 self.noted += 1;
                 say(self.noted)
             }
-            _ => Err("say `about WORD` or `note`".to_owned()),
+            _ => Err("say `about WORD`, `count` or `note`".to_owned()),
         }
     }
 }
@@ -44,6 +46,7 @@ impl Learner for Pupil {
     fn train(&mut self, batch: &[Experience]) -> Result<Vec<Metric>, String> {
         let loss = mean_loss(self, batch)?;
         for experience in batch {
+            self.trained += 1;
             let word = experience.input_text()?;
             match word.strip_prefix("do ") {
                 Some("slow") => (0..ROUNDS).for_each(|round| _ = black_box(round)),

@@ -5,8 +5,10 @@ use tonic::{Code, Status};
 
 use super::{Failure, bad_field};
 use crate::clock;
-use crate::learning::{LearningError, New};
-use crate::runtime::learner::{Experience, Source};
+use crate::ids::SoulName;
+use crate::learning::{LearningError, Lesson, New, Progress, Verdict};
+use crate::runtime::learner::{Experience, Figures, Source};
+use crate::souls::training::{Training, TrainingMode};
 
 /// What a caller teaches; `by` says who that is.
 pub(in crate::admin) fn taught(experiences: Vec<v1::Experience>, by: &str) -> Result<Vec<New>, Status> {
@@ -43,6 +45,89 @@ pub(in crate::admin) fn experience(experience: Experience) -> v1::Experience {
         at_ms: experience.at_ms,
         by: experience.by,
     }
+}
+
+/// How a caller wants a Soul to learn. What is out of bounds is found by `Manifest::check`.
+pub(in crate::admin) fn training(given: v1::Training) -> Training {
+    let mode = match given.mode() {
+        v1::TrainingMode::Unspecified | v1::TrainingMode::Beside => TrainingMode::Beside,
+        v1::TrainingMode::InPlace => TrainingMode::InPlace,
+    };
+    Training {
+        manual: given.manual,
+        every_experiences: given.every_experiences,
+        every_seconds: given.every_seconds,
+        batch: given.batch,
+        mode,
+        held_out_percent: given.held_out_percent.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX)),
+        metric: given.metric,
+        more_is_better: given.more_is_better,
+        tolerance: given.tolerance,
+    }
+}
+
+/// How a Soul learns, as callers see it.
+pub(in crate::admin) fn training_to(training: &Training) -> v1::Training {
+    let mode = match training.mode {
+        TrainingMode::Beside => v1::TrainingMode::Beside,
+        TrainingMode::InPlace => v1::TrainingMode::InPlace,
+    };
+    v1::Training {
+        manual: training.manual,
+        every_experiences: training.every_experiences,
+        every_seconds: training.every_seconds,
+        batch: training.batch,
+        mode: mode.into(),
+        held_out_percent: training.held_out_percent.map(u32::from),
+        metric: training.metric.clone(),
+        more_is_better: training.more_is_better,
+        tolerance: training.tolerance,
+    }
+}
+
+/// How far a Soul has learnt, as callers see it: with the lessons after the number `after`.
+pub(in crate::admin) fn progress(soul: &SoulName, progress: &Progress, after: u64) -> v1::LearningProgress {
+    let Progress { index, lessons } = progress;
+    v1::LearningProgress {
+        name: soul.to_string(),
+        taught: index.last,
+        kept: index.kept(),
+        seen: lessons.seen,
+        waiting: progress.waiting(),
+        delayed: lessons.delayed.clone(),
+        lessons: lessons.list.iter().filter(|lesson| lesson.number > after).map(lesson).collect(),
+    }
+}
+
+fn lesson(lesson: &Lesson) -> v1::Lesson {
+    let verdict = match lesson.verdict {
+        Verdict::Kept => v1::LessonVerdict::Kept,
+        Verdict::Rejected => v1::LessonVerdict::Rejected,
+        Verdict::Failed => v1::LessonVerdict::Failed,
+    };
+    v1::Lesson {
+        number: lesson.number,
+        verdict: verdict.into(),
+        reason: lesson.reason.clone(),
+        first: lesson.first,
+        last: lesson.last,
+        trained: lesson.trained,
+        held_out: lesson.held_out,
+        data: lesson.data.to_string(),
+        metric: lesson.metric.clone(),
+        before: figures(&lesson.before),
+        after: figures(&lesson.after),
+        figures: figures(&lesson.figures),
+        component: lesson.component.to_string(),
+        parent: lesson.parent.map(|state| state.to_string()).unwrap_or_default(),
+        state: lesson.state.map(|state| state.to_string()).unwrap_or_default(),
+        at_ms: lesson.at_ms,
+        took_ms: lesson.took_ms,
+    }
+}
+
+fn figures(figures: &Figures) -> Vec<v1::Metric> {
+    figures.iter().map(|(name, value)| v1::Metric { name: name.clone(), value: *value }).collect()
 }
 
 impl From<LearningError> for Status {

@@ -69,6 +69,12 @@ macro_rules! every_limit {
                 experience_bytes: "fixed", "bytes", "`Teach` is refused";
                 /// Inputs and outputs that are taught at once.
                 teach_bytes: "fixed", "bytes", "`Teach` is refused";
+                /// Linear memory of a copy of a Soul that is trained.
+                training_memory_bytes: "learning.memory_bytes", "bytes", "nothing of the lesson is kept";
+                /// Processor time of one call into it.
+                training_ms: "learning.call_ms", "ms", "nothing of the lesson is kept";
+                /// Fuel of one call into it.
+                training_fuel: "learning.call_fuel", "fuel", "nothing of the lesson is kept";
                 /// Matrices on the node.
                 matrices: "matrices.matrices_max", "Matrices", "`Create` is refused";
                 /// A run log.
