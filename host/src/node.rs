@@ -266,6 +266,7 @@ impl Base {
             metrics: self.telemetry.metrics().clone(),
             kv: self.kv.clone(),
             components: self.catalog.clone(),
+            captures: Default::default(),
             limits: config.limits.clone(),
             config: config.souls.clone(),
             tasks: tasks.clone(),

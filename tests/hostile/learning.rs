@@ -12,6 +12,7 @@ fn about(word: &str, number: f64, count: usize) -> Vec<New> {
     let one = |place: usize| New {
         source: Source::User,
         by: "tests".into(),
+        about: String::new(),
         input: word.to_owned().into(),
         output: format!("{:.3}", number + (place as f64) / 1_000.0).into(),
         reward: None,

@@ -12,12 +12,19 @@ const KILLS: usize = 6;
 
 /// Uploads the program that learns, and spawns it on this node, to be trained when it is told to.
 fn spawn(realm: &Realm, node: u64) {
+    spawn_with(realm, node, "");
+}
+
+/// The same, with more of its manifest's part `learning`.
+fn spawn_with(realm: &Realm, node: u64, more: &str) {
     let path = crate::processes::root().join("tests/programs/out/pupil.wasm");
     let path = path.to_str().expect("a path of this project");
     realm.matrix(node, &["components", "push", path, "--name", "pupil"]).ok();
-    let manifest = "[[soul]]\nname = \"pupil\"\ncomponent = \"pupil\"\n\
-                    learning = { manual = true, batch = 40, held_out_percent = 20, tolerance = 1e9 }\n";
-    realm.apply_without_waiting(node, manifest);
+    let manifest = format!(
+        "[[soul]]\nname = \"pupil\"\ncomponent = \"pupil\"\n\
+         learning = {{ manual = true, batch = 40, held_out_percent = 20, tolerance = 1e9{more} }}\n"
+    );
+    realm.apply_without_waiting(node, &manifest);
 }
 
 /// Lines that teach: about red, and every so often something that takes its time.
@@ -126,4 +133,41 @@ fn whichever_node_is_taught_the_soul_learns_and_what_it_was_taught_can_be_had_ag
     realm.matrix(1, &["souls", "move", "pupil", &other.to_string()]).ok();
     realm.matrix(1, &["train", "pupil", "--now", "--watch"]).ok();
     check(&realm, 1, 5);
+}
+
+#[test]
+fn what_a_soul_answers_is_captured_and_judged() {
+    let realm = Realm::start(1);
+    spawn_with(&realm, 1, ", capture = [\"conversation\"]");
+    let asked = realm.matrix(1, &["ask", "pupil", "about red"]).ok().json();
+    let message = asked["message_id"].as_str().expect("an id").to_owned();
+    let experience = |realm: &Realm| realm.matrix(1, &["souls", "experience", "pupil"]).ok().lines();
+    realm.eventually("its answer is captured", |realm| !experience(realm).is_empty());
+    let first = experience(&realm).remove(0);
+    assert_eq!(
+        (&first["input"], &first["output"]),
+        (&Value::from("about red"), &Value::from("0.000")),
+        "{first}"
+    );
+    assert_eq!((&first["about"], &first["source"]), (&Value::from(&*message), &Value::from("conversation")));
+    for (id, verdict, output, reward) in [
+        (&*message, &["good"][..], "0.000", 1.0),
+        ("1", &["bad"], "0.000", -1.0),
+        (&message, &["correct", "3"], "3", 1.0),
+    ] {
+        realm.matrix(1, &[&["teach", "pupil", "--feedback", id][..], verdict].concat()).ok();
+        let judged = experience(&realm).pop().expect("it was added");
+        assert_eq!(
+            (&judged["output"], &judged["reward"]),
+            (&Value::from(output), &Value::from(reward)),
+            "{judged}"
+        );
+        assert_eq!(
+            (&judged["about"], &judged["source"]),
+            (&Value::from("1"), &Value::from("user")),
+            "{judged}"
+        );
+    }
+    realm.matrix(1, &["teach", "pupil", "--feedback", "99", "good"]).refused("99");
+    realm.matrix(1, &["teach", "pupil", "--feedback", "1", "fine"]).refused("feedback");
 }

@@ -35,6 +35,24 @@ impl Learning for LearningService {
         self.0.mutate(key, taught).await.map(Response::new)
     }
 
+    async fn feedback(
+        &self,
+        request: Request<v1::FeedbackRequest>,
+    ) -> Result<Response<v1::TeachResponse>, Status> {
+        let (caller, request) = open(request)?;
+        let verdict = request.verdict();
+        let v1::FeedbackRequest { name: soul, id, correction, request_id, .. } = request;
+        let (key, soul) = (Key::new(&caller, "Learning/Feedback", &request_id)?, name(&soul)?);
+        let (opinion, by) = (convert::opinion(verdict, correction)?, Address::Client((*caller).clone()));
+        let request = key.as_ref().map(Key::kv_request);
+        let learning = self.0.host.learning.clone();
+        let judged = async move {
+            let taught = learning.judge(&soul, &id, opinion, by.to_string(), request).await?;
+            Ok(v1::TeachResponse { first_id: taught.first, count: taught.count })
+        };
+        self.0.mutate(key, judged).await.map(Response::new)
+    }
+
     async fn experiences(
         &self,
         request: Request<v1::ExperiencesRequest>,

@@ -119,6 +119,7 @@ const ROWS: &[Row] = &[
     says("Kv/KeepAlive", Role::Operate),
     changes("Kv/RevokeLease", Role::Operate, &["lease"]),
     changes("Learning/Teach", Role::Deploy, &["name"]),
+    changes("Learning/Feedback", Role::Deploy, &["name", "id"]),
     looks("Learning/Experiences"),
     changes("Learning/Train", Role::Deploy, &["name"]),
     looks("Learning/Progress"),

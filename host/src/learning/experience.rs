@@ -16,7 +16,7 @@ pub const TEACH_MAX: usize = 1_000;
 pub const TEACH_BYTES_MAX: usize = 256 << 10;
 
 /// What there is beside input and output, in the KV, at most: so many bytes are counted for it.
-pub(super) const FRAME_BYTES: usize = 48;
+pub(super) const FRAME_BYTES: usize = 128;
 
 /// All sources, in the order of their numbers in the KV, from 1, and their names.
 pub const SOURCES: [(Source, &str); 4] = [
@@ -33,6 +33,8 @@ pub struct New {
     pub source: Source,
     /// Who it comes from, such as `client:local`.
     pub by: String,
+    /// What it is about, as in [`Experience`].
+    pub about: String,
     /// What was said or seen.
     pub input: Bytes,
     /// What was, or should have been, the answer.
@@ -83,6 +85,7 @@ pub(super) fn encode(experiences: Vec<New>, first: u64) -> Vec<u8> {
         id,
         source: place(new.source) as u32 + 1,
         by: new.by,
+        about: new.about,
         input: new.input,
         output: new.output,
         reward: new.reward,
@@ -102,6 +105,7 @@ pub(super) fn decode(segment: &[u8]) -> Result<Vec<Experience>, String> {
             id: record.id,
             source: *source,
             by: record.by,
+            about: record.about,
             input: record.input.into(),
             output: record.output.into(),
             reward: record.reward,
@@ -133,7 +137,15 @@ mod tests {
 
     fn new(input: &[u8], output: &[u8]) -> New {
         let (input, output) = (Bytes::copy_from_slice(input), Bytes::copy_from_slice(output));
-        New { source: Source::Api, by: "client:ci".into(), input, output, reward: Some(0.5), at_ms: 7 }
+        New {
+            source: Source::Api,
+            by: "client:ci".into(),
+            about: String::new(),
+            input,
+            output,
+            reward: Some(0.5),
+            at_ms: 7,
+        }
     }
 
     #[test]

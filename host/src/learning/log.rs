@@ -246,7 +246,15 @@ mod tests {
     fn some(count: usize, bytes: usize) -> Vec<New> {
         let (input, output) = (Bytes::from(vec![b'x'; bytes]), Bytes::from("y"));
         vec![
-            New { source: Source::User, by: "client:ci".into(), input, output, reward: None, at_ms: 1 };
+            New {
+                source: Source::User,
+                by: "client:ci".into(),
+                about: String::new(),
+                input,
+                output,
+                reward: None,
+                at_ms: 1
+            };
             count
         ]
     }

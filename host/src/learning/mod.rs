@@ -5,7 +5,9 @@
 //! Soul beside it (`souls::pupil`), measures it by experience that is held out, and lets the [`judge`] say whether the Soul
 //! takes up what the copy learnt. How far it has learnt is written with that in one transaction ([`lessons`]).
 
+mod capturing;
 pub mod experience;
+mod feedback;
 mod judge;
 mod lesson;
 mod lessons;
@@ -18,6 +20,7 @@ use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use self::experience::{EXPERIENCE_BYTES_MAX, New, TEACH_BYTES_MAX, TEACH_MAX};
+pub use self::feedback::Opinion;
 pub use self::lessons::{LESSONS_MAX, Lesson, Lessons, Verdict};
 pub use self::log::{Index, Taught};
 use crate::ids::SoulName;
@@ -81,6 +84,9 @@ pub enum LearningError {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
+    /// There is no such experience.
+    #[error("{0} has no experience {1}: it was never captured or taught, or it is not kept any more")]
+    NoExperience(SoulName, String),
     /// Others wrote to the same log all the time.
     #[error("too many add to the experience of {0} at the same time: try again")]
     Contended(SoulName),
@@ -141,6 +147,12 @@ impl Learning {
         let (trained, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
         let training = async move { drop(stopping.run_until_cancelled(trainer::train(trained)).await) };
         learning.0.host.tasks.spawn("learning.trainer", training);
+        if let Some(captured) = learning.0.host.souls.here().captured() {
+            let (adding, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
+            let adding =
+                async move { drop(stopping.run_until_cancelled(capturing::add(adding, captured)).await) };
+            learning.0.host.tasks.spawn("learning.capture", adding);
+        }
         learning
     }
 

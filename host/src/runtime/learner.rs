@@ -37,6 +37,8 @@ pub struct Experience {
     pub source: Source,
     /// Who it comes from, as the node knows it, such as `client:local`; the guest is not told.
     pub by: String,
+    /// What it is about: the message that was answered, or the experience that was judged; empty: nothing else.
+    pub about: String,
     /// What was said or seen.
     pub input: Vec<u8>,
     /// What was, or should have been, the answer.

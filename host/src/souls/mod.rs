@@ -7,6 +7,7 @@
 pub mod actor;
 mod batching;
 mod birth;
+pub mod capture;
 mod census;
 pub mod checkpoint;
 mod committing;

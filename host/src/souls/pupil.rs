@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::birth;
+use super::capture::Captured;
 use super::checkpoint::{CheckpointError, STATE_BYTES_MAX};
 use super::host::Host;
 use super::jobs::Job;
@@ -71,6 +72,11 @@ pub struct Pupil {
 pub(crate) type Ordered = (Box<Adoption>, oneshot::Sender<Result<Learnt, LearnError>>);
 
 impl Souls {
+    /// What Souls of this node do, from now on, as far as their manifests let it be captured; none: somebody took it.
+    pub fn captured(&self) -> Option<mpsc::Receiver<Captured>> {
+        self.host().captures.take()
+    }
+
     /// A copy of a Soul of this node. `holds`: the Soul waits until the copy is dropped or taken up.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::capture::Capture;
 use super::manifest::ManifestError;
 use crate::runtime::learner::FIGURE_NAME_BYTES_MAX;
 
@@ -56,6 +57,8 @@ pub struct Training {
     pub more_is_better: bool,
     /// By how much of itself the figure may get worse, and what was learnt is still kept: 0.05 unless told.
     pub tolerance: Option<f64>,
+    /// What of all that it does is added to its experience.
+    pub capture: Vec<Capture>,
 }
 
 impl Training {
@@ -104,6 +107,9 @@ impl Training {
         if percent > HELD_OUT_PERCENT_MAX {
             let problem = format!("is {percent}: use at most {HELD_OUT_PERCENT_MAX}");
             return wrong("learning.held_out_percent", problem);
+        }
+        if self.capture.len() > 2 {
+            return wrong("learning.capture", format!("has {} entries: name each once", self.capture.len()));
         }
         if self.metric.len() > FIGURE_NAME_BYTES_MAX {
             let problem = format!("has {} bytes: use at most {FIGURE_NAME_BYTES_MAX}", self.metric.len());

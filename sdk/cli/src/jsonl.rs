@@ -33,6 +33,8 @@ struct Line {
     _source: Option<String>,
     #[serde(default, rename = "by")]
     _by: Option<String>,
+    #[serde(default, rename = "about")]
+    _about: Option<String>,
     at_ms: Option<u64>,
 }
 
@@ -150,6 +152,9 @@ pub(crate) fn write(experience: &Experience, form: Form) -> Option<String> {
                     Ok(text) => line[name] = json!(text),
                     Err(_) => line[format!("{name}_base64")] = json!(BASE64.encode(bytes)),
                 }
+            }
+            if !experience.about.is_empty() {
+                line["about"] = json!(experience.about);
             }
             if let Some(reward) = experience.reward {
                 line["reward"] = json!(reward);

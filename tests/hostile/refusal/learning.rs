@@ -9,7 +9,18 @@ use super::names;
 
 fn some(count: usize, bytes: usize) -> Vec<New> {
     let (input, output) = (Bytes::from(vec![b'x'; bytes]), Bytes::new());
-    vec![New { source: Source::User, by: "tests".into(), input, output, reward: None, at_ms: 1 }; count]
+    vec![
+        New {
+            source: Source::User,
+            by: "tests".into(),
+            about: String::new(),
+            input,
+            output,
+            reward: None,
+            at_ms: 1
+        };
+        count
+    ]
 }
 
 /// What is kept of what is taught, one request after the other.

@@ -1,13 +1,15 @@
 //! What Souls learn from, in the interface's words.
 
+use bytes::Bytes;
 use matrix_proto::v1;
 use tonic::{Code, Status};
 
 use super::{Failure, bad_field};
 use crate::clock;
 use crate::ids::SoulName;
-use crate::learning::{LearningError, Lesson, New, Progress, Verdict};
+use crate::learning::{LearningError, Lesson, New, Opinion, Progress, Verdict};
 use crate::runtime::learner::{Experience, Figures, Source};
+use crate::souls::capture::Capture;
 use crate::souls::training::{Training, TrainingMode};
 
 /// What a caller teaches; `by` says who that is.
@@ -23,7 +25,7 @@ pub(in crate::admin) fn taught(experiences: Vec<v1::Experience>, by: &str) -> Re
         };
         let at_ms = if told.at_ms == 0 { clock::now_ms() } else { told.at_ms };
         let v1::Experience { input, output, reward, .. } = told;
-        Ok(New { source, by: by.to_owned(), input, output, reward, at_ms })
+        Ok(New { source, by: by.to_owned(), about: String::new(), input, output, reward, at_ms })
     };
     experiences.into_iter().enumerate().map(new).collect()
 }
@@ -44,16 +46,35 @@ pub(in crate::admin) fn experience(experience: Experience) -> v1::Experience {
         reward: experience.reward,
         at_ms: experience.at_ms,
         by: experience.by,
+        about: experience.about,
+    }
+}
+
+/// What a caller thinks of an answer.
+pub(in crate::admin) fn opinion(verdict: v1::FeedbackVerdict, correction: Bytes) -> Result<Opinion, Status> {
+    match verdict {
+        v1::FeedbackVerdict::Good => Ok(Opinion::Good),
+        v1::FeedbackVerdict::Bad => Ok(Opinion::Bad),
+        v1::FeedbackVerdict::Correct => Ok(Opinion::Correct(correction)),
+        v1::FeedbackVerdict::Unspecified => Err(bad_field("verdict", "is missing: use GOOD, BAD or CORRECT")),
     }
 }
 
 /// How a caller wants a Soul to learn. What is out of bounds is found by `Manifest::check`.
-pub(in crate::admin) fn training(given: v1::Training) -> Training {
+pub(in crate::admin) fn training(given: v1::Training) -> Result<Training, Status> {
+    let capture = given.capture().map(|capture| match capture {
+        v1::Capture::Conversation => Ok(Capture::Conversation),
+        v1::Capture::Matrix => Ok(Capture::Matrix),
+        v1::Capture::Unspecified => {
+            Err(bad_field("manifest.learning.capture", "has an entry that is not known"))
+        }
+    });
+    let capture = capture.collect::<Result<_, _>>()?;
     let mode = match given.mode() {
         v1::TrainingMode::Unspecified | v1::TrainingMode::Beside => TrainingMode::Beside,
         v1::TrainingMode::InPlace => TrainingMode::InPlace,
     };
-    Training {
+    Ok(Training {
         manual: given.manual,
         every_experiences: given.every_experiences,
         every_seconds: given.every_seconds,
@@ -63,7 +84,8 @@ pub(in crate::admin) fn training(given: v1::Training) -> Training {
         metric: given.metric,
         more_is_better: given.more_is_better,
         tolerance: given.tolerance,
-    }
+        capture,
+    })
 }
 
 /// How a Soul learns, as callers see it.
@@ -72,6 +94,10 @@ pub(in crate::admin) fn training_to(training: &Training) -> v1::Training {
         TrainingMode::Beside => v1::TrainingMode::Beside,
         TrainingMode::InPlace => v1::TrainingMode::InPlace,
     };
+    let capture = training.capture.iter().map(|capture| match capture {
+        Capture::Conversation => v1::Capture::Conversation.into(),
+        Capture::Matrix => v1::Capture::Matrix.into(),
+    });
     v1::Training {
         manual: training.manual,
         every_experiences: training.every_experiences,
@@ -82,6 +108,7 @@ pub(in crate::admin) fn training_to(training: &Training) -> v1::Training {
         metric: training.metric.clone(),
         more_is_better: training.more_is_better,
         tolerance: training.tolerance,
+        capture: capture.collect(),
     }
 }
 
@@ -137,6 +164,9 @@ impl From<LearningError> for Status {
             LearningError::Unknown(soul) => failure(Code::NotFound, "SOUL_UNKNOWN").resource("soul", soul),
             LearningError::Field { field, .. } => {
                 failure(Code::InvalidArgument, "FIELD_INVALID").field(field)
+            }
+            LearningError::NoExperience(_, id) => {
+                failure(Code::NotFound, "EXPERIENCE_UNKNOWN").resource("experience", id)
             }
             LearningError::Contended(soul) => {
                 failure(Code::Aborted, "EXPERIENCE_CONTENDED").resource("soul", soul)

@@ -48,7 +48,7 @@ pub(in crate::admin) fn soul_manifest(
             labels: placement.labels.into_iter().collect(),
             apart: placement.apart,
         }),
-        learning: given.learning.map(super::training).unwrap_or_default(),
+        learning: given.learning.map(super::training).transpose()?.unwrap_or_default(),
     })
 }
 

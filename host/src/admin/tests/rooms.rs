@@ -129,6 +129,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         metrics: metrics.clone(),
         kv: kv.clone(),
         components: catalog.clone(),
+        captures: Default::default(),
         limits: LimitsConfig::default(),
         config: SoulsConfig::default(),
         tasks: guests.clone(),

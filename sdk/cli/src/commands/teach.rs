@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use matrix_proto::v1::{Experience, ExperienceSource, TeachRequest};
+use matrix_proto::v1::{Experience, ExperienceSource, FeedbackRequest, FeedbackVerdict, TeachRequest};
 use serde_json::json;
 
 use super::souls::parse_name;
@@ -26,14 +26,14 @@ pub(crate) struct Args {
     #[arg(value_parser = parse_name)]
     name: String,
     /// What is said or seen
-    #[arg(long, value_name = "TEXT", required_unless_present = "file", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["file", "feedback"], allow_hyphen_values = true)]
     input: Option<String>,
     /// What the answer should be
     #[arg(
         long,
         value_name = "TEXT",
         requires = "input",
-        required_unless_present = "file",
+        required_unless_present_any = ["file", "feedback"],
         allow_hyphen_values = true
     )]
     output: Option<String>,
@@ -43,11 +43,18 @@ pub(crate) struct Args {
     /// Experience as JSON Lines: {"input", "output", "reward"}, or {"messages": [{"role", "content"}]}; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "output", "reward"])]
     file: Option<PathBuf>,
+    /// Judge an answer: the id of the message that it answered, or the number of an experience; good, bad, or correct and
+    /// what it should have been
+    #[arg(long, num_args = 2..=3, value_names = ["ID", "good|bad|correct", "TEXT"], conflicts_with_all = ["input", "output", "reward", "file"])]
+    feedback: Option<Vec<String>>,
 }
 
 /// Teaches.
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let node = session.node().await?;
+    if let Some(feedback) = &args.feedback {
+        return judge(&node, &args.name, feedback, session).await;
+    }
     let mut pupil = Pupil { node, name: args.name.clone(), batch: Vec::new(), bytes: 0, taught: 0, last: 0 };
     match &args.file {
         Some(path) if path.as_os_str() == "-" => {
@@ -73,6 +80,30 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
         let (taught, last) = (pupil.taught, pupil.last);
         format!("{} {} {taught} experiences, the last is {last}\n", style.green("taught"), args.name)
     })
+}
+
+/// Says how an answer was.
+async fn judge(node: &Node, name: &str, feedback: &[String], session: &Session<'_>) -> Result<(), Error> {
+    let (id, verdict, correction) = match feedback {
+        [id, verdict] if verdict == "good" => (id, FeedbackVerdict::Good, ""),
+        [id, verdict] if verdict == "bad" => (id, FeedbackVerdict::Bad, ""),
+        [id, verdict, text] if verdict == "correct" => (id, FeedbackVerdict::Correct, text.as_str()),
+        _ => {
+            let change = "write --feedback ID good, --feedback ID bad, or --feedback ID correct TEXT";
+            return Err(Error::usage("that is no feedback", change));
+        }
+    };
+    let message = FeedbackRequest {
+        name: name.to_owned(),
+        id: id.clone(),
+        verdict: verdict.into(),
+        correction: correction.to_owned().into(),
+        request_id: request::id()?,
+    };
+    let feedback = async |request| node.learning().feedback(request).await;
+    let taught = node.call(format!("soul {name}"), message, feedback).await?;
+    let json = json!({ "soul": name, "taught": taught.count, "last_id": taught.first_id });
+    session.output.show(&json, |style| format!("{} {name} what you think of it\n", style.green("taught")))
 }
 
 fn shown(path: &Path) -> String {

@@ -59,6 +59,14 @@ struct Learning {
     metric: String,
     more_is_better: bool,
     tolerance: Option<f64>,
+    capture: Vec<Capture>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Capture {
+    Conversation,
+    Matrix,
 }
 
 #[derive(Deserialize, Default)]
@@ -75,7 +83,12 @@ impl From<Learning> for v1::Training {
             Training::Beside => v1::TrainingMode::Beside,
             Training::InPlace => v1::TrainingMode::InPlace,
         };
+        let capture = learning.capture.iter().map(|capture| match capture {
+            Capture::Conversation => v1::Capture::Conversation.into(),
+            Capture::Matrix => v1::Capture::Matrix.into(),
+        });
         Self {
+            capture: capture.collect(),
             manual: learning.manual,
             every_experiences: learning.every_experiences,
             every_seconds: learning.every_seconds,
