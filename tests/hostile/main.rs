@@ -19,6 +19,8 @@ mod floods;
 mod honest;
 #[path = "interceptors.rs"]
 mod interceptors;
+#[path = "learning.rs"]
+mod learning;
 #[path = "limits.rs"]
 mod limits;
 #[path = "memory.rs"]

@@ -273,6 +273,7 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
         durability: Durability::default(),
         seed: Manifest::seed_of(&name(soul)),
         placement: Default::default(),
+        learning: Default::default(),
     };
     manifest.grants.send = all();
     manifest.grants.ask = all();

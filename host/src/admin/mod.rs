@@ -33,6 +33,7 @@ mod events;
 mod http;
 mod interceptors;
 mod kv;
+mod learning;
 mod logs;
 mod look;
 mod matrices;

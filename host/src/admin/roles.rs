@@ -118,6 +118,12 @@ const ROWS: &[Row] = &[
     // Many times a minute for one lease, which is written down when it is granted.
     says("Kv/KeepAlive", Role::Operate),
     changes("Kv/RevokeLease", Role::Operate, &["lease"]),
+    changes("Learning/Teach", Role::Deploy, &["name"]),
+    changes("Learning/Feedback", Role::Deploy, &["name", "id"]),
+    looks("Learning/Experiences"),
+    changes("Learning/Train", Role::Deploy, &["name"]),
+    looks("Learning/Progress"),
+    looks("Learning/Watch"),
     looks("Logs/Tail"),
     changes("Matrices/Create", Role::Deploy, &["manifest.name"]),
     looks("Matrices/Get"),

@@ -14,6 +14,7 @@ use matrix_proto::v1::components_server::ComponentsServer;
 use matrix_proto::v1::events_server::EventsServer;
 use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
+use matrix_proto::v1::learning_server::LearningServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
 use matrix_proto::v1::observe_server::ObserveServer;
@@ -38,6 +39,7 @@ use super::events::EventsService;
 use super::guard::{Guard, guard};
 use super::interceptors::InterceptorsService;
 use super::kv::KvService;
+use super::learning::LearningService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
 use super::observe::observe;
@@ -50,7 +52,7 @@ const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 11] = [
+const HEALTHY: [&str; 12] = [
     "",
     "matrix.v1.Access",
     "matrix.v1.Cluster",
@@ -58,6 +60,7 @@ const HEALTHY: [&str; 11] = [
     "matrix.v1.Events",
     "matrix.v1.Interceptors",
     "matrix.v1.Kv",
+    "matrix.v1.Learning",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
     "matrix.v1.Observe",
@@ -118,6 +121,7 @@ impl Server {
             EventsServer: EventsService(desk.clone()),
             InterceptorsServer: InterceptorsService(desk.clone()),
             KvServer: KvService(desk.clone()),
+            LearningServer: LearningService(desk.clone()),
             LogsServer: LogsService(desk.clone()),
             MatricesServer: MatricesService(desk.clone()),
             ObserveServer: ObserveService(desk.clone()),

@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{dead, placed, records, swap, turns};
+use super::{dead, placed, records, swap, taught, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId};
@@ -15,11 +15,7 @@ const PAGE_KEYS: usize = 500;
 const AT_ONCE: usize = 64;
 
 /// Deletes everything that is a Soul's own. It must not run any more. That there is nothing is no error.
-pub(crate) async fn erase(
-    kv: &Kv,
-    soul: &SoulName,
-    request: Option<RequestId>,
-) -> Result<(), CheckpointError> {
+pub async fn erase(kv: &Kv, soul: &SoulName, request: Option<RequestId>) -> Result<(), CheckpointError> {
     for bucket in [keyvalue::own_bucket(soul.as_str()), turns::window_bucket(soul)] {
         empty(kv, &bucket).await?;
     }
@@ -28,10 +24,12 @@ pub(crate) async fn erase(
     checkpoint::delete(kv, soul).await?;
     swap::forget(kv, soul).await?;
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;
+    // Added to, as long as the Soul lives somewhere.
+    taught::forget(kv, soul).await?;
     Ok(records::delete(kv, soul, request).await?)
 }
 
-async fn empty(kv: &Kv, bucket: &str) -> Result<(), KvError> {
+pub(super) async fn empty(kv: &Kv, bucket: &str) -> Result<(), KvError> {
     loop {
         let page = kv.range(bucket, b"", None, PAGE_KEYS, Consistency::Linearizable).await?;
         for keys in page.entries.chunks(AT_ONCE) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Notify;
 
+use super::capture::Captures;
 use super::crashing::next_step;
 use super::manifest::Manifest;
 use super::records;
@@ -119,6 +120,8 @@ pub struct Host {
     pub kv: Kv,
     /// Knows components.
     pub components: Catalog,
+    /// Where what Souls do goes, for them to learn from.
+    pub captures: Captures,
     /// What manifests may ask for.
     pub limits: LimitsConfig,
     /// What the operator set.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::training::Training;
 use crate::capabilities::grants::{GRANTS_MAX, Grants};
 use crate::ids::{Digest, SoulName};
 use crate::runtime::limits::{LimitError, Limits, LimitsConfig};
@@ -98,6 +99,9 @@ pub struct Manifest {
     /// Where it may live.
     #[serde(default)]
     pub placement: Placement,
+    /// How it learns. Left out where it says nothing, so that nodes of an earlier version read the record.
+    #[serde(default, skip_serializing_if = "Training::is_default")]
+    pub learning: Training,
 }
 
 /// What is wrong with a manifest.
@@ -147,6 +151,7 @@ impl Manifest {
             LABEL_BYTES_MAX,
             "bytes in one text",
         )?;
+        self.learning.check()?;
         if self.seed >= SEED_MAX {
             return Err(field("seed", "must be below 2^53"));
         }
@@ -187,6 +192,7 @@ pub(crate) mod tests {
             durability: Durability::default(),
             seed: Manifest::seed_of(&name),
             placement: Placement::default(),
+            learning: Training::default(),
             name,
         }
     }

@@ -1,10 +1,12 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
+mod learning;
 mod links;
 mod messages;
 
 use opentelemetry::metrics::Meter;
 
+pub use self::learning::LearningMetrics;
 pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
 use super::metrics::{
@@ -20,6 +22,8 @@ pub struct Metrics {
     pub refusals: TotalBy,
     /// Living Souls.
     pub souls: SoulMetrics,
+    /// Souls that learn.
+    pub learning: LearningMetrics,
     /// Running Matrices.
     pub matrices: MatrixMetrics,
     /// Wasm.
@@ -46,6 +50,7 @@ impl Metrics {
         Ok(Self {
             refusals: TotalBy::new(meter, "matrix_refusals", "limit", refusals),
             souls: SoulMetrics::new(meter),
+            learning: LearningMetrics::new(meter),
             matrices: MatrixMetrics::new(meter, registry)?,
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    nodes, send, souls, top,
+    nodes, send, souls, teach, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -67,6 +67,10 @@ pub(crate) enum Command {
     Ask(ask::Args),
     /// Talks with a Soul, a line at a time
     Chat(chat::Args),
+    /// Adds to what a Soul learns from
+    Teach(teach::Args),
+    /// Trains a Soul on what it was taught, or shows how its training goes
+    Train(train::Args),
     /// Says which interceptors messages pass
     #[command(subcommand, visible_alias = "interceptor")]
     Interceptors(interceptors::Command),

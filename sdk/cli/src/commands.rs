@@ -20,7 +20,9 @@ mod rollout;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
+pub(crate) mod teach;
 pub(crate) mod top;
+pub(crate) mod train;
 
 use matrix_proto::v1::PageRequest;
 
@@ -44,6 +46,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Send(args) => send::run(args, session).await,
         Command::Ask(args) => ask::run(args, session).await,
         Command::Chat(args) => chat::run(args, session).await,
+        Command::Teach(args) => teach::run(args, session).await,
+        Command::Train(args) => train::run(args, session).await,
         Command::Interceptors(command) => interceptors::run(command, session).await,
         Command::Matrices(command) => matrices::run(command, session).await,
         Command::Top(args) => top::run(args, session).await,

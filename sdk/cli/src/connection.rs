@@ -12,6 +12,7 @@ use matrix_proto::v1::components_client::ComponentsClient;
 use matrix_proto::v1::events_client::EventsClient;
 use matrix_proto::v1::interceptors_client::InterceptorsClient;
 use matrix_proto::v1::kv_client::KvClient;
+use matrix_proto::v1::learning_client::LearningClient;
 use matrix_proto::v1::logs_client::LogsClient;
 use matrix_proto::v1::matrices_client::MatricesClient;
 use matrix_proto::v1::observe_client::ObserveClient;
@@ -113,6 +114,8 @@ clients! {
     interceptors: InterceptorsClient,
     /// The replicated KV.
     kv: KvClient,
+    /// What Souls learn from.
+    learning: LearningClient,
     /// Logs.
     logs: LogsClient,
     /// Matrices.

@@ -61,6 +61,17 @@ pub mod player {
     });
 }
 
+pub mod learner {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package matrix:sdk; world learner { export matrix:node/learner@0.1.0; }",
+        with: { "matrix:node/types@0.1.0": crate::bindings::imports::matrix::node::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_learner",
+    });
+}
+
 pub mod rules {
     wit_bindgen::generate!({
         path: "../../wit",

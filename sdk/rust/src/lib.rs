@@ -6,7 +6,7 @@
 //!
 //! | a component that is | implements | and says |
 //! |---|---|---|
-//! | a Soul | [`Soul`], and where wanted [`Stateful`] and [`Player`] | `soul!(Mine: stateful, player)` |
+//! | a Soul | [`Soul`], and where wanted [`Stateful`], [`Player`] and [`Learner`] | `soul!(Mine: stateful, player, learner)` |
 //! | the rules of a Matrix | [`Rules`] and [`Stateful`] | `rules!(Mine)` |
 //! | a stage of the transport | [`Interceptor`] | `interceptor!(Mine)` |
 //!
@@ -36,6 +36,7 @@
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
+mod learner;
 mod soul;
 mod stateful;
 
@@ -58,6 +59,7 @@ mod macros;
 mod packing;
 
 pub use interceptor::{Interceptor, Verdict};
+pub use learner::{Experience, Learner, Source};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
 pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
 pub use stateful::Stateful;
@@ -66,8 +68,9 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 /// What nearly every component needs, for one `use`.
 pub mod prelude {
     pub use crate::{
-        Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome,
-        OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
+        Action, Address, Birth, Content, Description, Event, Experience, Interceptor, Learner, Message,
+        Metric, Outcome, OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful,
+        Turn, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

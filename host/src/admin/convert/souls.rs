@@ -48,6 +48,7 @@ pub(in crate::admin) fn soul_manifest(
             labels: placement.labels.into_iter().collect(),
             apart: placement.apart,
         }),
+        learning: given.learning.map(super::training).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -148,7 +149,8 @@ const fn state(state: State) -> v1::SoulState {
 }
 
 fn shown(manifest: &Manifest) -> v1::SoulManifest {
-    let Manifest { name, component, persona, config, grants, limits, durability, seed, placement } = manifest;
+    let Manifest { name, component, persona, config, grants, limits, durability, seed, placement, learning } =
+        manifest;
     let value = |(name, weight): &(String, f32)| v1::Value { name: name.clone(), weight: *weight };
     v1::SoulManifest {
         name: name.to_string(),
@@ -191,5 +193,6 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             labels: placement.labels.clone().into_iter().collect(),
             apart: placement.apart.clone(),
         }),
+        learning: Some(super::training_to(learning)),
     }
 }

@@ -101,6 +101,13 @@ fn sound() -> v1::SoulManifest {
         limits: Some(v1::Limits { call_ms: 100, ..v1::Limits::default() }),
         durability: Some(v1::Durability { every_turns: 64, every_seconds: 5, mode: 1 }),
         seed: 7,
+        learning: Some(v1::Training {
+            mode: 2,
+            held_out_percent: Some(20),
+            metric: "accuracy".to_owned(),
+            tolerance: Some(0.0),
+            ..v1::Training::default()
+        }),
     }
 }
 

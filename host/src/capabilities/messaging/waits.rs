@@ -28,6 +28,11 @@ impl Waits {
         self.stopping.is_cancelled()
     }
 
+    /// Returns once it waits no more.
+    pub(crate) async fn over(&self) {
+        self.stopping.cancelled().await;
+    }
+
     /// What it waits for now is given up; it may ask again.
     pub fn cut(&self) {
         self.cut.notify_waiters();

@@ -150,7 +150,11 @@ const WORLDS: &[World] = &[
     World {
         kind: Kind::Soul,
         required: &[Interface("matrix:node/agent", &["init", "receive"])],
-        optional: &[STATEFUL, Interface("matrix:node/player", &["act"])],
+        optional: &[
+            STATEFUL,
+            Interface("matrix:node/player", &["act"]),
+            Interface("matrix:node/learner", &["train", "evaluate"]),
+        ],
     },
     World {
         kind: Kind::Rules,

@@ -61,6 +61,20 @@ macro_rules! every_limit {
                 code_bytes: "components.code_bytes_max", "bytes", "the node's budget is asked before code is loaded";
                 /// Souls on the node.
                 souls: "souls.souls_max", "Souls", "`Spawn` is refused";
+                /// Experiences of one Soul that are kept.
+                experiences: "learning.experiences_max", "experiences", "the oldest are forgotten";
+                /// Experience of one Soul that is kept.
+                experience_log_bytes: "learning.experience_bytes_max", "bytes", "the oldest is forgotten";
+                /// Input and output of one experience.
+                experience_bytes: "fixed", "bytes", "`Teach` is refused";
+                /// Inputs and outputs that are taught at once.
+                teach_bytes: "fixed", "bytes", "`Teach` is refused";
+                /// Linear memory of a copy of a Soul that is trained.
+                training_memory_bytes: "learning.memory_bytes", "bytes", "nothing of the lesson is kept";
+                /// Processor time of one call into it.
+                training_ms: "learning.call_ms", "ms", "nothing of the lesson is kept";
+                /// Fuel of one call into it.
+                training_fuel: "learning.call_fuel", "fuel", "nothing of the lesson is kept";
                 /// Matrices on the node.
                 matrices: "matrices.matrices_max", "Matrices", "`Create` is refused";
                 /// A run log.

@@ -155,6 +155,9 @@ impl Actor {
         match result {
             Ok(replies) => {
                 for (envelope, reply) in fresh.into_iter().zip(replies) {
+                    if let Some(capturing) = &self.capturing {
+                        capturing.message(&envelope, &reply);
+                    }
                     self.answer(envelope, reply);
                 }
             }

@@ -1,6 +1,7 @@
 //! `matrix souls`.
 
 mod dead;
+mod experience;
 mod spawn;
 mod swap;
 
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     /// Shows the messages that a Soul did not survive, sends them again, or drops them
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Prints what a Soul learns from, a line of JSON each
+    Experience(experience::Args),
 }
 
 /// Carries out a command.
@@ -86,6 +89,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
     let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul));
     match command {
         Command::Dead(_) => Ok(()),
+        Command::Experience(args) => experience::run(&node, args, session).await,
         Command::Spawn(args) => show(&spawn(&node, SpawnRequest::try_from(*args)?).await?),
         Command::List { prefix } => list(&node, prefix, session).await,
         Command::Show { name } => show(&get(&node, &name).await?),
@@ -166,7 +170,7 @@ async fn list(node: &Node, name_prefix: String, session: &Session<'_>) -> Result
 }
 
 /// A Soul's name, with or without `soul:` before it.
-fn parse_name(text: &str) -> Result<String, String> {
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
     match text.strip_prefix("soul:").unwrap_or(text) {
         "" => Err("give the name of a Soul".to_owned()),
         name => Ok(name.to_owned()),

@@ -36,6 +36,7 @@ pub(super) struct Soul {
     limits: Option<Limits>,
     durability: Option<Durability>,
     placement: Option<Placement>,
+    learning: Option<Learning>,
     pub(super) seed: Option<Spanned<u64>>,
 }
 
@@ -44,6 +45,61 @@ pub(super) struct Soul {
 struct Placement {
     labels: BTreeMap<String, String>,
     apart: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Learning {
+    manual: bool,
+    every_experiences: u32,
+    every_seconds: u32,
+    batch: u32,
+    mode: Training,
+    held_out_percent: Option<u32>,
+    metric: String,
+    more_is_better: bool,
+    tolerance: Option<f64>,
+    capture: Vec<Capture>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Capture {
+    Conversation,
+    Matrix,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Training {
+    #[default]
+    Beside,
+    InPlace,
+}
+
+impl From<Learning> for v1::Training {
+    fn from(learning: Learning) -> Self {
+        let mode = match learning.mode {
+            Training::Beside => v1::TrainingMode::Beside,
+            Training::InPlace => v1::TrainingMode::InPlace,
+        };
+        let capture = learning.capture.iter().map(|capture| match capture {
+            Capture::Conversation => v1::Capture::Conversation.into(),
+            Capture::Matrix => v1::Capture::Matrix.into(),
+        });
+        Self {
+            capture: capture.collect(),
+            manual: learning.manual,
+            every_experiences: learning.every_experiences,
+            every_seconds: learning.every_seconds,
+            batch: learning.batch,
+            mode: mode.into(),
+            held_out_percent: learning.held_out_percent,
+            metric: learning.metric,
+            more_is_better: learning.more_is_better,
+            tolerance: learning.tolerance,
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -209,6 +265,7 @@ impl From<Soul> for SoulManifest {
             placement: soul
                 .placement
                 .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
+            learning: soul.learning.map(Into::into),
         }
     }
 }

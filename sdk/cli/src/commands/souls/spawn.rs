@@ -129,6 +129,7 @@ impl TryFrom<Args> for SpawnRequest {
                 labels: args.on.into_iter().collect(),
                 apart: args.apart.unwrap_or_default(),
             }),
+            learning: None,
         };
         Ok(Self { manifest: Some(manifest), request_id: request::id()? })
     }
