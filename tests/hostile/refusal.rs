@@ -10,6 +10,8 @@ mod instances;
 mod interceptors;
 #[path = "refusal/kv.rs"]
 mod kv;
+#[path = "refusal/memory.rs"]
+mod memory;
 #[path = "refusal/messages.rs"]
 mod messages;
 #[path = "refusal/node.rs"]
@@ -22,6 +24,7 @@ pub(crate) use door::*;
 pub(crate) use instances::*;
 pub(crate) use interceptors::*;
 pub(crate) use kv::*;
+pub(crate) use memory::*;
 pub(crate) use messages::*;
 pub(crate) use node::*;
 pub(crate) use uploads::*;

@@ -36,6 +36,7 @@ mod kv;
 mod logs;
 mod look;
 mod matrices;
+mod memory;
 mod observing;
 mod rollout;
 mod server;

@@ -16,6 +16,7 @@ use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::memory_server::MemoryServer;
 use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,6 +41,7 @@ use super::interceptors::InterceptorsService;
 use super::kv::KvService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
+use super::memory::MemoryService;
 use super::observe::observe;
 use super::observing::ObserveService;
 use super::souls::SoulsService;
@@ -50,7 +52,7 @@ const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 11] = [
+const HEALTHY: [&str; 12] = [
     "",
     "matrix.v1.Access",
     "matrix.v1.Cluster",
@@ -60,6 +62,7 @@ const HEALTHY: [&str; 11] = [
     "matrix.v1.Kv",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
+    "matrix.v1.Memory",
     "matrix.v1.Observe",
     "matrix.v1.Souls",
 ];
@@ -120,6 +123,7 @@ impl Server {
             KvServer: KvService(desk.clone()),
             LogsServer: LogsService(desk.clone()),
             MatricesServer: MatricesService(desk.clone()),
+            MemoryServer: MemoryService(desk.clone()),
             ObserveServer: ObserveService(desk.clone()),
             SoulsServer: SoulsService(desk.clone()),
         );

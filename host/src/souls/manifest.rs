@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capabilities::grants::{GRANTS_MAX, Grants};
 use crate::ids::{Digest, SoulName};
+use crate::memory::Weights;
 use crate::runtime::limits::{LimitError, Limits, LimitsConfig};
 
 /// The most bytes in a persona's description.
@@ -98,6 +99,10 @@ pub struct Manifest {
     /// Where it may live.
     #[serde(default)]
     pub placement: Placement,
+    /// What counts how much when it recalls. Left out where it is the default, so that nodes of an earlier version read
+    /// the record.
+    #[serde(default, skip_serializing_if = "Weights::are_default")]
+    pub memory: Weights,
 }
 
 /// What is wrong with a manifest.
@@ -147,6 +152,7 @@ impl Manifest {
             LABEL_BYTES_MAX,
             "bytes in one text",
         )?;
+        self.memory.check().map_err(|(name, problem)| field(name, problem))?;
         if self.seed >= SEED_MAX {
             return Err(field("seed", "must be below 2^53"));
         }
@@ -187,6 +193,7 @@ pub(crate) mod tests {
             durability: Durability::default(),
             seed: Manifest::seed_of(&name),
             placement: Placement::default(),
+            memory: Weights::default(),
             name,
         }
     }
@@ -211,6 +218,8 @@ pub(crate) mod tests {
         assert!(refuse(|m| m.persona.values = vec![("x".into(), f32::NAN)]).contains("persona.values"));
         assert!(refuse(|m| m.config = [("k".into(), "v".repeat(65_536))].into()).contains("`config`"));
         assert!(refuse(|m| m.seed = SEED_MAX).contains("`seed`"));
+        assert!(refuse(|m| m.memory.decay = f32::NAN).contains("`memory.decay`"));
+        assert!(refuse(|m| m.memory.recency = -1.0).contains("`memory.recency`"));
         assert!(refuse(|m| m.limits.call_ms = 60_001).contains("limits.call_ms"));
         let text = refuse(|m| m.grants.buckets = vec!["sys/souls:r".parse().expect("a grant")]);
         assert!(text.contains("sys/"));

@@ -27,6 +27,7 @@ pub mod placed;
 mod placing;
 pub mod records;
 mod registry;
+pub mod remembering;
 pub mod restart;
 mod saving;
 pub mod status;

@@ -166,7 +166,7 @@ async fn list(node: &Node, name_prefix: String, session: &Session<'_>) -> Result
 }
 
 /// A Soul's name, with or without `soul:` before it.
-fn parse_name(text: &str) -> Result<String, String> {
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
     match text.strip_prefix("soul:").unwrap_or(text) {
         "" => Err("give the name of a Soul".to_owned()),
         name => Ok(name.to_owned()),
@@ -202,6 +202,7 @@ fn json(soul: &Soul) -> Value {
             "subscribe": grants.subscribe,
             "buckets": grants.buckets,
             "events": grants.events,
+            "memory": grants.memory,
         },
         "seed": manifest.seed,
         "durability": durability(soul),
@@ -247,6 +248,7 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("may ask", grants.ask.join(", ")),
             ("may subscribe", grants.subscribe.join(", ")),
             ("buckets", grants.buckets.join(", ")),
+            ("memory", if grants.memory { "granted" } else { "" }.to_owned()),
             ("seed", manifest.seed.to_string()),
             ("durability", durability(soul).to_owned()),
             ("handled", soul.handled.to_string()),
@@ -256,7 +258,7 @@ fn human(style: &Style, soul: &Soul) -> String {
                 "tried again",
                 if soul.again_at_ms == 0 { String::new() } else { text::moment(soul.again_at_ms) },
             ),
-            ("memory", text::bytes(soul.memory_bytes)),
+            ("linear memory", text::bytes(soul.memory_bytes)),
             ("fuel", soul.fuel_used.to_string()),
             ("saved", text::moment(soul.checkpoint_at_ms)),
             ("schema", soul.schema.clone()),

@@ -36,6 +36,7 @@ pub(super) struct Soul {
     limits: Option<Limits>,
     durability: Option<Durability>,
     placement: Option<Placement>,
+    memory: Option<Weights>,
     pub(super) seed: Option<Spanned<u64>>,
 }
 
@@ -44,6 +45,15 @@ pub(super) struct Soul {
 struct Placement {
     labels: BTreeMap<String, String>,
     apart: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Weights {
+    relevance: Option<f32>,
+    recency: Option<f32>,
+    importance: Option<f32>,
+    decay: Option<f32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +79,7 @@ struct Grants {
     subscribe: Vec<String>,
     buckets: Vec<String>,
     events: bool,
+    memory: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -83,6 +94,9 @@ struct Limits {
     kv_per_second: u32,
     log_lines_per_second: u32,
     events_per_second: u32,
+    episodes: u32,
+    episodes_bytes: u64,
+    memory_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -209,6 +223,12 @@ impl From<Soul> for SoulManifest {
             placement: soul
                 .placement
                 .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
+            memory: soul.memory.map(|Weights { relevance, recency, importance, decay }| v1::MemoryWeights {
+                relevance,
+                recency,
+                importance,
+                decay,
+            }),
         }
     }
 }
@@ -232,6 +252,7 @@ impl From<Grants> for v1::Grants {
             subscribe: grants.subscribe,
             buckets: grants.buckets,
             events: grants.events,
+            memory: grants.memory,
         }
     }
 }
@@ -248,6 +269,9 @@ impl From<Limits> for v1::Limits {
             kv_per_second: limits.kv_per_second,
             log_lines_per_second: limits.log_lines_per_second,
             events_per_second: limits.events_per_second,
+            episodes: limits.episodes,
+            episodes_bytes: limits.episodes_bytes,
+            memory_per_second: limits.memory_per_second,
         }
     }
 }
