@@ -31,6 +31,8 @@ mod overload;
 mod random;
 #[path = "refusal.rs"]
 mod refusal;
+#[path = "remembering.rs"]
+mod remembering;
 #[path = "rollouts.rs"]
 mod rollouts;
 #[path = "rules.rs"]

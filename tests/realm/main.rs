@@ -7,6 +7,7 @@ mod foreign;
 mod interceptors;
 mod learning;
 mod matrices;
+mod memory;
 mod processes;
 mod rollouts;
 mod swaps;

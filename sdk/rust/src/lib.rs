@@ -32,7 +32,7 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
@@ -48,6 +48,7 @@ pub mod config;
 pub mod events;
 pub mod keyvalue;
 pub mod logging;
+pub mod memory;
 pub mod messaging;
 pub mod types;
 

@@ -208,8 +208,8 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                // It was asked, and it was written.
-                Deed::Ask(..) | Deed::Write(_) => {}
+                // It was asked, and it was written; at its birth it remembers nothing.
+                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) => {}
             }
         }
     }
