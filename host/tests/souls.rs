@@ -41,6 +41,7 @@ fn manifest(name: &str, component: Digest) -> Manifest {
     let name: SoulName = name.parse().expect("a name");
     Manifest {
         placement: Default::default(),
+        learning: Default::default(),
         component,
         persona: Default::default(),
         config: Default::default(),
