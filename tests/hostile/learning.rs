@@ -201,6 +201,27 @@ async fn a_soul_is_trained_by_itself_once_enough_waits_and_forgets_all_with_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_soul_is_given_back_what_it_learnt_before() {
+    let node = TestNode::start().await;
+    pupil(&node, |pupil| pupil.learning.tolerance = Some(1e9)).await;
+    let first = lesson(&node, both(3.0, 5.0), "soul.trained").await;
+    let second = lesson(&node, both(30.0, 50.0), "soul.trained").await;
+    assert!(thinks(&node, "red").await > 30.0);
+    assert!(node.node().learning().restore(&name("pupil"), 7).await.is_err(), "there is no such lesson");
+    let mut watch = node.watch("pupil");
+    node.node().learning().restore(&name("pupil"), first.number).await.expect("its state is kept");
+    let event = watch.event("soul.restored").await;
+    let restored: Lesson = serde_json::from_slice(&event.content.body).expect("a lesson");
+    assert_eq!((restored.number, restored.verdict, restored.state), (3, Verdict::Restored, first.state));
+    assert!((thinks(&node, "red").await - 3.1).abs() < 0.1);
+    let node = node.restart_with(|_| {}).await;
+    assert!((thinks(&node, "red").await - 3.1).abs() < 0.1, "it is durable, and given once");
+    let after = progress(&node).await;
+    assert_eq!((after.waiting(), after.lessons.count, after.lessons.seen), (0, 3, second.last));
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_soul_that_cannot_learn_says_so() {
     let node = TestNode::start().await;
     node.run("pupil", "citizen", &[]).await;

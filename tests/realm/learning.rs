@@ -112,16 +112,24 @@ fn whichever_node_is_taught_the_soul_learns_and_what_it_was_taught_can_be_had_ag
     let other = 3 - realm.home(1, "pupil");
     let said = "{\"messages\":[{\"role\":\"user\",\"content\":\"red\"},{\"role\":\"assistant\",\"content\":\"3\"}]}\n";
     assert_eq!(teach(&realm, other, &said.repeat(3))["taught"], 3);
-    let one = ["teach", "pupil", "--input", "blue", "--output", "5", "--reward", "0.5"];
+    let one = ["teach", "pupil", "--input", "blue", "--answer", "5", "--reward", "0.5"];
     assert_eq!(realm.matrix(other, &one).ok().json()["last_id"], 4);
-    let wrong = realm.matrix(other, &["teach", "pupil", "--input", "", "--output", "5"]);
+    let wrong = realm.matrix(other, &["teach", "pupil", "--input", "", "--answer", "5"]);
     wrong.refused("experiences[0].input");
-    realm.matrix(other, &["teach", "nobody", "--input", "x", "--output", "y"]).refused("nobody");
+    realm.matrix(other, &["teach", "nobody", "--input", "x", "--answer", "y"]).refused("nobody");
 
     let lessons = realm.matrix(other, &["train", "pupil", "--now", "--watch"]).ok().lines();
     assert_eq!((lessons.len(), &lessons[0]["last_id"]), (1, &Value::from(4)), "{lessons:?}");
     check(&realm, other, 4);
 
+    let history = realm.matrix(other, &["souls", "history", "pupil"]).ok().json();
+    assert_eq!(
+        (&history["lessons"][0]["state"], &history["lessons"][0]["is_kept"]),
+        (&lessons[0]["state"], &Value::from(true))
+    );
+    let restored = realm.matrix(other, &["souls", "restore", "pupil", "1"]).ok().json();
+    assert_eq!((&restored["verdict"], &restored["state"]), (&Value::from("restored"), &lessons[0]["state"]));
+    realm.matrix(other, &["souls", "restore", "pupil", "9"]).refused("lesson 9");
     let plain = realm.matrix(other, &["souls", "experience", "pupil"]).ok().lines();
     let last = &plain[3];
     assert_eq!((&last["input"], &last["reward"]), (&Value::from("blue"), &Value::from(0.5)), "{last}");
@@ -132,7 +140,8 @@ fn whichever_node_is_taught_the_soul_learns_and_what_it_was_taught_can_be_had_ag
     realm.matrix(1, &one).ok();
     realm.matrix(1, &["souls", "move", "pupil", &other.to_string()]).ok();
     realm.matrix(1, &["train", "pupil", "--now", "--watch"]).ok();
-    check(&realm, 1, 5);
+    assert_eq!(realm.home(1, "pupil"), other);
+    assert_eq!(realm.matrix(1, &["train", "pupil"]).ok().json()["seen"], 5);
 }
 
 #[test]

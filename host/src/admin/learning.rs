@@ -85,6 +85,20 @@ impl Learning for LearningService {
         self.0.mutate(key, asked).await.map(Response::new)
     }
 
+    async fn restore(
+        &self,
+        request: Request<v1::RestoreRequest>,
+    ) -> Result<Response<v1::RestoreResponse>, Status> {
+        let (caller, v1::RestoreRequest { name: soul, lesson, request_id }) = open(request)?;
+        let (key, soul) = (Key::new(&caller, "Learning/Restore", &request_id)?, name(&soul)?);
+        let learning = self.0.host.learning.clone();
+        let asked = async move {
+            learning.restore(&soul, lesson).await?;
+            Ok(v1::RestoreResponse {})
+        };
+        self.0.mutate(key, asked).await.map(Response::new)
+    }
+
     async fn progress(
         &self,
         request: Request<v1::ProgressRequest>,

@@ -122,6 +122,7 @@ const ROWS: &[Row] = &[
     changes("Learning/Feedback", Role::Deploy, &["name", "id"]),
     looks("Learning/Experiences"),
     changes("Learning/Train", Role::Deploy, &["name"]),
+    changes("Learning/Restore", Role::Deploy, &["name", "lesson"]),
     looks("Learning/Progress"),
     looks("Learning/Watch"),
     looks("Logs/Tail"),

@@ -6,7 +6,7 @@ use super::experience::{self, is_held_out};
 use super::judge::judge;
 use super::lessons::{self, Lesson, Lessons, Verdict};
 use super::log::{self, Index};
-use super::{Host, LearningError};
+use super::{Host, LearningError, states};
 use crate::clock;
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Consistency, Expect, Txn, TxnOutcome};
@@ -198,9 +198,10 @@ async fn learn(pupil: &mut Pupil, training: &Training, material: &Material) -> R
         if !held_out.is_empty() {
             learned.after = pupil.evaluate(held_out, now_ms).await?;
         }
-        Ok(())
+        Ok::<_, LearnError>(())
     };
-    match told.await {
+    let told = told.await;
+    match told {
         Ok(()) => {}
         Err(LearnError::Guest(reason)) => {
             learned.fault = Some((Verdict::Failed, reason));
@@ -242,9 +243,12 @@ async fn keep(
     lesson.state = Some(state);
     let mut after = lessons.clone();
     after.add(lesson.clone(), oldest);
+    let kept = states::keep(&host.kv, soul, &mut after.states, lesson.number, &learnt);
+    let mut then = kept.map_err(LearningError::from)?;
     let exchange = lessons::exchange(&host.kv, soul, expect.clone(), &after);
     let (require, put) = exchange.map_err(LearningError::from)?;
-    let with = Txn { require: vec![require], then: vec![put] };
+    then.push(put);
+    let with = Txn { require: vec![require], then };
     match host.souls.here().take_up(pupil, learnt, with).await {
         Ok(_) => Ok(Some(lesson)),
         Err(LearnError::Changed) => Ok(None),

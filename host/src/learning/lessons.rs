@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LearningError;
+use super::states::KeptState;
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation};
 use crate::runtime::learner::Figures;
@@ -26,6 +27,8 @@ pub enum Verdict {
     Rejected,
     /// The code failed over it, or refused: the Soul is as it was.
     Failed,
+    /// It was no lesson: the Soul was given back the state of an earlier one.
+    Restored,
 }
 
 impl Verdict {
@@ -35,6 +38,7 @@ impl Verdict {
             Self::Kept => "kept",
             Self::Rejected => "rejected",
             Self::Failed => "failed",
+            Self::Restored => "restored",
         }
     }
 }
@@ -92,16 +96,20 @@ pub struct Lessons {
     pub rejected: Vec<(u64, u64)>,
     /// Why the next lesson is late; empty: it is not.
     pub delayed: String,
+    /// The states that are kept.
+    pub states: Vec<KeptState>,
+    /// The last wish for one of them that was seen to.
+    pub(super) granted: u64,
 }
 
 impl Lessons {
     /// Adds a lesson; `first` is the id of the oldest experience that is kept.
     pub(super) fn add(&mut self, mut lesson: Lesson, first: u64) {
         lesson.reason.truncate(lesson.reason.floor_char_boundary(REASON_BYTES_MAX));
-        self.seen = lesson.last;
+        self.seen = self.seen.max(lesson.last);
         self.count = lesson.number;
         self.delayed.clear();
-        if lesson.verdict != Verdict::Kept {
+        if matches!(lesson.verdict, Verdict::Rejected | Verdict::Failed) && lesson.trained > 0 {
             match self.rejected.last_mut() {
                 Some((_, last)) if *last + 1 == lesson.first => *last = lesson.last,
                 _ => self.rejected.push((lesson.first, lesson.last)),

@@ -46,6 +46,15 @@ pub struct Taught {
     pub count: u32,
 }
 
+/// A state that a Soul is to be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wish {
+    /// Counts the wishes, from 1.
+    pub(super) number: u64,
+    /// The lesson by which the Soul came to that state.
+    pub(super) lesson: u64,
+}
+
 /// Which experience of a Soul is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,6 +65,8 @@ pub struct Index {
     pub segments: Vec<Segment>,
     /// Up to this id it is to be learnt at once.
     pub asked: u64,
+    /// Which state it is to be given back.
+    pub(super) wish: Option<Wish>,
     /// The last requests, and what they added.
     requests: VecDeque<(String, Taught)>,
 }
@@ -150,14 +161,14 @@ pub(super) async fn append(
     Err(LearningError::Contended(soul.clone()))
 }
 
-/// Asks for all that is there to be learnt at once. Returns the index as it then is.
-pub(super) async fn ask(kv: &Kv, soul: &SoulName) -> Result<Index, LearningError> {
+/// Asks for something, and returns the index as it then is.
+pub(super) async fn ask(kv: &Kv, soul: &SoulName, ask: impl Fn(&mut Index)) -> Result<Index, LearningError> {
     for _ in 0..TRIES {
         let (mut index, expect) = load(kv, soul).await?;
         let Some(lives) = placed::load(kv, soul).await? else {
             return Err(LearningError::Unknown(soul.clone()));
         };
-        index.asked = index.last;
+        ask(&mut index);
         let unchanged = Condition { path: kv.path(LOGS_BUCKET, soul.as_str().as_bytes())?, expect };
         let (require, then) = (vec![unchanged, lives.condition(kv, soul)?], vec![put(kv, soul, &index)?]);
         if kv.batch(Txn { require, then }, None).await?.value == TxnOutcome::Committed {

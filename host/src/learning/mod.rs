@@ -12,6 +12,8 @@ mod judge;
 mod lesson;
 mod lessons;
 mod log;
+mod restore;
+mod states;
 mod trainer;
 
 use std::sync::Arc;
@@ -87,6 +89,9 @@ pub enum LearningError {
     /// There is no such experience.
     #[error("{0} has no experience {1}: it was never captured or taught, or it is not kept any more")]
     NoExperience(SoulName, String),
+    /// The state that it came to by a lesson is not kept.
+    #[error("no state of lesson {1} of {0} is kept: `matrix souls history {0}` tells which are")]
+    NoState(SoulName, u64),
     /// Others wrote to the same log all the time.
     #[error("too many add to the experience of {0} at the same time: try again")]
     Contended(SoulName),
@@ -145,12 +150,12 @@ impl Learning {
     pub fn start(host: Host) -> Self {
         let learning = Self(Arc::new(Inner { host }));
         let (trained, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
-        let training = async move { drop(stopping.run_until_cancelled(trainer::train(trained)).await) };
+        let training = async move { _ = stopping.run_until_cancelled(trainer::train(trained)).await };
         learning.0.host.tasks.spawn("learning.trainer", training);
         if let Some(captured) = learning.0.host.souls.here().captured() {
             let (adding, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
             let adding =
-                async move { drop(stopping.run_until_cancelled(capturing::add(adding, captured)).await) };
+                async move { _ = stopping.run_until_cancelled(capturing::add(adding, captured)).await };
             learning.0.host.tasks.spawn("learning.capture", adding);
         }
         learning
@@ -186,9 +191,26 @@ impl Learning {
     /// `Unknown`, `Contended`, `Damaged`, `Kv`.
     pub async fn train(&self, soul: &SoulName) -> Result<u64, LearningError> {
         let kv = &self.0.host.kv;
-        let index = log::ask(kv, soul).await?;
+        let index = log::ask(kv, soul, |index| index.asked = index.last).await?;
         let (lessons, _) = lessons::load(kv, soul, Consistency::Linearizable).await?;
         Ok(Progress { index, lessons }.waiting())
+    }
+
+    /// Asks for a Soul to be given back the state that it came to by a lesson. What comes of it is written down as a lesson
+    /// is.
+    ///
+    /// # Errors
+    /// `NoState`, `Unknown`, `Contended`, `Damaged`, `Kv`.
+    pub async fn restore(&self, soul: &SoulName, lesson: u64) -> Result<(), LearningError> {
+        let states = self.progress(soul).await?.lessons.states;
+        if !states.iter().any(|state| state.lesson == lesson) {
+            return Err(LearningError::NoState(soul.clone(), lesson));
+        }
+        let wish = |index: &mut Index| {
+            let number = index.wish.map_or(0, |wish| wish.number) + 1;
+            index.wish = Some(log::Wish { number, lesson });
+        };
+        log::ask(&self.0.host.kv, soul, wish).await.map(drop)
     }
 
     /// How far a Soul has learnt.

@@ -10,10 +10,10 @@ use futures::StreamExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use super::Learning;
 use super::lesson::{self, Delay};
-use super::lessons::{self, Verdict};
+use super::lessons::{self, Lesson, Verdict};
 use super::log::Index;
+use super::{Host, Learning, log, restore};
 use crate::clock;
 use crate::ids::SoulName;
 use crate::kv::{ChangeKind, Consistency, KvError};
@@ -38,8 +38,10 @@ struct Waiting {
     /// The id of its newest experience, and up to which it is asked to learn at once.
     last: u64,
     asked: u64,
-    /// Up to which it has learnt; none: it has to be read, once it lives here.
-    seen: Option<u64>,
+    /// The last state that it was to be given back.
+    wish: u64,
+    /// Up to which it has learnt, and which wish was seen to; none: it has to be read, once it lives here.
+    seen: Option<(u64, u64)>,
     since: Instant,
     /// A lesson was put off until then, unless more is asked for than this.
     again: Option<(Instant, u64)>,
@@ -105,10 +107,18 @@ pub(super) async fn train(learning: Learning) {
 fn note(all: &mut All, key: &[u8], value: &[u8]) {
     let soul = std::str::from_utf8(key).ok().and_then(|key| key.parse::<SoulName>().ok());
     let (Some(soul), Ok(index)) = (soul, serde_json::from_slice::<Index>(value)) else { return };
-    let new =
-        || Waiting { last: 0, asked: 0, seen: None, since: Instant::now(), again: None, is_taught: false };
+    let new = || Waiting {
+        last: 0,
+        asked: 0,
+        wish: 0,
+        seen: None,
+        since: Instant::now(),
+        again: None,
+        is_taught: false,
+    };
     let waiting = all.entry(soul).or_insert_with(new);
-    (waiting.last, waiting.asked) = (index.last, index.asked);
+    let wish = index.wish.map_or(0, |wish| wish.number);
+    (waiting.last, waiting.asked, waiting.wish) = (index.last, index.asked, wish);
 }
 
 async fn all(learning: &Learning, all: &mut All) -> Result<(), KvError> {
@@ -124,61 +134,83 @@ async fn all(learning: &Learning, all: &mut All) -> Result<(), KvError> {
     }
 }
 
-/// Begins the lessons that are due, as far as there are places, and forgets who has learnt all.
+/// Begins the lessons that are due, as far as there are places, those first who have waited longest; and forgets who has
+/// learnt all.
 async fn consider(learning: &Learning, all: &mut All, places: &Arc<Semaphore>, ended: &mpsc::Sender<Ended>) {
-    let mut learnt = Vec::new();
+    let (mut learnt, mut due) = (Vec::new(), Vec::new());
     for (soul, waiting) in all.iter_mut().filter(|(_, waiting)| !waiting.is_taught) {
         let Some(view) = learning.0.host.souls.here().get(soul).ok() else { continue };
         if !matches!(view.state, State::Running | State::Passive | State::Starting) {
             continue;
         }
-        let seen = match waiting.seen {
+        let (seen, granted) = match waiting.seen {
             Some(seen) => seen,
             None => {
                 let read = lessons::load(&learning.0.host.kv, soul, Consistency::Local).await;
                 let Ok((lessons, _)) = read else { continue };
-                *waiting.seen.insert(lessons.seen)
+                *waiting.seen.insert((lessons.seen, lessons.granted))
             }
         };
-        if waiting.last <= seen {
+        let (wishes, training) = (waiting.wish > granted, &view.manifest.learning);
+        if waiting.last <= seen && !wishes {
             learnt.push(soul.clone());
             continue;
         }
-        let training = &view.manifest.learning;
-        if !is_due(waiting, seen, training) {
-            continue;
+        let learns = is_due(waiting, seen, training);
+        if learns || (wishes && !is_put_off(waiting)) {
+            due.push((waiting.since, soul.clone(), learns, training.clone()));
         }
-        let Ok(place) = places.clone().try_acquire_owned() else { break };
+    }
+    learnt.iter().for_each(|soul| drop(all.remove(soul)));
+    due.sort_by_key(|(since, ..)| *since);
+    for (_, soul, learns, training) in due {
+        let Ok(place) = places.clone().try_acquire_owned() else { return };
+        let Some(waiting) = all.get_mut(&soul) else { continue };
         waiting.is_taught = true;
-        let (learning, soul, ended) = (learning.clone(), soul.clone(), ended.clone());
-        let (training, asked) = (training.clone(), waiting.asked);
+        let (learning, ended, asked) = (learning.clone(), ended.clone(), waiting.asked);
         let (tasks, stopping) = (learning.0.host.tasks.clone(), learning.0.host.tasks.stopping());
         tasks.spawn("learning.lesson", async move {
-            let put_off = stopping.run_until_cancelled(teach(&learning, &soul, &training)).await;
+            let put_off = stopping.run_until_cancelled(teach(&learning, &soul, &training, learns)).await;
             drop(place);
             // The trainer may be gone, with the node.
             let _ = ended.send(Ended { soul, asked, put_off: put_off.flatten() }).await;
         });
     }
-    learnt.iter().for_each(|soul| drop(all.remove(soul)));
+}
+
+fn is_put_off(waiting: &Waiting) -> bool {
+    waiting.again.is_some_and(|(again, asked)| Instant::now() < again && waiting.asked <= asked)
 }
 
 /// Whether a Soul that has learnt up to `seen` is to be trained now.
 fn is_due(waiting: &Waiting, seen: u64, training: &Training) -> bool {
-    let put_off =
-        waiting.again.is_some_and(|(again, asked)| Instant::now() < again && waiting.asked <= asked);
-    let new = waiting.last - seen;
+    let new = waiting.last.saturating_sub(seen);
     let by_itself = !training.manual
         && (new >= training.every_experiences()
             || waiting.since.elapsed() >= Duration::from_secs(training.every_seconds()));
-    !put_off && (waiting.asked > seen || by_itself)
+    new > 0 && !is_put_off(waiting) && (waiting.asked > seen || by_itself)
+}
+
+/// Gives back what is asked for, or, if the Soul is to learn, the next lesson.
+async fn next(
+    host: &Host,
+    soul: &SoulName,
+    training: &Training,
+    learns: bool,
+) -> Result<Option<Lesson>, Delay> {
+    let (index, _) = log::load(&host.kv, soul).await?;
+    match restore::give_back(host, soul, &index).await? {
+        Some(restored) => Ok(Some(restored)),
+        None if learns => lesson::give(host, soul, training).await,
+        None => Ok(None),
+    }
 }
 
 /// Gives a lesson, and tells of it. Returns for how long the next is put off; none: it is not.
-async fn teach(learning: &Learning, soul: &SoulName, training: &Training) -> Option<Duration> {
+async fn teach(learning: &Learning, soul: &SoulName, training: &Training, learns: bool) -> Option<Duration> {
     let host = &learning.0.host;
     let begun = Instant::now();
-    let given = lesson::give(host, soul, training).await;
+    let given = next(host, soul, training, learns).await;
     let lesson = match given {
         Ok(Some(lesson)) => lesson,
         Ok(None) => return None,
@@ -202,9 +234,10 @@ async fn teach(learning: &Learning, soul: &SoulName, training: &Training) -> Opt
     }
     let (kind, reason) = match lesson.verdict {
         Verdict::Kept => ("soul.trained", ""),
+        Verdict::Restored => ("soul.restored", ""),
         Verdict::Rejected | Verdict::Failed => ("soul.training-rejected", lesson.reason.as_str()),
     };
-    if lesson.verdict != Verdict::Kept {
+    if matches!(lesson.verdict, Verdict::Rejected | Verdict::Failed) {
         tracing::warn!(%soul, lesson = lesson.number, reason, "what a Soul learnt was not kept");
     }
     report(learning, kind, soul, &serde_json::json!(&lesson));

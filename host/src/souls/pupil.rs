@@ -15,7 +15,7 @@ use super::life::StartError;
 use super::manifest::Manifest;
 use super::placed::Placed;
 use super::registry::Souls;
-use super::swap::{Adoption, Candidate, Hold, Learnt, Recalled};
+use super::swap::{Adoption, Base, Candidate, Hold, Learnt, Recalled};
 use crate::capabilities::messaging::Waits;
 use crate::ids::{Digest, SoulName};
 use crate::kv::Txn;
@@ -119,7 +119,7 @@ impl Souls {
             Candidate::born(&host, manifest, &limits, (placed, waits), true).await
         });
         let candidate = born.await.map_err(|_| gone())?.map_err(|error| born_failed(&error))?;
-        let adoption = Box::new(Adoption { candidate, base, learnt, with });
+        let adoption = Box::new(Adoption { candidate, base: Base::Exactly(base), learnt, with });
         let learnt = match held {
             Some(held) => {
                 let (reply, answer) = oneshot::channel();
@@ -129,6 +129,27 @@ impl Souls {
             None => self.ask(&soul, |reply| Job::TakeUp(adoption, reply)).await,
         };
         learnt.ok_or_else(gone)?
+    }
+}
+
+impl Souls {
+    /// Gives a Soul of this node another state, whichever it has, in one write with what `with` says.
+    ///
+    /// # Errors
+    /// As [`Souls::take_up`].
+    pub async fn put_back(&self, soul: &SoulName, state: Snapshot, with: Txn) -> Result<Learnt, LearnError> {
+        let gone = || LearnError::Later(format!("{soul} is stopped, or lives elsewhere"));
+        let handle = self.handle(soul).ok_or_else(gone)?;
+        let host = self.0.host.clone();
+        let limits = handle.manifest.check(&host.limits);
+        let limits = limits.map_err(|error| LearnError::Later(error.to_string()))?;
+        let (manifest, at) = (handle.manifest.clone(), (handle.placed, handle.waits.clone()));
+        let born = self.0.host.tasks.spawn("soul.candidate", async move {
+            Candidate::born(&host, manifest, &limits, at, true).await
+        });
+        let candidate = born.await.map_err(|_| gone())?.map_err(|error| born_failed(&error))?;
+        let adoption = Box::new(Adoption { candidate, base: Base::Any, learnt: state, with });
+        self.ask(soul, |reply| Job::TakeUp(adoption, reply)).await.ok_or_else(gone)?
     }
 }
 
@@ -220,7 +241,8 @@ impl Pupil {
 fn crashed(function: &str, crash: &Crash) -> LearnError {
     match crash {
         Crash::NoRoom(reason) => LearnError::Later(reason.clone()),
-        crash => LearnError::Guest(format!("`{function}` {crash}")),
+        // The limits of lessons go by the same names, and are set elsewhere.
+        crash => LearnError::Guest(format!("`{function}` {crash}").replace("`limits.", "`learning.")),
     }
 }
 

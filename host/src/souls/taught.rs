@@ -15,9 +15,15 @@ pub fn segments_bucket(soul: &SoulName) -> String {
     format!("{LOGS_BUCKET}/{soul}")
 }
 
+/// The bucket of the KV that holds the states that a Soul came to by learning.
+pub fn states_bucket(soul: &SoulName) -> String {
+    format!("sys/learnt/{soul}")
+}
+
 /// Forgets what a Soul has learnt from. Whoever writes there requires that it lives somewhere: after that nothing comes.
 pub(super) async fn forget(kv: &Kv, soul: &SoulName) -> Result<(), KvError> {
     empty(kv, &segments_bucket(soul)).await?;
+    empty(kv, &states_bucket(soul)).await?;
     for bucket in [LOGS_BUCKET, LESSONS_BUCKET] {
         kv.delete(bucket, soul.as_str().as_bytes(), None).await?;
     }

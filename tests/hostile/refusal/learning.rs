@@ -80,13 +80,13 @@ async fn failed(misdeed: &str, change: impl FnOnce(&mut LearningConfig)) -> Stri
 
 pub(crate) async fn training_memory_bytes() {
     let told = failed("hoard", |config| config.memory_bytes = 8 << 20).await;
-    names(told, "memory_bytes");
+    names(told, "`learning.memory_bytes`");
 }
 
 pub(crate) async fn training_ms() {
-    names(failed("loop", |config| config.call_ms = 100).await, "call_ms");
+    names(failed("loop", |config| config.call_ms = 100).await, "`learning.call_ms`");
 }
 
 pub(crate) async fn training_fuel() {
-    names(failed("loop", |config| config.call_fuel = 1_000_000).await, "call_fuel");
+    names(failed("loop", |config| config.call_fuel = 1_000_000).await, "`learning.call_fuel`");
 }

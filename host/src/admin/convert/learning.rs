@@ -115,6 +115,9 @@ pub(in crate::admin) fn training_to(training: &Training) -> v1::Training {
 /// How far a Soul has learnt, as callers see it: with the lessons after the number `after`.
 pub(in crate::admin) fn progress(soul: &SoulName, progress: &Progress, after: u64) -> v1::LearningProgress {
     let Progress { index, lessons } = progress;
+    let is_kept = |number: u64| lessons.states.iter().any(|state| state.lesson == number);
+    let shown = lessons.list.iter().filter(|lesson| lesson.number > after);
+    let shown = shown.map(|of| v1::Lesson { is_kept: is_kept(of.number), ..lesson(of) });
     v1::LearningProgress {
         name: soul.to_string(),
         taught: index.last,
@@ -122,7 +125,7 @@ pub(in crate::admin) fn progress(soul: &SoulName, progress: &Progress, after: u6
         seen: lessons.seen,
         waiting: progress.waiting(),
         delayed: lessons.delayed.clone(),
-        lessons: lessons.list.iter().filter(|lesson| lesson.number > after).map(lesson).collect(),
+        lessons: shown.collect(),
     }
 }
 
@@ -131,6 +134,7 @@ fn lesson(lesson: &Lesson) -> v1::Lesson {
         Verdict::Kept => v1::LessonVerdict::Kept,
         Verdict::Rejected => v1::LessonVerdict::Rejected,
         Verdict::Failed => v1::LessonVerdict::Failed,
+        Verdict::Restored => v1::LessonVerdict::Restored,
     };
     v1::Lesson {
         number: lesson.number,
@@ -150,6 +154,7 @@ fn lesson(lesson: &Lesson) -> v1::Lesson {
         state: lesson.state.map(|state| state.to_string()).unwrap_or_default(),
         at_ms: lesson.at_ms,
         took_ms: lesson.took_ms,
+        is_kept: false,
     }
 }
 
@@ -167,6 +172,9 @@ impl From<LearningError> for Status {
             }
             LearningError::NoExperience(_, id) => {
                 failure(Code::NotFound, "EXPERIENCE_UNKNOWN").resource("experience", id)
+            }
+            LearningError::NoState(_, lesson) => {
+                failure(Code::NotFound, "STATE_UNKNOWN").resource("lesson", lesson)
             }
             LearningError::Contended(soul) => {
                 failure(Code::Aborted, "EXPERIENCE_CONTENDED").resource("soul", soul)

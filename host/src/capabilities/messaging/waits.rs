@@ -28,18 +28,13 @@ impl Waits {
         self.stopping.is_cancelled()
     }
 
-    /// Returns once it waits no more.
-    pub(crate) async fn over(&self) {
-        self.stopping.cancelled().await;
-    }
-
     /// What it waits for now is given up; it may ask again.
     pub fn cut(&self) {
         self.cut.notify_waiters();
     }
 
     /// Returns once it is to wait no longer, and why.
-    pub(super) async fn ended(&self) -> &'static str {
+    pub(crate) async fn ended(&self) -> &'static str {
         tokio::select! {
             () = self.stopping.cancelled() => "the Soul that asks is told to stop",
             () = self.cut.notified() => "the Soul that asks is to be swapped, and its turn took too long",

@@ -17,12 +17,21 @@ use crate::ids::Digest;
 use crate::kv::{Mutation, Txn};
 use crate::runtime::stateful::Snapshot;
 
+/// The state that something is to be taken up instead of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// That with this layout and digest; none: the Soul is as it was born.
+    Exactly(Option<(String, Digest)>),
+    /// Whichever it is.
+    Any,
+}
+
 /// What is to be taken up.
 pub(crate) struct Adoption {
     /// The same code, born and without a state.
     pub(crate) candidate: Candidate,
-    /// Layout and digest of the state that learning began with; none: the Soul was as it was born.
-    pub(crate) base: Option<(String, Digest)>,
+    /// From which state.
+    pub(crate) base: Base,
     /// What was learnt.
     pub(crate) learnt: Snapshot,
     /// What is to be so, and to be written, in the same transaction.
@@ -61,7 +70,8 @@ pub struct Learnt {
 }
 
 impl Actor {
-    /// Gives a copy of the state, and waits for what is learnt by it. A Soul that is to end does not wait.
+    /// Gives a copy of the state, and waits for what is learnt by it. A Soul that is to end, or to be given other code, does
+    /// not wait.
     pub(crate) async fn hold(&mut self, hold: Hold) {
         let recalled = self.recall().await;
         if hold.recalled.send(recalled).is_err() {
@@ -69,7 +79,7 @@ impl Actor {
         }
         let waits = self.life.waits().clone();
         let ordered = tokio::select! {
-            () = waits.over() => return,
+            _ = waits.ended() => return,
             ordered = hold.order => ordered,
         };
         if let Ok((adoption, reply)) = ordered {
@@ -91,7 +101,8 @@ impl Actor {
             return Err(LearnError::Later(fallback));
         }
         let now = present.as_ref().map(|present| (present.header.schema.clone(), present.header.state));
-        if now != base || *candidate.manifest != *self.manifest {
+        let is_other = matches!(&base, Base::Exactly(base) if *base != now);
+        if is_other || *candidate.manifest != *self.manifest {
             return Err(LearnError::Changed);
         }
         let before = present.map_or_else(|| first_header(&self.manifest), |present| present.header);
@@ -99,7 +110,7 @@ impl Actor {
         let (writes, deeds) = apart(deeds);
         let next = Checkpoint {
             header: Header {
-                parent: base.map(|(_, state)| state),
+                parent: now.map(|(_, state)| state),
                 topics: topics_after(self.host.router.directory().subscriptions(&self.manifest.name), &deeds),
                 ..next.header
             },

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::candidate::Candidate;
 pub use self::learnt::Learnt;
-pub(crate) use self::learnt::{Adoption, Hold};
+pub(crate) use self::learnt::{Adoption, Base, Hold};
 pub(crate) use self::recording::Recording;
 pub use self::rollout::Renewal;
 pub(crate) use self::trial::Recalled;

@@ -61,11 +61,19 @@ pub(crate) enum Command {
     Swap(swap::SwapArgs),
     /// Goes back to the code before the present one
     Rollback(swap::RollbackArgs),
-    /// Shows which code a Soul has had
+    /// Shows which code a Soul has had, and what it has learnt
     History {
         /// Its name
         #[arg(value_parser = parse_name)]
         name: String,
+    },
+    /// Gives a Soul back the state that it came to by a lesson
+    Restore {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+        /// The number of the lesson
+        lesson: u64,
     },
     /// Saves the state of a Soul now
     Checkpoint {
@@ -111,6 +119,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         }
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,
+        Command::Restore { name, lesson } => super::train::restore(name, lesson, session).await,
         Command::History { name } => swap::history(name, session).await,
         Command::Checkpoint { name } => {
             let message = CheckpointRequest { name: name.clone(), request_id: request::id()? };

@@ -36,16 +36,16 @@ pub(crate) struct Args {
         required_unless_present_any = ["file", "feedback"],
         allow_hyphen_values = true
     )]
-    output: Option<String>,
+    answer: Option<String>,
     /// How good this answer is, such as -1 or 1 [default: to be learnt]
     #[arg(long, value_name = "NUMBER", requires = "input", allow_hyphen_values = true)]
     reward: Option<f64>,
     /// Experience as JSON Lines: {"input", "output", "reward"}, or {"messages": [{"role", "content"}]}; `-` reads stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "output", "reward"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "answer", "reward"])]
     file: Option<PathBuf>,
     /// Judge an answer: the id of the message that it answered, or the number of an experience; good, bad, or correct and
     /// what it should have been
-    #[arg(long, num_args = 2..=3, value_names = ["ID", "good|bad|correct", "TEXT"], conflicts_with_all = ["input", "output", "reward", "file"])]
+    #[arg(long, num_args = 2..=3, value_names = ["ID", "good|bad|correct", "TEXT"], conflicts_with_all = ["input", "answer", "reward", "file"])]
     feedback: Option<Vec<String>>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
             read(BufReader::new(file), &shown(path), Some(length), &mut pupil, session).await?;
         }
         None => {
-            let (input, output) = (args.input.unwrap_or_default(), args.output.unwrap_or_default());
+            let (input, output) = (args.input.unwrap_or_default(), args.answer.unwrap_or_default());
             let source = ExperienceSource::User.into();
             let (input, output, reward) = (input.into(), output.into(), args.reward);
             pupil.add(Experience { source, input, output, reward, ..Experience::default() }).await?;

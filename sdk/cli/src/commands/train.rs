@@ -1,6 +1,8 @@
 //! `matrix train`.
 
-use matrix_proto::v1::{LearningProgress, Lesson, LessonVerdict, Metric, ProgressRequest, TrainRequest};
+use matrix_proto::v1::{
+    LearningProgress, Lesson, LessonVerdict, Metric, ProgressRequest, RestoreRequest, TrainRequest,
+};
 use serde_json::{Value, json};
 
 use super::souls::parse_name;
@@ -96,7 +98,7 @@ fn figure(figures: &[Metric], name: &str) -> Option<f64> {
 /// What the Soul came to in each of the last lessons, by the figure that judges it: what was not kept left it as it was.
 fn course(lessons: &[Lesson]) -> Vec<f64> {
     let kept = |lesson: &Lesson| match lesson.verdict() {
-        LessonVerdict::Kept => figure(&lesson.after, &lesson.metric),
+        LessonVerdict::Kept | LessonVerdict::Restored => figure(&lesson.after, &lesson.metric),
         _ => figure(&lesson.before, &lesson.metric),
     };
     let all: Vec<_> = lessons.iter().filter_map(kept).collect();
@@ -114,9 +116,19 @@ fn chart(values: &[f64]) -> String {
     values.iter().map(bar).collect()
 }
 
+const fn verdict_name(verdict: LessonVerdict) -> &'static str {
+    match verdict {
+        LessonVerdict::Kept => "kept",
+        LessonVerdict::Rejected => "rejected",
+        LessonVerdict::Restored => "restored",
+        LessonVerdict::Failed | LessonVerdict::Unspecified => "failed",
+    }
+}
+
 fn verdict(style: &Style, lesson: &Lesson) -> String {
     match lesson.verdict() {
         LessonVerdict::Kept => style.green("kept"),
+        LessonVerdict::Restored => style.yellow("restored"),
         LessonVerdict::Rejected => style.red("rejected"),
         LessonVerdict::Failed | LessonVerdict::Unspecified => style.red("failed"),
     }
@@ -160,14 +172,9 @@ fn human(style: &Style, progress: &LearningProgress) -> String {
         "REASON",
     ]);
     for lesson in lessons {
-        let verdict = match lesson.verdict() {
-            LessonVerdict::Kept => "kept",
-            LessonVerdict::Rejected => "rejected",
-            LessonVerdict::Failed | LessonVerdict::Unspecified => "failed",
-        };
         table.row([
             lesson.number.to_string(),
-            verdict.to_owned(),
+            verdict_name(lesson.verdict()).to_owned(),
             format!("{}-{}", lesson.first, lesson.last),
             lesson.trained.to_string(),
             lesson.held_out.to_string(),
@@ -179,6 +186,58 @@ fn human(style: &Style, progress: &LearningProgress) -> String {
     told + &table.render(style, "no lessons yet")
 }
 
+/// How a Soul came to its states by learning, for its history; empty: it has had no lesson.
+pub(super) fn lineage(style: &Style, lessons: &[Lesson]) -> String {
+    let mut table = Table::new(["LESSON", "AT", "VERDICT", "DATA", "FROM", "TO", "BY", "JUDGED BY", "KEPT"]);
+    for lesson in lessons {
+        table.row([
+            lesson.number.to_string(),
+            text::moment(lesson.at_ms),
+            verdict_name(lesson.verdict()).to_owned(),
+            format!("{}-{} {}", lesson.first, lesson.last, text::short_digest(&lesson.data)),
+            text::short_digest(&lesson.parent),
+            text::short_digest(&lesson.state),
+            text::short_digest(&lesson.component),
+            change(lesson),
+            if lesson.is_kept { "yes" } else { "" }.to_owned(),
+        ]);
+    }
+    if lessons.is_empty() { String::new() } else { table.render(style, "") }
+}
+
+/// Gives a Soul back the state of a lesson, and waits for it.
+pub(super) async fn restore(soul: String, lesson: u64, session: &Session<'_>) -> Result<(), Error> {
+    let (node, place) = (session.node().await?, format!("soul {soul}"));
+    let progress = async |request| node.learning().progress(request).await;
+    let message = ProgressRequest { name: soul.clone(), after: u64::MAX };
+    let before = ProgressRequest { name: soul.clone(), after: 0 };
+    let known = node.call(&place, before, progress).await?.lessons.last().map_or(0, |lesson| lesson.number);
+    let message = ProgressRequest { after: known, ..message };
+    let ask = RestoreRequest { name: soul.clone(), lesson, request_id: request::id()? };
+    node.call(&place, ask, async |request| node.learning().restore(request).await).await?;
+    let mut changes =
+        node.stream(&place, message, async |request| node.learning().watch(request).await).await?;
+    let about = format!("the state of lesson {lesson}");
+    while let Some(progress) = changes.message().await.map_err(|status| Error::node(status, &place))? {
+        let restored = progress.lessons.iter().find(|it| it.verdict() == LessonVerdict::Restored);
+        if let Some(restored) = restored {
+            return session.output.show(&lesson_json(restored), |style| {
+                format!("{} {soul} to {about}\n", style.green("restored"))
+            });
+        }
+        if let Some(failed) =
+            progress.lessons.iter().find(|it| it.trained == 0 && it.verdict() == LessonVerdict::Failed)
+        {
+            return Err(Error::Conflict {
+                what: format!("{about} was not taken up: {}", text::one_line(&failed.reason)),
+                place,
+                change: "see what is kept: matrix souls history".to_owned(),
+            });
+        }
+    }
+    Err(Error::Answer("end of the restoring"))
+}
+
 fn figures(figures: &[Metric]) -> Value {
     figures
         .iter()
@@ -187,15 +246,10 @@ fn figures(figures: &[Metric]) -> Value {
         .into()
 }
 
-fn lesson_json(lesson: &Lesson) -> Value {
-    let verdict = match lesson.verdict() {
-        LessonVerdict::Kept => "kept",
-        LessonVerdict::Rejected => "rejected",
-        LessonVerdict::Failed | LessonVerdict::Unspecified => "failed",
-    };
+pub(super) fn lesson_json(lesson: &Lesson) -> Value {
     json!({
         "lesson": lesson.number,
-        "verdict": verdict,
+        "verdict": verdict_name(lesson.verdict()),
         "reason": lesson.reason,
         "first_id": lesson.first,
         "last_id": lesson.last,
@@ -211,6 +265,7 @@ fn lesson_json(lesson: &Lesson) -> Value {
         "state": lesson.state,
         "at_ms": lesson.at_ms,
         "took_ms": lesson.took_ms,
+        "is_kept": lesson.is_kept,
     })
 }
 
