@@ -5,6 +5,7 @@ mod backup;
 mod ending;
 mod foreign;
 mod interceptors;
+mod learning;
 mod matrices;
 mod processes;
 mod rollouts;
