@@ -6,6 +6,7 @@ mod ending;
 mod foreign;
 mod interceptors;
 mod learning;
+mod markets;
 mod matrices;
 mod processes;
 mod rollouts;

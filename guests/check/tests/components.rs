@@ -37,14 +37,14 @@ fn counter_has_a_state() {
 
 #[test]
 fn players_have_a_state() {
-    for player in ["strategist", "learner"] {
+    for player in ["strategist", "learner", "trader"] {
         check(player, &["matrix:node/agent", "matrix:node/player", "matrix:node/stateful"]);
     }
 }
 
 #[test]
 fn rules_have_a_state() {
-    for rules in ["ipd", "schelling", "gridworld"] {
+    for rules in ["ipd", "schelling", "gridworld", "market"] {
         check(rules, &["matrix:node/rules", "matrix:node/stateful"]);
     }
 }
