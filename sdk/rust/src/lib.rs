@@ -45,6 +45,7 @@ mod rules;
 mod interceptor;
 
 pub mod config;
+pub mod discrete;
 pub mod events;
 pub mod keyvalue;
 pub mod logging;
