@@ -36,6 +36,11 @@ fn counter_has_a_state() {
 }
 
 #[test]
+fn mirror_has_a_state_and_needs_nothing() {
+    check("mirror", &["matrix:node/agent", "matrix:node/stateful"]);
+}
+
+#[test]
 fn strategist_plays() {
     check("strategist", &["matrix:node/agent", "matrix:node/player", "matrix:node/stateful"]);
 }
