@@ -6,6 +6,7 @@ mod ending;
 mod foreign;
 mod interceptors;
 mod matrices;
+mod mirror;
 mod processes;
 mod rollouts;
 mod swaps;

@@ -1,20 +1,23 @@
 //! Goes on writing as the model expects that its author would.
 
 use crate::chance::Chance;
-use crate::contexts::{SIX_BYTES, THREE_WORDS, TWO_WORDS};
+use crate::contexts::{SIX_BYTES, THREE_WORDS, TWO_WORDS, is_letter};
 use crate::cursor::Cursor;
 use crate::logistic::{ONE, cost};
 use crate::model::Model;
 use crate::predictor::Thought;
 use crate::text;
 
-/// Bytes that are less probable than one in 2^9 do not come, in 2^-16 bits.
-const COST_MAX: u64 = 9 << 16;
+/// Bytes that are less probable than one in 2^7 come only where nothing else may, in 2^-16 bits.
+const LIKELY: u64 = 7 << 16;
+
+/// Bytes that are less probable than one in 2^9 come only where nothing else can.
+const POSSIBLE: u64 = 9 << 16;
 
 /// Of so many words in a hundred the author wrote the same two words before; of the others at least the same one. A model
 /// that is wrong in one byte of twenty says something that is nearly a word in every line: what it may choose from is
 /// therefore what was written in such a place, and the model says which of it.
-const THREE_PERCENT: u64 = 80;
+const THREE_PERCENT: u64 = 90;
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -101,10 +104,17 @@ impl Writer<'_> {
             let three = self.chance.choose(&[100 - THREE_PERCENT, THREE_PERCENT]) == 1;
             self.words = if three { THREE_WORDS } else { TWO_WORDS };
         }
-        let phrases =
-            [Some(self.words), Some(TWO_WORDS), Some(SIX_BYTES), None].map(|known| (known, COST_MAX));
+        let narrow_to_wide = [
+            (Some(self.words), LIKELY),
+            (Some(TWO_WORDS), LIKELY),
+            (Some(self.words), POSSIBLE),
+            (Some(TWO_WORDS), POSSIBLE),
+            (Some(SIX_BYTES), POSSIBLE),
+            (None, POSSIBLE),
+            (None, u64::MAX),
+        ];
         let mut candidates = Vec::new();
-        for (known, cost_max) in phrases.into_iter().chain([(None, u64::MAX)]) {
+        for (known, cost_max) in narrow_to_wide {
             candidates = self.candidates(cost_max, known);
             candidates.retain(|&(byte, _)| self.allows(byte, prompt));
             if !candidates.is_empty() {
@@ -120,17 +130,20 @@ impl Writer<'_> {
         candidates.get(self.chance.choose(&weights)).map_or(b'\n', |&(byte, _)| byte)
     }
 
-    /// Whether a byte can come next: it goes on with a character, and is neither a control character, nor more space
-    /// where there is enough, nor the mark that begins a line which somebody else wrote.
+    /// Whether a byte can come next: it goes on with a character, and is neither a control character, nor more of
+    /// the same where there is enough, nor the mark that begins a line which somebody else wrote.
     fn allows(&self, byte: u8, prompt: &str) -> bool {
         let mut before = self.out.iter().rev().copied().chain(prompt.bytes().rev());
-        let last = [before.next(), before.next()];
+        let last = [before.next(), before.next(), before.next(), before.next()];
         let begun = !self.out.is_empty() || !prompt.ends_with(char::is_whitespace);
+        // Within quotation marks that open here there is first a word.
+        let opens = last[0] == Some(b'"') && last[1].is_none_or(|byte| byte.is_ascii_whitespace());
         let allowed = match byte {
+            b'\n' | b' ' if opens => false,
             b'>' => last[0] != Some(b'\n'),
-            b'\n' => begun && last != [Some(b'\n'); 2],
+            b'\n' => begun && last[..2] != [Some(b'\n'); 2],
             b' ' => begun && last[0] != Some(b' '),
-            _ => !byte.is_ascii_control(),
+            _ => !byte.is_ascii_control() && (is_letter(byte) || last != [Some(byte); 4]),
         };
         if !allowed {
             return false;

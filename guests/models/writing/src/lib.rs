@@ -18,5 +18,5 @@ mod table;
 mod text;
 
 pub use generator::Wish;
-pub use mirror::{Lesson, MEASURED_BYTES_MAX, Mirror, Pair, TEMPERATURE};
+pub use mirror::{EVALUATED_BYTES_MAX, Lesson, MEASURED_BYTES_MAX, Mirror, Pair, TEMPERATURE};
 pub use model::{CODE_BYTES_MAX, LoadError, Model, Size};

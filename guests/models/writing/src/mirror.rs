@@ -5,8 +5,11 @@ use crate::model::{Model, Size};
 use crate::passages::{self, Passage};
 use crate::text;
 
-/// The longest text whose cost is measured at once, in bytes: measuring takes memory.
-pub const MEASURED_BYTES_MAX: usize = 64 * 1024;
+/// The longest text whose cost is measured at once, in bytes: what measuring changes is put aside in memory.
+pub const MEASURED_BYTES_MAX: usize = 16 * 1024;
+
+/// The most bytes of pairs that are evaluated at once: it takes time.
+pub const EVALUATED_BYTES_MAX: usize = 256 * 1024;
 
 /// How much of a question a passage must have, in hundredths, to be an answer.
 const SHARE_MIN: u32 = 60;
@@ -92,15 +95,17 @@ impl Mirror {
     }
 
     /// How many bits a character its person's answers take, each told after what it answers, none of them learnt.
-    /// Whatever is longer than [`MEASURED_BYTES_MAX`] together is left out. 0 where there is nothing to measure.
+    /// Pairs longer than [`MEASURED_BYTES_MAX`] are left out, and so is what comes after [`EVALUATED_BYTES_MAX`]. 0 where
+    /// there is nothing to measure.
     pub fn evaluate(&mut self, pairs: &[Pair<'_>]) -> f64 {
         let (mut bits, mut characters, mut measured) = (0.0, 0, 0);
         for pair in pairs {
             let (before, output) = (quoted(pair.input), one_paragraph(pair.output));
-            measured += before.len() + output.len();
-            if measured > MEASURED_BYTES_MAX {
-                break;
+            let bytes = before.len() + output.len();
+            if bytes > MEASURED_BYTES_MAX || measured + bytes > EVALUATED_BYTES_MAX {
+                continue;
             }
+            measured += bytes;
             bits += self.model.cost(before.as_bytes(), output.as_bytes());
             characters += output.chars().count();
         }

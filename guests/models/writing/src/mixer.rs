@@ -1,4 +1,5 @@
-//! Weighs predictions against each other, and learns from each bit whom to trust.
+//! Weighs predictions against each other, and learns from each bit whom to trust. Most of the time goes into this:
+//! compiled for WebAssembly, four weights are looked at in one step.
 
 use crate::logistic::{LOGIT_MAX, Logistic, ONE};
 
@@ -24,6 +25,7 @@ impl Mixer {
     }
 
     /// The logit that a set makes of the inputs.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub(crate) fn mix(&self, set: usize, inputs: &[i32]) -> i32 {
         let weights = &self.weights[set * self.inputs..][..self.inputs];
         let sum: i32 = weights.iter().zip(inputs).map(|(weight, input)| (weight * input) >> 8).sum();
@@ -31,6 +33,7 @@ impl Mixer {
     }
 
     /// Moves a set's weights towards what would have said `bit`, after it said `logit`.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub(crate) fn learn(&mut self, set: usize, inputs: &[i32], logit: i32, bit: u32, logistic: &Logistic) {
         let target = if bit == 0 { 0 } else { ONE - 1 };
         let count = &mut self.counts[set];

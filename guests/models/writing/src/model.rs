@@ -127,7 +127,10 @@ impl Model {
         let character = || near.iter().take(4).position(|&byte| byte & 0xc0 != 0x80);
         let skipped = paragraph.or_else(line).or_else(character).unwrap_or(0);
         let rest = rest[skipped..].to_vec();
-        *self = Self { forgot: true, ..Self::new(self.size) };
+        // In place: there may be no memory for another.
+        self.knowledge.forget();
+        (self.cursor, self.coder, self.forgot) = (Cursor::new(), Coder::new(), true);
+        self.text.clear();
         self.take_in(&rest);
     }
 
@@ -201,8 +204,10 @@ impl Model {
         if size == self.size {
             return self;
         }
+        // What is known is let go before there is another: there may be no memory for both.
+        let text = { self }.text;
         let mut model = Self::new(size);
-        model.learn(&self.text);
+        model.learn(&text);
         model
     }
 

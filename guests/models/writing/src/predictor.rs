@@ -81,10 +81,9 @@ fn guess(zeros: i32, ones: i32) -> i32 {
     (2 * ones + 1) * ONE / (2 * zeros + 2 * ones + 2)
 }
 
-impl Knowledge {
-    /// That of one who has read nothing, with room for 2^`bits` slots.
-    pub(crate) fn new(bits: u32) -> Self {
-        let (logistic, histories) = (Logistic::new(), Histories::new());
+impl Skill {
+    /// That of one who has read nothing.
+    fn new(logistic: &Logistic, histories: &Histories) -> Self {
         let counts = |state: usize| histories.counts(state.min(histories.len() - 1) as State).map(i32::from);
         let map = Map::new(histories.len() * 3, 255, |at| {
             let [zeros, ones] = counts(at / 3);
@@ -95,7 +94,7 @@ impl Knowledge {
             guess(2 * zeros + more_zeros, 2 * ones + more_ones)
         });
         let matched = Map::new(64 * (MISSED_MAX as usize + 1), 1023, |at| ONE - ONE / ((at as i32 & 63) + 4));
-        let skill = Skill {
+        Self {
             bytes: Map::new(256, 1023, |_| ONE / 2),
             maps: vec![map; CONTEXTS],
             pairs: vec![pair; PAIRS.len()],
@@ -103,13 +102,23 @@ impl Knowledge {
             matched: vec![matched; MATCHES],
             mixers: SETS.iter().map(|&sets| Mixer::new(sets, INPUTS, 5500, 100, 14)).collect(),
             last: Mixer::new(256, SETS.len(), 65_536 / SETS.len() as i32, 20, 4),
-            refinements: [
-                Refinement::new(256, &logistic),
-                Refinement::new(1 << 16, &logistic),
-                Refinement::new(1 << HASHED, &logistic),
-            ],
-        };
+            refinements: [256, 1 << 16, 1 << HASHED].map(|contexts| Refinement::new(contexts, logistic)),
+        }
+    }
+}
+
+impl Knowledge {
+    /// That of one who has read nothing, with room for 2^`bits` slots.
+    pub(crate) fn new(bits: u32) -> Self {
+        let (logistic, histories) = (Logistic::new(), Histories::new());
+        let skill = Skill::new(&logistic, &histories);
         Self { table: Table::new(bits), skill, histories, logistic }
+    }
+
+    /// Becomes that of one who has read nothing.
+    pub(crate) fn forget(&mut self) {
+        self.table.clear();
+        self.skill = Skill::new(&self.logistic, &self.histories);
     }
 
     /// How probable it is, of [`ONE`] parts, that the next bit is 1. `text`: what was learnt.

@@ -12,6 +12,9 @@ pub(crate) const NONE: u32 = 0;
 /// Places in which a hash may lie.
 const WAYS: usize = 4;
 
+/// How many slots are put aside in one piece.
+const PIECE: usize = 4_096;
+
 /// Fifteen histories, one for each beginning of a nibble (1, 10, 11, 100, …), and, in place 0, the nibble that came
 /// last, plus 16.
 pub(crate) type Slot = [State; 16];
@@ -29,7 +32,8 @@ pub(crate) struct Table {
 /// What was there before it was changed.
 #[derive(Debug, Clone)]
 struct Undo {
-    slots: Vec<(u32, u16, Slot)>,
+    /// In pieces of [`PIECE`], as a list that grows is for a moment there twice.
+    slots: Vec<Vec<(u32, u16, Slot)>>,
     /// One bit a slot: it is kept already.
     kept: Vec<u64>,
     seeds: Vec<(u32, u32)>,
@@ -51,6 +55,14 @@ impl Table {
     pub(crate) fn new(bits: u32) -> Self {
         let length = 1_usize << bits;
         Self { checks: vec![0; length], slots: vec![[0; 16]; length], seeds: vec![0; 2 * length], undo: None }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.checks.fill(0);
+        self.slots.fill([0; 16]);
+        self.seeds.fill(0);
+        self.undo = None;
     }
 
     /// Where a hash may lie among the slots, and what shows that it does.
@@ -149,7 +161,12 @@ impl Table {
             let (word, bit) = (at / 64, 1 << (at % 64));
             if undo.kept[word] & bit == 0 {
                 undo.kept[word] |= bit;
-                undo.slots.push((slot, self.checks[at], self.slots[at]));
+                if undo.slots.last().is_none_or(|piece| piece.len() == PIECE) {
+                    undo.slots.push(Vec::with_capacity(PIECE));
+                }
+                if let Some(piece) = undo.slots.last_mut() {
+                    piece.push((slot, self.checks[at], self.slots[at]));
+                }
             }
         }
         &mut self.slots[at]
@@ -171,7 +188,7 @@ impl Table {
     /// Makes the table again what it was at [`keep`](Self::keep).
     pub(crate) fn roll_back(&mut self) {
         let Some(undo) = self.undo.take() else { return };
-        for (slot, check, before) in undo.slots {
+        for (slot, check, before) in undo.slots.into_iter().flatten() {
             (self.checks[slot as usize], self.slots[slot as usize]) = (check, before);
         }
         for (at, before) in undo.seeds.into_iter().rev() {

@@ -27,7 +27,7 @@ fn wish(prompt: &str, seed: u64) -> Wish<'_> {
 #[test]
 fn the_same_text_makes_the_same_model_on_every_machine() {
     let model = taught(&AUSTEN.as_bytes()[..16_000]);
-    let said = model.generate(&wish("", 1));
+    let said = model.generate(&Wish { bytes: 80, ..wish("", 1) });
     assert_eq!((model.saved_bytes(), fingerprint(&model.save())), (GOLDEN_BYTES, GOLDEN));
     assert_eq!(said, GOLDEN_SAID);
 }
@@ -35,7 +35,7 @@ fn the_same_text_makes_the_same_model_on_every_machine() {
 const GOLDEN_BYTES: usize = 5_526;
 const GOLDEN: u64 = 2_151_107_948_896_009_612;
 /// After one chapter it speaks like somebody who has read one chapter.
-const GOLDEN_SAID: &str = "Mank of moderation whose faces possessed nothing to\ninterest, and with all of disappointment-she was so wholly unacquainted that she\ncould not relieve the irksomened tired of quiet, inactive good temper, and they must squeeze out like the sounds Themselves and was wholly unacquainted that she\ncould";
+const GOLDEN_SAID: &str = "Mank of lords adview.";
 
 #[test]
 fn what_is_oldest_is_forgotten_first() {

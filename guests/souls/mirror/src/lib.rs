@@ -34,7 +34,8 @@ const TEMPERATURE_MAX: u32 = 200;
 
 /// One mirror.
 pub struct Reflection {
-    mirror: Mirror,
+    /// Not before it is needed: whoever is given a state has no use for an empty one beside it, and no memory.
+    mirror: Option<Mirror>,
     /// What the manifest says: no part of the state.
     settings: Settings,
 }
@@ -85,42 +86,43 @@ impl Reflection {
     fn answer(&mut self, message: &str) -> Result<String, String> {
         let Settings { temperature, .. } = self.settings;
         let seed = self.settings.seed(message);
+        let mirror = self.mirror.get_or_insert_with(|| Mirror::new(self.settings.size));
         let unsaid = |said: String| if said.is_empty() { Err(KNOWS_NOTHING.to_owned()) } else { Ok(said) };
         match Command::read(message)? {
             Command::Teach(text) => {
-                let lesson = self.mirror.teach(text);
+                let lesson = mirror.teach(text);
                 let each = lesson.bits / text.chars().count().max(1) as f64;
                 Ok(format!("learnt {} bytes, at {each:.2} bits a character", lesson.bytes))
             }
-            Command::Ask(question) => match self.mirror.recall(question) {
+            Command::Ask(question) => match mirror.recall(question) {
                 Some(passage) => Ok(passage.text),
                 None => Err("nothing that was taught answers this".to_owned()),
             },
-            Command::Continue(text) => unsaid(self.mirror.go_on(text, temperature, seed)),
+            Command::Continue(text) => unsaid(mirror.go_on(text, temperature, seed)),
             Command::Page(number) => {
-                unsaid(self.mirror.page(temperature, self.settings.seed.wrapping_add(number)))
+                unsaid(mirror.page(temperature, self.settings.seed.wrapping_add(number)))
             }
-            Command::Cost(text) => Ok(format!("{:.3}", self.mirror.cost(text)?)),
-            Command::About => Ok(self.about()),
+            Command::Cost(text) => Ok(format!("{:.3}", mirror.cost(text)?)),
+            Command::About => Ok(about(mirror.model())),
             Command::Chat(text) => {
-                let said = self.mirror.reply(text, temperature, seed);
+                let said = mirror.reply(text, temperature, seed);
                 if self.settings.listen {
-                    self.mirror.teach(text);
+                    mirror.teach(text);
                 }
                 unsaid(said)
             }
         }
     }
+}
 
-    fn about(&self) -> String {
-        let model = self.mirror.model();
-        format!(
-            "knows {} bytes of text, of {} that it keeps; they take {} bytes",
-            model.text().len(),
-            model.size().text_bytes(),
-            model.saved_bytes()
-        )
-    }
+/// How much is known.
+fn about(model: &Model) -> String {
+    format!(
+        "knows {} bytes of text, of {} that it keeps; they take {} bytes",
+        model.text().len(),
+        model.size().text_bytes(),
+        model.saved_bytes()
+    )
 }
 
 /// What one answers who was taught nothing.
@@ -129,7 +131,7 @@ const KNOWS_NOTHING: &str = "it was taught nothing yet: say `teach` and some tex
 impl Soul for Reflection {
     fn init(birth: Birth) -> Result<Self, String> {
         let settings = Settings::read(&birth)?;
-        Ok(Self { mirror: Mirror::new(settings.size), settings })
+        Ok(Self { mirror: None, settings })
     }
 
     fn receive(&mut self, message: Message<'_>) -> Reply {
@@ -140,21 +142,23 @@ impl Soul for Reflection {
 impl Default for Reflection {
     fn default() -> Self {
         let settings = Settings { size: Size::MAX, temperature: TEMPERATURE, listen: false, seed: 0 };
-        Self { mirror: Mirror::new(Size::MIN), settings }
+        Self { mirror: None, settings }
     }
 }
 
 impl Serialize for Reflection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.mirror.model().save())
+        // Nothing at all is the state of one that was taught nothing.
+        let saved = self.mirror.as_ref().map(|mirror| mirror.model().save());
+        serializer.serialize_bytes(&saved.unwrap_or_default())
     }
 }
 
 impl<'de> Deserialize<'de> for Reflection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let saved = <&[u8]>::deserialize(deserializer)?;
-        let model = Model::load(saved).map_err(D::Error::custom)?;
-        Ok(Self { mirror: Mirror::of(model), ..Self::default() })
+        let model = (!saved.is_empty()).then(|| Model::load(saved)).transpose().map_err(D::Error::custom)?;
+        Ok(Self { mirror: model.map(Mirror::of), ..Self::default() })
     }
 }
 
@@ -162,7 +166,7 @@ impl Stateful for Reflection {
     const SCHEMA: &'static str = "mirror/1";
 
     fn adopt(&mut self, state: Self) {
-        self.mirror = state.mirror.resized(self.settings.size);
+        self.mirror = state.mirror.map(|mirror| mirror.resized(self.settings.size));
     }
 }
 
