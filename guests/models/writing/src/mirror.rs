@@ -141,7 +141,7 @@ impl Mirror {
         let near = self.passage(message);
         match near {
             Some(fact) if fact.share >= SHARE_MIN => {
-                let more = self.think(&format!("\n\n{} ", fact.text), "", 1, message, temperature, seed);
+                let more = self.think(&format!("\n\n{}\n\n", fact.text), "", 1, message, temperature, seed);
                 if more.is_empty() || more == fact.text { fact.text } else { format!("{} {more}", fact.text) }
             }
             Some(near) if near.share >= SHARE_REMINDED => {

@@ -119,7 +119,7 @@ pub fn find(taught: &str, question: &str) -> Option<Passage> {
     let have =
         hits[&at].iter().zip(&rarities).filter(|(count, _)| **count > 0).map(|(_, rare)| rare).sum::<u64>();
     let share = u32::try_from(have * 100 / whole.max(1)).unwrap_or(100);
-    Some(Passage { text: text::in_one_line(units[at].said), share, score })
+    Some(Passage { text: text::closed(text::in_one_line(units[at].said)), share, score })
 }
 
 /// How much a word says that `holders` of `all` sentences have, in 2^-16 bits.
