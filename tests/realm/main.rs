@@ -10,6 +10,7 @@ mod learning;
 mod markets;
 mod matrices;
 mod memory;
+mod mirror;
 mod processes;
 mod rollouts;
 mod swaps;
