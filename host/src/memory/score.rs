@@ -1,8 +1,10 @@
 //! How well episodes fit a cue, and how much they are worth: the same for the same episodes, on every machine.
 //!
 //! Relevance is BM25 over the words that Unicode finds in a text, in lower case, or the cosine of two embeddings, or the
-//! mean of both. Recency falls by the hour. Each is brought to the range from 0 to 1 by the least and the greatest there
-//! is, and the three are added by their weights. BM25 is written here, because what there is of it fixes the mean length of
+//! mean of both. Recency falls by the hour. All three lie between 0 and 1, and are added by their weights: so do Park et
+//! al. (Generative Agents, 2023), who stretch each over that whole range by the least and the greatest there is. That is
+//! not done here, or milliseconds would weigh more than meaning where all that is remembered is of one day; only BM25,
+//! which has no scale, is measured by the best. BM25 is written here, because what there is of it fixes the mean length of
 //! texts once, where episodes come and go, and leaves ties to the order of a hash table. Logarithms and powers are
 //! `libm`'s: those of the system may differ in the last bit from one machine to the other.
 
@@ -101,14 +103,14 @@ impl Query {
 /// How well each episode fits the query at `now_ms`, from 0 to 1; without one, how much it is worth.
 pub fn scores(traces: &[&Trace], query: Option<&Query>, now_ms: u64, weights: &Weights) -> Vec<f32> {
     let relevance = query.and_then(|query| relevance(traces, query));
-    let recency = normalised(traces.iter().map(|trace| recency(trace.fresh_at_ms, now_ms, weights.decay)));
-    let importance = normalised(traces.iter().map(|trace| f64::from(trace.importance)));
     let asked = if query.is_some() { f64::from(weights.relevance) } else { 0.0 };
     let (of_recency, of_importance) = (f64::from(weights.recency), f64::from(weights.importance));
     let all = asked + of_recency + of_importance;
     let score = |place: usize| {
         let relevance = relevance.as_ref().map_or(0.0, |relevance| relevance[place]);
-        let sum = asked * relevance + of_recency * recency[place] + of_importance * importance[place];
+        let trace = traces[place];
+        let recency = recency(trace.fresh_at_ms, now_ms, weights.decay);
+        let sum = asked * relevance + of_recency * recency + of_importance * f64::from(trace.importance);
         // A score of fewer bits than the sum: it says no more than it knows.
         if all > 0.0 { (sum / all) as f32 } else { 0.0 }
     };
@@ -123,10 +125,11 @@ pub fn recency(fresh_at_ms: u64, now_ms: u64, decay: f32) -> f64 {
 
 /// By words, by embeddings, or by the mean of both; none: the query asks for nothing.
 fn relevance(traces: &[&Trace], query: &Query) -> Option<Vec<f64>> {
-    let by_words = (!query.words.is_empty()).then(|| normalised(bm25(traces, &query.words).into_iter()));
+    let by_words = (!query.words.is_empty()).then(|| by_the_best(bm25(traces, &query.words)));
     let by_meaning = (!query.embedding.is_empty()).then(|| {
         let cosines = traces.iter().map(|trace| cosine(&trace.embedding, &query.embedding));
-        normalised(cosines)
+        // What is meant the other way round is no more to the point than what is not about it.
+        cosines.map(|cosine| cosine.clamp(0.0, 1.0)).collect::<Vec<_>>()
     });
     match (by_words, by_meaning) {
         (Some(words), Some(meaning)) => {
@@ -167,14 +170,11 @@ fn cosine(one: &[f32], other: &[f32]) -> f64 {
     if lengths > 0.0 { product(one, other) / lengths } else { 0.0 }
 }
 
-/// From 0 for the least to 1 for the greatest. Where all are alike, each counts in full if it is above 0, and not at all
-/// otherwise.
-fn normalised(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let range = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
-    for value in &mut values {
-        *value = if range > 0.0 { (*value - least) / range } else { f64::from(u8::from(*value > 0.0)) };
+/// As shares of the greatest: 1 for the best, 0 for what scores nothing.
+fn by_the_best(mut values: Vec<f64>) -> Vec<f64> {
+    let greatest = values.iter().copied().fold(0.0, f64::max);
+    if greatest > 0.0 {
+        values.iter_mut().for_each(|value| *value /= greatest);
     }
     values
 }
@@ -259,10 +259,17 @@ mod tests {
             scores(&[&old, &new], Some(&query), 10 * hour, &weights)
         };
         assert_eq!(weighed(1.0, 0.0, 0.0), [1.0, 0.0]);
-        assert_eq!(weighed(0.0, 1.0, 0.0), [0.0, 1.0]);
-        assert_eq!(weighed(1.0, 1.0, 2.0), [0.75, 0.25]);
+        let faded = recency(0, 10 * hour, 0.995);
+        assert_eq!(weighed(0.0, 1.0, 0.0), [faded as f32, 1.0]);
+        assert_eq!(weighed(1.0, 1.0, 2.0), [((3.0 + faded) / 4.0) as f32, 0.25]);
         let worth = scores(&[&old, &new], None, 10 * hour, &Weights::default());
-        assert_eq!(worth, [0.5, 0.5], "without a cue relevance does not count");
+        assert_eq!(worth, [f64::midpoint(1.0, faded) as f32, 0.5], "without a cue relevance does not count");
+        let close = Trace { fresh_at_ms: 10 * hour - 1, importance: 0.0, ..trace("the harbour at dusk") };
+        let asked = Query::of(&Cue { text: "harbour".into(), ..Cue::default() });
+        let [about, other] = scores(&[&close, &new], Some(&asked), 10 * hour, &Weights::default())[..] else {
+            panic!("two scores")
+        };
+        assert!(about > other + 0.3, "a millisecond weighs nothing: {about} {other}");
         assert_eq!(scores(&[], None, 0, &Weights::default()), [0.0_f32; 0]);
     }
 
