@@ -20,8 +20,8 @@ fn memory_follows_a_soul_that_is_moved_and_one_whose_node_dies() {
         .matrix(1, &["souls", "spawn", "ada", "--component", "diarist", "--memory", "--durability", "turn"])
         .ok();
     let told = |node, text: &str| realm.ask(node, "ada", text);
-    assert_eq!(told(2, "remember The harbour at dawn").as_deref(), Ok("1"));
-    assert_eq!(told(3, "weighed 0.9 A storm took the mast").as_deref(), Ok("2"));
+    assert_eq!(told(2, "weighed 0.9 The harbour at dawn").as_deref(), Ok("1"));
+    assert_eq!(told(3, "remember A storm took the mast").as_deref(), Ok("2"));
     let home = realm.home(1, "ada");
     let next = home % 3 + 1;
     realm.matrix(home, &["souls", "move", "ada", &next.to_string()]).ok();

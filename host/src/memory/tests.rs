@@ -29,7 +29,8 @@ fn neo() -> SoulName {
 /// A memory that may be written as long as the key `fence` is not there.
 fn memory(kv: &Kv, quota: Quota) -> Memory {
     let fence = Condition { path: kv.path("tests", b"fence").expect("a path"), expect: Expect::Absent };
-    Memory::new(Place::new(kv.clone(), &neo(), fence), quota, Weights::default())
+    let weights = Weights { relevance: 5.0, ..Weights::default() };
+    Memory::new(Place::new(kv.clone(), &neo(), fence), quota, weights)
 }
 
 fn impression(text: &str, importance: f32) -> Impression {
