@@ -1,5 +1,5 @@
 //! A Soul that learns how somebody writes: what it was taught it knows after its node has ended and begun again, and
-//! after its code was swapped.
+//! after its code was swapped; and it is trained as other Souls are.
 
 use crate::processes::{PATIENCE, Realm, root};
 
@@ -65,4 +65,32 @@ fn a_mirror_says_the_same_after_a_restart_and_after_a_swap() {
     realm.matrix(1, &["components", "push", path, "--name", "mirror-again"]).ok();
     realm.matrix(1, &["souls", "swap", "mirror", "mirror-again"]).ok();
     assert_eq!(answers(&realm), before);
+
+    train(&realm);
+}
+
+/// What is answered to these is known once it is trained on, which a few of them never are.
+const PETS: [&str; 12] = [
+    "Ada", "Bruno", "Clara", "Dora", "Emil", "Frieda", "Gustav", "Hedwig", "Ida", "Jakob", "Karla", "Ludwig",
+];
+
+fn train(realm: &Realm) {
+    let line = |name: &&str| {
+        format!(
+            "{{\"input\":\"Which pet has {name}?\",\"output\":\"A hamster lives with {name}, I was told.\"}}\n"
+        )
+    };
+    let path = realm.data(1).join("pets.jsonl");
+    std::fs::write(&path, PETS.iter().map(line).collect::<String>()).expect("our own folder");
+    let path = path.to_str().expect("a path of ours");
+    realm.matrix(1, &["teach", "mirror", "--file", path]).ok();
+    realm.matrix(1, &["train", "mirror", "--now", "--watch"]).ok();
+    let told = realm.until(1, &["train", "mirror"], |told| told["waiting"] == 0);
+    assert_eq!(told["lessons"][0]["verdict"], "kept", "{told}");
+    let knows = |name: &&&str| {
+        let answer = realm.ask(1, "mirror", &format!("ask which pet has {name}?"));
+        answer.is_ok_and(|answer| answer.contains("hamster") && answer.contains(**name))
+    };
+    let known = PETS.iter().filter(knows).count();
+    assert!(known >= PETS.len() / 2, "{known} of {}: {told}", PETS.len());
 }

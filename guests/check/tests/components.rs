@@ -43,8 +43,8 @@ fn players_have_a_state() {
 }
 
 #[test]
-fn mirror_has_a_state_and_needs_nothing() {
-    check("mirror", &["matrix:node/agent", "matrix:node/stateful"]);
+fn mirror_is_trained_and_needs_nothing() {
+    check("mirror", &["matrix:node/agent", "matrix:node/learner", "matrix:node/stateful"]);
 }
 
 #[test]

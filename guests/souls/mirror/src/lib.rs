@@ -10,6 +10,9 @@
 //! | `about` | says how much it knows |
 //! | anything else | answers |
 //!
+//! It is also trained by the node (`learner`): on what its person answered to what. Answers with a reward below 0 are not
+//! learnt. Its `loss` is how many bits a character of such answers takes it.
+//!
 //! The text may follow in the next line. What it says follows from what it was taught, what is said to it, and its
 //! seed: the same question is answered alike until it learns more.
 //!
@@ -23,19 +26,22 @@
 
 mod commands;
 
+use std::cell::RefCell;
+
 use commands::Command;
 use matrix_sdk::prelude::*;
 use serde::de::Error as _;
 use serde::{Deserializer, Serializer};
-use writing::{Mirror, Model, Size, TEMPERATURE};
+use writing::{Mirror, Model, Pair, Size, TEMPERATURE};
 
 /// The hottest temperature that may be set.
 const TEMPERATURE_MAX: u32 = 200;
 
 /// One mirror.
 pub struct Reflection {
-    /// Not before it is needed: whoever is given a state has no use for an empty one beside it, and no memory.
-    mirror: Option<Mirror>,
+    /// Not before it is needed: whoever is given a state has no use for an empty one beside it, and no memory. In a cell,
+    /// because measuring changes it for a while.
+    mirror: RefCell<Option<Mirror>>,
     /// What the manifest says: no part of the state.
     settings: Settings,
 }
@@ -86,7 +92,7 @@ impl Reflection {
     fn answer(&mut self, message: &str) -> Result<String, String> {
         let Settings { temperature, .. } = self.settings;
         let seed = self.settings.seed(message);
-        let mirror = self.mirror.get_or_insert_with(|| Mirror::new(self.settings.size));
+        let mirror = known(self.mirror.get_mut(), self.settings.size);
         let unsaid = |said: String| if said.is_empty() { Err(KNOWS_NOTHING.to_owned()) } else { Ok(said) };
         match Command::read(message)? {
             Command::Teach(text) => {
@@ -115,6 +121,11 @@ impl Reflection {
     }
 }
 
+/// What is known, or the beginning of it.
+fn known(mirror: &mut Option<Mirror>, size: Size) -> &mut Mirror {
+    mirror.get_or_insert_with(|| Mirror::new(size))
+}
+
 /// How much is known.
 fn about(model: &Model) -> String {
     format!(
@@ -131,7 +142,7 @@ const KNOWS_NOTHING: &str = "it was taught nothing yet: say `teach` and some tex
 impl Soul for Reflection {
     fn init(birth: Birth) -> Result<Self, String> {
         let settings = Settings::read(&birth)?;
-        Ok(Self { mirror: None, settings })
+        Ok(Self { mirror: RefCell::default(), settings })
     }
 
     fn receive(&mut self, message: Message<'_>) -> Reply {
@@ -139,17 +150,47 @@ impl Soul for Reflection {
     }
 }
 
+impl Learner for Reflection {
+    fn train(&mut self, batch: &[Experience]) -> Result<Vec<Metric>, String> {
+        let mirror = known(self.mirror.get_mut(), self.settings.size);
+        let (mut bits, mut bytes) = (0.0, 0);
+        for experience in batch {
+            if let Some(pair) = pair(experience) {
+                let lesson = mirror.learn_pair(pair, experience.weight());
+                bits += lesson.bits;
+                bytes += lesson.bytes;
+            }
+        }
+        let loss = if bytes == 0 { 0.0 } else { bits / bytes as f64 };
+        Ok(vec![Metric::new("loss", loss), Metric::new("bytes", bytes as f64)])
+    }
+
+    fn evaluate(&self, batch: &[Experience]) -> Result<Vec<Metric>, String> {
+        let mut mirror = self.mirror.borrow_mut();
+        let good = batch.iter().filter(|experience| experience.weight() >= 0.0);
+        let pairs: Vec<Pair<'_>> = good.filter_map(pair).collect();
+        Ok(vec![Metric::new("loss", known(&mut mirror, self.settings.size).evaluate(&pairs))])
+    }
+}
+
+/// What was said and answered, if it is text: turns of a Matrix often are none.
+fn pair(experience: &Experience) -> Option<Pair<'_>> {
+    Some(Pair { input: experience.input_text().ok()?, output: experience.output_text().ok()? })
+}
+
 impl Default for Reflection {
     fn default() -> Self {
         let settings = Settings { size: Size::MAX, temperature: TEMPERATURE, listen: false, seed: 0 };
-        Self { mirror: None, settings }
+        Self { mirror: RefCell::default(), settings }
     }
 }
 
 impl Serialize for Reflection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Nothing at all is the state of one that was taught nothing.
-        let saved = self.mirror.as_ref().map(|mirror| mirror.model().save());
+        let mirror = self.mirror.borrow();
+        let model = mirror.as_ref().map(Mirror::model).filter(|model| !model.text().is_empty());
+        let saved = model.map(Model::save);
         serializer.serialize_bytes(&saved.unwrap_or_default())
     }
 }
@@ -158,7 +199,7 @@ impl<'de> Deserialize<'de> for Reflection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let saved = <&[u8]>::deserialize(deserializer)?;
         let model = (!saved.is_empty()).then(|| Model::load(saved)).transpose().map_err(D::Error::custom)?;
-        Ok(Self { mirror: model.map(Mirror::of), ..Self::default() })
+        Ok(Self { mirror: RefCell::new(model.map(Mirror::of)), ..Self::default() })
     }
 }
 
@@ -166,11 +207,12 @@ impl Stateful for Reflection {
     const SCHEMA: &'static str = "mirror/1";
 
     fn adopt(&mut self, state: Self) {
-        self.mirror = state.mirror.map(|mirror| mirror.resized(self.settings.size));
+        let size = self.settings.size;
+        self.mirror = RefCell::new(state.mirror.into_inner().map(|mirror| mirror.resized(size)));
     }
 }
 
-matrix_sdk::soul!(Reflection: stateful);
+matrix_sdk::soul!(Reflection: stateful, learner);
 
 #[cfg(test)]
 mod tests;

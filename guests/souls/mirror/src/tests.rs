@@ -1,5 +1,5 @@
 use super::*;
-use matrix_sdk::Persona;
+use matrix_sdk::{Persona, Source};
 
 const LETTERS: &str = "My name is Ada. I keep bees on the roof of the mill, and they know me well.\n\nOn Sundays I walk to the \
     sea, whatever the weather. The sea is grey and I like it so.\n\nI never eat before noon: it makes me slow, and I have \
@@ -60,7 +60,7 @@ fn one_that_was_taught_nothing_is_well() {
     }
     assert!(soul.answer("").is_err());
     let nothing = born(&[]).unwrap().snapshot().unwrap();
-    assert!(Reflection::decode(Reflection::SCHEMA, &nothing).unwrap().mirror.is_none());
+    assert!(Reflection::decode(Reflection::SCHEMA, &nothing).unwrap().mirror.get_mut().is_none());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn another_size_in_the_manifest_keeps_what_there_is_room_for() {
     let bytes = taught(&[]).snapshot().unwrap();
     let mut larger = born(&[("text_bytes", "65536")]).unwrap();
     larger.adopt(Reflection::decode(Reflection::SCHEMA, &bytes).unwrap());
-    assert_eq!(larger.mirror.as_ref().unwrap().model().size().text_bytes(), 65_536);
+    assert_eq!(larger.mirror.get_mut().as_ref().unwrap().model().size().text_bytes(), 65_536);
     assert!(larger.answer("ask who keeps bees on a roof?").is_ok());
 }
 
@@ -106,4 +106,48 @@ fn a_wrong_setting_is_named() {
         let refused = born(&[config]).err().unwrap_or_default();
         assert!(refused.contains(config.0) && refused.contains(config.1), "{refused}");
     }
+}
+
+fn experience(id: u64, input: &str, output: &[u8], reward: Option<f64>) -> Experience {
+    Experience {
+        id,
+        source: Source::User,
+        input: input.as_bytes().to_vec(),
+        output: output.to_vec(),
+        reward,
+        at: 0,
+    }
+}
+
+fn loss(metrics: &[Metric]) -> f64 {
+    metrics.iter().find(|metric| metric.name == "loss").map(|metric| metric.value).unwrap()
+}
+
+#[test]
+fn it_is_trained_on_what_its_person_answers() {
+    let mut soul = taught(&[]);
+    let batch = [
+        experience(1, "Where do you buy honey?", b"I never buy honey: I have bees.", None),
+        experience(2, "Do you like strangers?", b"Get out!", Some(-1.0)),
+        experience(3, "", &[0xff, 0xfe], None),
+    ];
+    let held_out = [experience(4, "Who sells honey?", b"I have bees, and never buy honey.", Some(1.0))];
+    let before = loss(&soul.evaluate(&held_out).unwrap());
+    let snapshot = soul.snapshot().unwrap();
+    assert_eq!(soul.evaluate(&held_out), soul.evaluate(&held_out));
+    assert_eq!(soul.snapshot().unwrap(), snapshot, "measuring changes nothing");
+    assert!(loss(&soul.train(&batch).unwrap()) > 0.0);
+    let after = loss(&soul.evaluate(&held_out).unwrap());
+    assert!(after < 0.8 * before, "{before} {after}");
+    assert_eq!(soul.answer("ask who buys honey?").unwrap(), "I never buy honey: I have bees.");
+    assert!(soul.answer("ask what of strangers?").is_err());
+}
+
+#[test]
+fn one_that_knows_nothing_can_be_measured_and_stays_as_it_is() {
+    let soul = born(&[("text_bytes", "16384")]).unwrap();
+    let empty = soul.snapshot().unwrap();
+    assert!(loss(&soul.evaluate(&[experience(1, "", b"Well.", None)]).unwrap()) > 1.0);
+    assert_eq!(loss(&soul.evaluate(&[]).unwrap()), 0.0);
+    assert_eq!(soul.snapshot().unwrap(), empty);
 }
