@@ -11,6 +11,7 @@ mod matrices;
 mod processes;
 mod rollouts;
 mod swaps;
+mod talks;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -44,7 +44,7 @@ fn players_have_a_state() {
 
 #[test]
 fn rules_have_a_state() {
-    for rules in ["ipd", "schelling", "gridworld", "market"] {
+    for rules in ["ipd", "schelling", "gridworld", "market", "parlour"] {
         check(rules, &["matrix:node/rules", "matrix:node/stateful"]);
     }
 }
