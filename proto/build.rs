@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "matrix/v1/common.proto",
     "matrix/v1/components.proto",
     "matrix/v1/souls.proto",
@@ -14,10 +14,12 @@ const FILES: [&str; 11] = [
     "matrix/v1/interceptors.proto",
     "matrix/v1/access.proto",
     "matrix/v1/observe.proto",
+    "matrix/v1/learning.proto",
+    "matrix/v1/memory.proto",
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 10] = [
+const WIRE: [&str; 12] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
@@ -28,6 +30,8 @@ const WIRE: [&str; 10] = [
     "matrix/wire/v1/admin.proto",
     "matrix/wire/v1/runs.proto",
     "matrix/wire/v1/backup.proto",
+    "matrix/wire/v1/learning.proto",
+    "matrix/wire/v1/memory.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

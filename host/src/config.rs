@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::admin::AdminConfig;
 use crate::kv::KvConfig;
+use crate::learning::LearningConfig;
 use crate::matrices::MatricesConfig;
 use crate::p2p::P2pConfig;
 use crate::realm::{RealmConfig, Token};
@@ -52,6 +53,8 @@ pub struct Config {
     pub matrices: MatricesConfig,
     /// Living Souls.
     pub souls: SoulsConfig,
+    /// Souls that learn.
+    pub learning: LearningConfig,
     /// What manifests may ask for.
     pub limits: LimitsConfig,
     /// Uploaded components.
@@ -86,6 +89,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             matrices: MatricesConfig::default(),
             souls: SoulsConfig::default(),
+            learning: LearningConfig::default(),
             limits: LimitsConfig::default(),
             components: ComponentsConfig::default(),
             engine: EngineConfig::default(),

@@ -4,7 +4,7 @@
 //!
 //! - [`admin`]: the operator's door, gRPC and HTTP.
 //! - [`backup`]: a realm in one file.
-//! - [`matrices`]: running Matrices; [`souls`]: living Souls.
+//! - [`matrices`]: running Matrices; [`learning`]: Souls that are trained; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
 //! - [`realm`]: the nodes that share one KV.
 //! - [`transport`]: where a message goes, and the event bus.
@@ -27,12 +27,14 @@ pub mod config;
 
 pub mod backup;
 
+pub mod learning;
 pub mod matrices;
 pub mod souls;
 
 pub mod capabilities;
 pub mod runtime;
 
+pub mod memory;
 pub mod realm;
 pub mod transport;
 

@@ -22,6 +22,7 @@ use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
+use crate::learning::{self, Learning};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::{Catalog, Spread};
@@ -68,6 +69,7 @@ pub struct Node {
     base: Base,
     souls: Fleet,
     matrices: Matrices,
+    learning: Learning,
     door_tasks: Tasks,
     admin: Admin,
 }
@@ -95,7 +97,8 @@ impl Node {
         let door_tasks = Tasks::new();
         let all = [&guest_tasks, &slow_tasks, &realm_tasks, &door_tasks];
         figures::observe_tasks(all, &base.telemetry);
-        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices);
+        let learning = base.learning(&config, &guest_tasks, &souls);
+        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices, &learning);
         let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
         let connections_max = files::connections_max(config.admin.connections_max, doors);
         let door = AdminConfig { connections_max, ..config.admin };
@@ -113,6 +116,7 @@ impl Node {
             realm_tasks,
             souls,
             matrices,
+            learning,
             door_tasks,
             admin,
         })
@@ -156,6 +160,11 @@ impl Node {
     /// The Matrices.
     pub fn matrices(&self) -> &Matrices {
         &self.matrices
+    }
+
+    /// Souls that learn.
+    pub fn learning(&self) -> &Learning {
+        &self.learning
     }
 
     /// Where the node listens: `unix:PATH`, `http://HOST:PORT`, gRPC first.
@@ -257,6 +266,7 @@ impl Base {
             metrics: self.telemetry.metrics().clone(),
             kv: self.kv.clone(),
             components: self.catalog.clone(),
+            captures: Default::default(),
             limits: config.limits.clone(),
             config: config.souls.clone(),
             tasks: tasks.clone(),
@@ -283,14 +293,34 @@ impl Base {
         }
     }
 
+    /// Souls that learn.
+    fn learning(&self, config: &Config, tasks: &Tasks, souls: &Fleet) -> Learning {
+        Learning::start(learning::Host {
+            souls: souls.clone(),
+            kv: self.kv.clone(),
+            bus: self.bus.clone(),
+            metrics: self.telemetry.metrics().learning.clone(),
+            config: config.learning.clone(),
+            tasks: tasks.clone(),
+        })
+    }
+
     /// What the door needs of it.
-    fn admin_host(&self, config: &Config, guests: &Tasks, souls: &Fleet, matrices: &Matrices) -> AdminHost {
+    fn admin_host(
+        &self,
+        config: &Config,
+        guests: &Tasks,
+        souls: &Fleet,
+        matrices: &Matrices,
+        learning: &Learning,
+    ) -> AdminHost {
         AdminHost {
             node_id: place::node_id(self.realm.me()),
             realm: self.realm.clone(),
             data_dir: config.data_dir.clone(),
             souls: souls.clone(),
             matrices: matrices.clone(),
+            learning: learning.clone(),
             catalog: self.catalog.clone(),
             interceptors: self.interceptors.clone(),
             guests: guests.clone(),
@@ -354,6 +384,7 @@ fn open_catalog(
 fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
     let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
     Capabilities {
+        memory: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), refused),

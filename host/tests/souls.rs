@@ -41,6 +41,8 @@ fn manifest(name: &str, component: Digest) -> Manifest {
     let name: SoulName = name.parse().expect("a name");
     Manifest {
         placement: Default::default(),
+        learning: Default::default(),
+        memory: Default::default(),
         component,
         persona: Default::default(),
         config: Default::default(),

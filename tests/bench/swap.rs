@@ -138,7 +138,7 @@ async fn for_all<F: Future<Output = ()>>(each: impl Fn(usize) -> F) {
 
 /// Rolls the new code out, as `Components.Rollout` does, with nobody watched in between.
 async fn renew(node: &TestNode, from: Digest, to: Digest) {
-    let plan = Plan { canary_percent: 1, watch: Duration::ZERO, batch: 64, failures_max: 0 };
+    let plan = Plan { canary_percent: 1, watch: Duration::ZERO, batch: 16, failures_max: 0 };
     let fleet = node.node().fleet();
     let souls = fleet.with_code(&BTreeSet::from([from])).await.expect("the KV is there");
     let users = fleet.renewal(to, Duration::from_secs(5));

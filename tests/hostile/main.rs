@@ -19,6 +19,8 @@ mod floods;
 mod honest;
 #[path = "interceptors.rs"]
 mod interceptors;
+#[path = "learning.rs"]
+mod learning;
 #[path = "limits.rs"]
 mod limits;
 #[path = "memory.rs"]
@@ -29,6 +31,8 @@ mod overload;
 mod random;
 #[path = "refusal.rs"]
 mod refusal;
+#[path = "remembering.rs"]
+mod remembering;
 #[path = "rollouts.rs"]
 mod rollouts;
 #[path = "rules.rs"]

@@ -10,6 +10,10 @@ mod instances;
 mod interceptors;
 #[path = "refusal/kv.rs"]
 mod kv;
+#[path = "refusal/learning.rs"]
+mod learning;
+#[path = "refusal/memory.rs"]
+mod memory;
 #[path = "refusal/messages.rs"]
 mod messages;
 #[path = "refusal/node.rs"]
@@ -22,6 +26,8 @@ pub(crate) use door::*;
 pub(crate) use instances::*;
 pub(crate) use interceptors::*;
 pub(crate) use kv::*;
+pub(crate) use learning::*;
+pub(crate) use memory::*;
 pub(crate) use messages::*;
 pub(crate) use node::*;
 pub(crate) use uploads::*;

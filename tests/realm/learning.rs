@@ -1,158 +1,182 @@
-//! Souls that learn on a node learn what they learn alone, to the bit, and find what is best.
+//! Souls that learn, on nodes that are killed and while they are talked to.
 
-use chance::Chance;
-use dilemma::game::{Move, Payoffs};
-use dilemma::past::Past;
-use dilemma::strategies::Strategy;
-use dilemma::tournament::{Settings as Rounds, Side, Tournament};
-use dilemma::wire;
-use gridwalk::{Action, End, Settings as Lake, World};
+use std::collections::BTreeMap;
+
+use matrix_tests::realm::Chance;
 use serde_json::Value;
-use tabular::{Epsilon, Learner, Method, Settings};
 
 use crate::processes::Realm;
 
-/// How sure a figure is that went through JSON.
-const PARSED: f64 = 1e-12;
+/// How often a node is killed while it trains.
+const KILLS: usize = 6;
 
-/// The settings of the Soul in these tests, as it has them in its manifest and as the core has them.
-const PUPIL: &str = "alpha = 0.5\nalpha_half = 50\ngamma = 0.9\nepsilon_end = 0\nseed = 7\n";
-
-fn settings(turns: u32) -> Settings {
-    let method = Method::Q { alpha: 0.5, half: 50.0, gamma: 0.9, memory: 1 };
-    Settings { method, epsilon: Epsilon { start: 1.0, end: 0.0, turns }, ..Settings::default() }
+/// Uploads the program that learns, and spawns it on this node, to be trained when it is told to.
+fn spawn(realm: &Realm, node: u64) {
+    spawn_with(realm, node, "");
 }
 
-/// A manifest of a Soul for rules of these types.
-fn pupil(observations: &str, actions: &str, turns: u32) -> String {
-    format!(
-        "[[soul]]\nname = \"pupil\"\ncomponent = \"learner\"\n[soul.config]\nobservation_type = '{observations}'\n\
-         action_type = '{actions}'\nepsilon_turns = {turns}\n{PUPIL}"
-    )
+/// The same, with more of its manifest's part `learning`.
+fn spawn_with(realm: &Realm, node: u64, more: &str) {
+    let path = crate::processes::root().join("tests/programs/out/pupil.wasm");
+    let path = path.to_str().expect("a path of this project");
+    realm.matrix(node, &["components", "push", path, "--name", "pupil"]).ok();
+    let manifest = format!(
+        "[[soul]]\nname = \"pupil\"\ncomponent = \"pupil\"\n\
+         learning = {{ manual = true, batch = 40, held_out_percent = 20, tolerance = 1e9{more} }}\n"
+    );
+    realm.apply_without_waiting(node, &manifest);
 }
 
-/// What a Soul says that it learnt: by state, the best action, what each is worth, and how often it was tried.
-fn told(realm: &Realm) -> Vec<(String, String, Vec<f64>, Vec<u64>)> {
-    let run = realm.matrix(1, &["ask", "pupil", "policy"]).ok().json();
-    let learnt = run["reply"]["json"].as_array().cloned().unwrap_or_else(|| panic!("{run}"));
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let list = |value: &Value| value.as_array().cloned().expect("a list");
-    let number = |value: &Value| value.as_f64().expect("a number");
-    learnt
-        .iter()
-        .map(|one| {
-            let values = list(&one["values"]).iter().map(number).collect();
-            let tried = list(&one["tried"]).iter().map(|count| count.as_u64().expect("a count")).collect();
-            (text(&one["state"][0]), text(&one["action"]), values, tried)
-        })
-        .collect()
+/// Lines that teach: about red, and every so often something that takes its time.
+fn lines(count: usize, slow_every: usize) -> String {
+    let line = |place: usize| match place % slow_every {
+        0 => format!("{{\"input\":\"do slow\",\"output\":\"{place}\"}}\n"),
+        _ => format!("{{\"input\":\"red\",\"output\":\"{:.3}\"}}\n", 3.0 + place as f64 / 10_000.0),
+    };
+    (1..=count).map(line).collect()
 }
 
-/// That a Soul on a node knows what the core knows.
-fn assert_learnt_alike(realm: &Realm, core: &Learner, words: &[&str]) {
-    let told = told(realm);
-    assert_eq!(told.len(), core.states());
-    for ((state, action, values, tried), seen) in told.iter().zip(core.seen()) {
-        assert_eq!(state, &String::from_utf8_lossy(&seen.state[0]));
-        assert_eq!(action, words[seen.best]);
-        assert!(values.iter().zip(seen.values).all(|(one, other)| (one - other).abs() < PARSED), "{state}");
-        assert!(tried.iter().copied().eq(seen.tried.iter().map(|count| u64::from(*count))), "{state}");
+fn teach(realm: &Realm, node: u64, lines: &str) -> Value {
+    let path = realm.data(node).join("lines.jsonl");
+    std::fs::write(&path, lines).expect("our own folder");
+    let path = path.to_str().expect("a path of ours");
+    realm.matrix(node, &["teach", "pupil", "--file", path]).ok().json()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// That lessons follow each other without gaps, and that the Soul was trained on what they say, once.
+fn check(realm: &Realm, node: u64, taught: u64) {
+    let told = realm.until(node, &["train", "pupil"], |told| told["waiting"] == 0);
+    let lessons = told["lessons"].as_array().expect("a list");
+    let mut next = 1;
+    for lesson in lessons {
+        assert_eq!(
+            (number(&lesson["first_id"]), &lesson["verdict"]),
+            (next, &Value::from("kept")),
+            "{lesson}"
+        );
+        next = number(&lesson["last_id"]) + 1;
     }
+    assert_eq!(next, taught + 1, "{told}");
+    let trained: u64 = lessons.iter().map(|lesson| number(&lesson["trained"])).sum();
+    assert_eq!(realm.ask(node, "pupil", "count"), Ok(trained.to_string()), "{told}");
 }
 
 #[test]
-fn a_grid_is_learnt_on_a_node_as_it_is_alone() {
-    let realm = Realm::start(1);
-    let words = Action::ALL.map(Action::word);
-    let actions =
-        format!("application/vnd.matrix.gridworld.action;discrete=4;values=\"{}\"", words.join(" "));
-    let observations = "application/vnd.matrix.gridworld.observation;discrete=401";
-    realm.apply(
-        1,
-        &format!(
-            "[components]\ngridworld = \"../out/gridworld.wasm\"\nlearner = \"../out/learner.wasm\"\n{}\
-             [[matrix]]\nname = \"lake\"\nrules = \"gridworld\"\nplayers = [\"pupil\"]\nseed = 42\n\
-             config = {{ slip = 0.0, episodes = 200 }}\ntick_deadline_ms = 30000\nstart = true\n",
-            pupil(observations, &actions, 1000)
-        ),
-    );
-    let finished = realm.finished(1, "lake");
-    assert_eq!(finished["missed_actions"], 0);
-
-    let settings = settings(1000);
-    let mut core = Learner::new(4, Chance::new(7));
-    let mut world = World::new(Lake { slip: 0.0, episodes: 200, ..Lake::default() }, 1, 42).expect("sound");
-    let (mut seat, mut reward) = (0, 0.0);
-    while !world.is_over() {
-        let at = world.walkers()[0].at().to_string();
-        let decided = core.decide(&settings, ("lake", seat), at.as_bytes(), reward).expect("sound");
-        let taken = world.step(0, Some(Action::ALL[decided]));
-        reward = taken.reward;
-        if let Some(end) = taken.end {
-            let seen = if let End::CutOff(at) = end { at.to_string() } else { String::new() };
-            core.close(&settings, ("lake", seat), seen.as_bytes(), reward).expect("sound");
-            (seat, reward) = (seat + 1, 0.0);
-        }
+fn a_node_that_is_killed_while_it_trains_trains_nothing_twice_and_loses_no_soul() {
+    let mut realm = Realm::start(1);
+    spawn(&realm, 1);
+    let mut chance = Chance::new(7);
+    let mut taught = 0;
+    for _ in 0..KILLS {
+        taught += number(&teach(&realm, 1, &lines(120, 10))["taught"]);
+        realm.matrix(1, &["train", "pupil", "--now"]).ok();
+        // Somewhere in the midst of it: after some of its lessons, or before the first.
+        let lessons = chance.below(3) as u64;
+        let before = number(&realm.matrix(1, &["train", "pupil"]).ok().json()["seen"]);
+        realm.until(1, &["train", "pupil"], |told| number(&told["seen"]) >= before + 40 * lessons);
+        realm.kill(1);
+        realm.restart(1);
     }
-    assert_learnt_alike(&realm, &core, &words);
-    let walked = &finished["result"]["json"]["players"][0];
-    let mean = walked["mean_return"].as_f64().unwrap_or_else(|| panic!("{finished}"));
-    assert!((mean - world.walkers()[0].mean_return()).abs() < PARSED, "{finished}");
-
-    // What the Soul on the node says that it would do is worth what the best is worth.
-    let mut policy = [Action::Left; 16];
-    for (state, action, ..) in told(&realm) {
-        let place: usize = state.parse().expect("a place");
-        policy[place] = Action::from_word(action.as_bytes()).expect("an action");
-    }
-    let (found, best) = (world.grid().value(&policy, 0.99)[0], world.optimum_at_start());
-    println!("{found} of {best} after {} ticks", finished["tick"]);
-    assert!(found >= 0.99 * best, "{found} of {best}");
+    realm.matrix(1, &["train", "pupil", "--now", "--watch"]).ok();
+    check(&realm, 1, taught);
 }
 
 #[test]
-fn a_reply_to_tit_for_tat_is_learnt_on_a_node_as_it_is_alone() {
-    const TURNS: u32 = 1500;
+fn a_soul_answers_while_it_is_trained() {
     let realm = Realm::start(1);
-    realm.apply(
-        1,
-        &format!(
-            "[components]\nipd = \"../out/ipd.wasm\"\nlearner = \"../out/learner.wasm\"\n\
-             strategist = \"../out/strategist.wasm\"\n{}[[soul]]\nname = \"tit-for-tat\"\n\
-             component = \"strategist\"\nconfig = {{ strategy = \"TitForTat\" }}\n\
-             [[matrix]]\nname = \"game\"\nrules = \"ipd\"\nplayers = [\"pupil\", \"tit-for-tat\"]\nseed = 42\n\
-             config = {{ turns = {TURNS}, self_play = false }}\ntick_deadline_ms = 30000\nstart = true\n",
-            pupil(wire::OBSERVATION_TYPE, wire::ACTION_TYPE, 1000)
-        ),
-    );
-    let finished = realm.finished(1, "game");
-    assert_eq!(finished["missed_actions"], 0);
-
-    let rounds =
-        Rounds { turns: TURNS, payoffs: Payoffs::default(), self_play: false, on_invalid: Move::Defect };
-    let mut tournament = Tournament::new(rounds, 2);
-    let (settings, mut core) = (settings(1000), Learner::new(2, Chance::new(7)));
-    let mut other = Strategy::named("TitForTat", None).expect("it is known");
-    let (mut past, mut earned) = (Past::new(Payoffs::default()), Vec::new());
-    let [mine, theirs] = [0, 1].map(|side| Side { game: 0, side });
+    spawn(&realm, 1);
+    let taught = number(&teach(&realm, 1, &lines(160, 2))["taught"]);
+    realm.matrix(1, &["train", "pupil", "--now"]).ok();
+    let mut answered = BTreeMap::new();
     loop {
-        let (seen, reward) = (tournament.observation(mine).to_bytes(), tournament.reward(mine));
-        earned.push(reward);
-        if tournament.is_over() {
-            core.close(&settings, ("game", 1), &seen, reward).expect("sound");
+        realm.ask(1, "pupil", "count").expect("it answers");
+        let waiting = number(&realm.matrix(1, &["train", "pupil"]).ok().json()["waiting"]);
+        *answered.entry(waiting).or_insert(0) += 1;
+        if waiting == 0 {
             break;
         }
-        let decided = core.decide(&settings, ("game", 1), &seen, reward).expect("sound");
-        let (choice, reply) = (Move::defect_if(decided == 1), other.decide(&past));
-        past.push(reply, choice);
-        tournament.play([(mine, choice), (theirs, reply)]);
     }
-    let ranking = finished["result"]["json"]["ranking"].as_array().unwrap_or_else(|| panic!("{finished}"));
-    let own = ranking.iter().find(|rank| rank["player"] == "pupil").expect("it has played");
-    assert_eq!(own["total_without_self_play"].as_f64(), Some(tournament.matches()[0].scores[0]));
-    let told = told(&realm);
-    assert_eq!(told.len(), core.states());
-    let last = earned[earned.len() - 100..].iter().sum::<f64>() / 100.0;
-    println!("{last} a turn at last");
-    assert!(last >= 0.98 * 3.0, "{last} a turn at last");
+    println!("answers by what still waited: {answered:?}");
+    assert!(answered.len() > 1, "it never answered while it was trained: {answered:?}");
+    check(&realm, 1, taught);
+}
+
+#[test]
+fn whichever_node_is_taught_the_soul_learns_and_what_it_was_taught_can_be_had_again() {
+    let realm = Realm::start(2);
+    spawn(&realm, 1);
+    let other = 3 - realm.home(1, "pupil");
+    let said = "{\"messages\":[{\"role\":\"user\",\"content\":\"red\"},{\"role\":\"assistant\",\"content\":\"3\"}]}\n";
+    assert_eq!(teach(&realm, other, &said.repeat(3))["taught"], 3);
+    let one = ["teach", "pupil", "--input", "blue", "--answer", "5", "--reward", "0.5"];
+    assert_eq!(realm.matrix(other, &one).ok().json()["last_id"], 4);
+    let wrong = realm.matrix(other, &["teach", "pupil", "--input", "", "--answer", "5"]);
+    wrong.refused("experiences[0].input");
+    realm.matrix(other, &["teach", "nobody", "--input", "x", "--answer", "y"]).refused("nobody");
+
+    let lessons = realm.matrix(other, &["train", "pupil", "--now", "--watch"]).ok().lines();
+    assert_eq!((lessons.len(), &lessons[0]["last_id"]), (1, &Value::from(4)), "{lessons:?}");
+    check(&realm, other, 4);
+
+    let history = realm.matrix(other, &["souls", "history", "pupil"]).ok().json();
+    assert_eq!(
+        (&history["lessons"][0]["state"], &history["lessons"][0]["is_kept"]),
+        (&lessons[0]["state"], &Value::from(true))
+    );
+    let restored = realm.matrix(other, &["souls", "restore", "pupil", "1"]).ok().json();
+    assert_eq!((&restored["verdict"], &restored["state"]), (&Value::from("restored"), &lessons[0]["state"]));
+    realm.matrix(other, &["souls", "restore", "pupil", "9"]).refused("lesson 9");
+    let plain = realm.matrix(other, &["souls", "experience", "pupil"]).ok().lines();
+    let last = &plain[3];
+    assert_eq!((&last["input"], &last["reward"]), (&Value::from("blue"), &Value::from(0.5)), "{last}");
+    assert!(last["by"].as_str().is_some_and(|by| by.starts_with("client:")), "{last}");
+    let chat = realm.matrix(1, &["souls", "experience", "pupil", "--as", "chat"]).ok();
+    assert_eq!(chat.lines()[0]["messages"][1]["content"], "3");
+    // Moved, with what it has learnt and what waits.
+    realm.matrix(1, &one).ok();
+    realm.matrix(1, &["souls", "move", "pupil", &other.to_string()]).ok();
+    realm.matrix(1, &["train", "pupil", "--now", "--watch"]).ok();
+    assert_eq!(realm.home(1, "pupil"), other);
+    assert_eq!(realm.matrix(1, &["train", "pupil"]).ok().json()["seen"], 5);
+}
+
+#[test]
+fn what_a_soul_answers_is_captured_and_judged() {
+    let realm = Realm::start(1);
+    spawn_with(&realm, 1, ", capture = [\"conversation\"]");
+    let asked = realm.matrix(1, &["ask", "pupil", "about red"]).ok().json();
+    let message = asked["message_id"].as_str().expect("an id").to_owned();
+    let experience = |realm: &Realm| realm.matrix(1, &["souls", "experience", "pupil"]).ok().lines();
+    realm.eventually("its answer is captured", |realm| !experience(realm).is_empty());
+    let first = experience(&realm).remove(0);
+    assert_eq!(
+        (&first["input"], &first["output"]),
+        (&Value::from("about red"), &Value::from("0.000")),
+        "{first}"
+    );
+    assert_eq!((&first["about"], &first["source"]), (&Value::from(&*message), &Value::from("conversation")));
+    for (id, verdict, output, reward) in [
+        (&*message, &["good"][..], "0.000", 1.0),
+        ("1", &["bad"], "0.000", -1.0),
+        (&message, &["correct", "3"], "3", 1.0),
+    ] {
+        realm.matrix(1, &[&["teach", "pupil", "--feedback", id][..], verdict].concat()).ok();
+        let judged = experience(&realm).pop().expect("it was added");
+        assert_eq!(
+            (&judged["output"], &judged["reward"]),
+            (&Value::from(output), &Value::from(reward)),
+            "{judged}"
+        );
+        assert_eq!(
+            (&judged["about"], &judged["source"]),
+            (&Value::from("1"), &Value::from("user")),
+            "{judged}"
+        );
+    }
+    realm.matrix(1, &["teach", "pupil", "--feedback", "99", "good"]).refused("99");
+    realm.matrix(1, &["teach", "pupil", "--feedback", "1", "fine"]).refused("feedback");
 }

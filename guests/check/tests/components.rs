@@ -43,6 +43,11 @@ fn players_have_a_state() {
 }
 
 #[test]
+fn mirror_has_a_state_and_needs_nothing() {
+    check("mirror", &["matrix:node/agent", "matrix:node/stateful"]);
+}
+
+#[test]
 fn rules_have_a_state() {
     for rules in ["ipd", "schelling", "gridworld", "market", "parlour"] {
         check(rules, &["matrix:node/rules", "matrix:node/stateful"]);

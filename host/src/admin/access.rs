@@ -147,7 +147,7 @@ impl Access for AccessService {
             return Err(convert::bad_field("last", &format!("is {last}: ask for at most {LAST_MAX}")));
         }
         let place = self.desk.stream()?;
-        let records = self.desk.audit.read(Filter { caller, method, last }).await;
+        let records = self.desk.audit.read(Filter { caller, method, last });
         let records = stream::unfold(records, |mut records| async { Some((records.recv().await?, records)) });
         Ok(self.desk.answers(place, records))
     }

@@ -20,6 +20,7 @@ use super::relay::Relay;
 use super::replay::{Key, Replays};
 use crate::backup::Backups;
 use crate::kv::Kv;
+use crate::learning::Learning;
 use crate::matrices::Matrices;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
@@ -44,6 +45,8 @@ pub struct AdminHost {
     pub souls: Fleet,
     /// Running Matrices.
     pub matrices: Matrices,
+    /// Souls that learn.
+    pub learning: Learning,
     /// Components.
     pub catalog: Catalog,
     /// What judges messages.

@@ -15,10 +15,10 @@ use bytes::BytesMut;
 use futures::stream::{self, StreamExt as _};
 use http_body::{Frame, SizeHint};
 use matrix_proto::audit::Entry;
-use tokio::sync::oneshot;
 use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 
+use super::audit::Attempt;
 use super::auth::{Caller, Gate};
 use super::convert;
 use super::desk::Desk;
@@ -46,67 +46,44 @@ pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, nex
 }
 
 impl Guard {
-    async fn pass(self: &Arc<Self>, mut request: Request, next: Next) -> Result<Response, Status> {
+    async fn pass(&self, mut request: Request, next: Next) -> Result<Response, Status> {
         let caller = self.gate.admit(request.headers(), request.extensions())?;
         tracing::Span::current().record("caller", caller.as_str());
         let method = roles::method(request.uri().path()).ok_or_else(convert::unknown_method)?;
         caller.may(method.name, method.role)?;
         request.extensions_mut().insert(caller.clone());
         let change = method.audited.as_ref().map(|fields| (method, &caller, fields));
-        if !method.streams {
-            return match change {
-                Some(change) => self.audited(request, next, change).await,
-                None => Ok(next.run(request).await),
-            };
-        }
-        let (response, ended) = match change {
-            Some(change) => Arc::clone(self).followed(request, next, change).await?,
+        let (response, attempt) = match change {
+            Some(change) => self.audited(request, next, change).await?,
             None => (next.run(request).await, None),
         };
+        if !method.streams {
+            if let Some(attempt) = attempt {
+                attempt.ended(Code::Ok);
+            }
+            return Ok(response);
+        }
         let over = self.gate.until_over(&caller, method.name, method.role);
-        Ok(response.map(|body| Body::new(Answers { body, over: Some(Box::pin(over)), ended })))
+        Ok(response.map(|body| Body::new(Answers { body, over: Some(Box::pin(over)), attempt })))
     }
 
-    /// Carries out a call that changes something, between two lines of the audit log.
-    async fn audited(&self, request: Request, next: Next, change: Change<'_>) -> Result<Response, Status> {
-        let (request, entry) = self.read(request, change).await?;
-        let attempt = self.desk.audit.attempt(entry).await?;
-        let response = next.run(request).await;
-        attempt.ended(outcome(response.headers()).unwrap_or(Code::Ok));
-        Ok(response)
-    }
-
-    /// The same for one that answers with a stream: what came of it is known when the stream has ended, and is to be told
-    /// to the sender that comes with the response; dropped, it says that the caller went away.
-    async fn followed(
-        self: Arc<Self>,
+    /// Carries out a call that changes something, between two lines of the audit log. The second one is still to come,
+    /// with the attempt, where no error is in the head of the response.
+    async fn audited(
+        &self,
         request: Request,
         next: Next,
         change: Change<'_>,
-    ) -> Result<(Response, Option<oneshot::Sender<Code>>), Status> {
+    ) -> Result<(Response, Option<Attempt>), Status> {
         let (request, entry) = self.read(request, change).await?;
-        let (begun, begins) = oneshot::channel();
-        let (ended, ends) = oneshot::channel();
-        let tasks = self.desk.tasks().clone();
-        tasks.spawn("audit.stream", async move {
-            match self.desk.audit.attempt(entry).await {
-                Ok(attempt) => {
-                    // Where nobody waits for it any more, the other sender is gone too.
-                    let _ = begun.send(Ok(()));
-                    attempt.ended(ends.await.unwrap_or(Code::Cancelled));
-                }
-                Err(status) => drop(begun.send(Err(status))),
-            }
-        });
-        begins.await.map_err(|_| convert::stopping())??;
+        let attempt = self.desk.audit.attempt(entry)?;
         let response = next.run(request).await;
         match outcome(response.headers()) {
             Some(code) => {
-                // It was refused, and no stream follows.
-                let _ = ended.send(code);
+                attempt.ended(code);
                 Ok((response, None))
             }
-            None => Ok((response, Some(ended))),
+            None => Ok((response, Some(attempt))),
         }
     }
 
@@ -169,15 +146,14 @@ struct Answers {
     body: Body,
     /// None: it has come to this.
     over: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
-    /// Whom to tell how it ended; none: nobody, or it is told.
-    ended: Option<oneshot::Sender<Code>>,
+    /// What is written down of it, until it has ended.
+    attempt: Option<Attempt>,
 }
 
 impl Answers {
     fn tell(&mut self, code: Code) {
-        if let Some(ended) = self.ended.take() {
-            // Where nobody listens, the node is stopping.
-            let _ = ended.send(code);
+        if let Some(attempt) = self.attempt.take() {
+            attempt.ended(code);
         }
     }
 }

@@ -57,10 +57,12 @@ impl Desk {
             return None;
         }
         match matrices::home(&self.host.kv, matrix).await {
-            Ok(node) => {
-                let node = node.filter(|node| *node != self.host.realm.me())?;
-                Some(self.relay_to(node, method, caller, request).await)
+            // It has just come here, and this node has not heard of it yet.
+            Ok(Some(node)) if node == self.host.realm.me() => {
+                self.host.matrices.reconcile(matrix).await;
+                None
             }
+            Ok(node) => Some(self.relay_to(node?, method, caller, request).await),
             Err(error) => Some(Err(error.into())),
         }
     }
@@ -141,7 +143,7 @@ pub(super) async fn let_in(
     caller.may(method.name, method.role)?;
     let Some(fields) = &method.audited else { return carry_out(service, method.name, caller, request).await };
     let entry = Entry { via: from.to_string(), ..guard::entry(method, &caller, fields, &request) };
-    let attempt = service.0.audit.attempt(entry).await?;
+    let attempt = service.0.audit.attempt(entry)?;
     let done = carry_out(service, method.name, caller, request).await;
     attempt.ended(done.as_ref().map_or_else(Status::code, |_| Code::Ok));
     done

@@ -93,7 +93,7 @@ fn plan(request: &v1::RolloutRequest, kind: Kind) -> Result<Plan, Status> {
         given => Err(convert::bad_field(field, &format!("is {given}: use at most {most}"))),
     };
     let together = match kind {
-        Kind::Soul => 64,
+        Kind::Soul => 16,
         Kind::Rules => 8,
         Kind::Transport => 1,
     };

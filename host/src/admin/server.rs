@@ -14,8 +14,10 @@ use matrix_proto::v1::components_server::ComponentsServer;
 use matrix_proto::v1::events_server::EventsServer;
 use matrix_proto::v1::interceptors_server::InterceptorsServer;
 use matrix_proto::v1::kv_server::KvServer;
+use matrix_proto::v1::learning_server::LearningServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::memory_server::MemoryServer;
 use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,8 +40,10 @@ use super::events::EventsService;
 use super::guard::{Guard, guard};
 use super::interceptors::InterceptorsService;
 use super::kv::KvService;
+use super::learning::LearningService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
+use super::memory::MemoryService;
 use super::observe::observe;
 use super::observing::ObserveService;
 use super::souls::SoulsService;
@@ -50,7 +54,7 @@ const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 11] = [
+const HEALTHY: [&str; 13] = [
     "",
     "matrix.v1.Access",
     "matrix.v1.Cluster",
@@ -58,8 +62,10 @@ const HEALTHY: [&str; 11] = [
     "matrix.v1.Events",
     "matrix.v1.Interceptors",
     "matrix.v1.Kv",
+    "matrix.v1.Learning",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
+    "matrix.v1.Memory",
     "matrix.v1.Observe",
     "matrix.v1.Souls",
 ];
@@ -118,8 +124,10 @@ impl Server {
             EventsServer: EventsService(desk.clone()),
             InterceptorsServer: InterceptorsService(desk.clone()),
             KvServer: KvService(desk.clone()),
+            LearningServer: LearningService(desk.clone()),
             LogsServer: LogsService(desk.clone()),
             MatricesServer: MatricesService(desk.clone()),
+            MemoryServer: MemoryService(desk.clone()),
             ObserveServer: ObserveService(desk.clone()),
             SoulsServer: SoulsService(desk.clone()),
         );

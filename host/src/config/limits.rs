@@ -2,6 +2,8 @@
 
 use super::Config;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
+use crate::learning::{EXPERIENCE_BYTES_MAX, TEACH_BYTES_MAX};
+use crate::memory;
 use crate::runtime::chain::STAGES_MAX;
 use crate::runtime::limits::{
     HANDLES_MAX, LIFTED_BYTES_MAX, Limit, NodeLimit, SNAPSHOT_BYTES_MAX, TABLE_ELEMENTS_MAX,
@@ -47,6 +49,11 @@ impl Config {
             NodeLimit::live_instances => self.engine.live_instances_max.into(),
             NodeLimit::crashes => self.souls.restart.crashes_max as u64,
             NodeLimit::souls => self.souls.souls_max as u64,
+            NodeLimit::experiences => self.learning.experiences_max,
+            NodeLimit::experience_log_bytes => self.learning.experience_bytes_max,
+            NodeLimit::training_memory_bytes => self.learning.memory_bytes,
+            NodeLimit::training_ms => self.learning.call_ms.into(),
+            NodeLimit::training_fuel => self.learning.call_fuel,
             NodeLimit::matrices => self.matrices.matrices_max as u64,
             NodeLimit::run_log_bytes => self.matrices.run_log_bytes_max,
             NodeLimit::interceptor_ms => self.interceptors.call_ms.into(),
@@ -96,6 +103,8 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::snapshot_bytes => SNAPSHOT_BYTES_MAX,
         NodeLimit::state_bytes => STATE_BYTES_MAX,
         NodeLimit::actions_bytes => ACTIONS_BYTES_MAX,
+        NodeLimit::experience_bytes => EXPERIENCE_BYTES_MAX,
+        NodeLimit::teach_bytes => TEACH_BYTES_MAX,
         NodeLimit::handles => HANDLES_MAX,
         NodeLimit::interceptors => STAGES_MAX,
         NodeLimit::content_type_bytes => CONTENT_TYPE_BYTES_MAX,
@@ -103,6 +112,11 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::topics_per_soul => TOPICS_PER_SOUL_MAX,
         NodeLimit::kv_batch_keys => BATCH_KEYS_MAX,
         NodeLimit::kv_batch_bytes => BATCH_BYTES_MAX,
+        NodeLimit::episode_text_bytes => memory::TEXT_BYTES_MAX,
+        NodeLimit::episode_tags => memory::TAGS_MAX,
+        NodeLimit::embedding_numbers => memory::EMBEDDING_MAX,
+        NodeLimit::recollections => memory::RECOLLECTIONS_MAX,
+        NodeLimit::turn_episodes => memory::TURN_MAX,
         _ => 0,
     };
     value as u64

@@ -308,6 +308,7 @@ async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: Cancellatio
     let mut lead = Lead::default();
     while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
         parts.room.look(log.prepare().err().as_ref());
+        log.set_has_followers(!parts.leading.is_alone());
         lead.leave_where_full(&parts).await;
         // Asked, and not read from what it told last: a Raft that panicked tells nothing any more. One that is busy
         // is asked again.

@@ -9,7 +9,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -28,6 +28,8 @@ const FRAME_BYTES: usize = 16 << 20;
 /// Turns that the other tasks of this thread have before a frame is written: what is appended goes from Raft's core to a
 /// task for each follower, and from there into its stream.
 const TURNS: usize = 4;
+/// The same where there are no followers: a turn in which nobody has anything to do asks the system all the same.
+const TURNS_ALONE: usize = 1;
 
 /// A handle on the log; the copies share one log.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub(super) struct Log {
     room: AtomicU64,
     /// Something waits for the next frame.
     work: Notify,
+    /// Whether other nodes are to have what is appended.
+    has_followers: AtomicBool,
     counters: Arc<Counters>,
     on_fatal: OnFatal,
 }
@@ -81,7 +85,8 @@ impl Log {
         let room = AtomicU64::new(wal.room());
         let disk = Mutex::new(OnDisk { wal, failure: None, spare: Batch::default() });
         let (waiting, admitted, work) = (Mutex::default(), Arc::default(), Notify::new());
-        Arc::new(Log { disk, waiting, tail, admitted, room, work, counters, on_fatal })
+        let has_followers = AtomicBool::new(true);
+        Arc::new(Log { disk, waiting, tail, admitted, room, work, has_followers, counters, on_fatal })
     }
 
     /// Writes what waits, whenever something does. It never ends; where it is dropped, [`Log::flush`] is what is left
@@ -92,12 +97,18 @@ impl Log {
             // Whoever else is ready on this thread goes first: Raft may append more, followers be sent what is
             // already there, so that their disks work while this one does, and answers to what was written before go
             // out.
-            for _ in 0..TURNS {
+            let turns = if self.has_followers.load(Ordering::Relaxed) { TURNS } else { TURNS_ALONE };
+            for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
             // Whom it fails is told by the callbacks.
             drop(self.flush());
         }
+    }
+
+    /// Says whether other nodes are to have what is appended.
+    pub(super) fn set_has_followers(&self, has_followers: bool) {
+        self.has_followers.store(has_followers, Ordering::Relaxed);
     }
 
     /// Writes all that waits, in one frame, and tells those who wait for it.

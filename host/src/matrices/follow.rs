@@ -163,8 +163,8 @@ impl Matrices {
         }
     }
 
-    /// Runs a Matrix, or not, as its record says now: news may come late.
-    async fn reconcile(&self, name: &MatrixName) {
+    /// Runs a Matrix, or not, as its record says now: news may come late, to this node or from it.
+    pub async fn reconcile(&self, name: &MatrixName) {
         let lock = self.lock(name);
         let _only = lock.lock().await;
         self.align(name).await;

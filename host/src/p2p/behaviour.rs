@@ -8,7 +8,7 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
     StreamProtocol, Swarm, SwarmBuilder, autonat, dcutr, identify, kad, mdns, memory_connection_limits,
-    noise, ping, relay, tcp, yamux,
+    noise, ping, relay, tcp,
 };
 
 use super::admission::Admission;
@@ -18,6 +18,7 @@ use super::gossiping;
 use super::host::P2pError;
 use super::key::Key;
 use super::members::Members;
+use super::muxing::Muxing;
 
 /// The protocols' name and version that peers tell each other.
 const PROTOCOL: &str = "/matrix/1.0.0";
@@ -61,11 +62,7 @@ pub(super) fn build(
     admission: Admission,
 ) -> Result<Swarm<Behaviour>, P2pError> {
     let failed = |what: &'static str, error: String| P2pError::Start(what, error);
-    let streams = || {
-        let mut settings = yamux::Config::default();
-        settings.set_max_num_streams(STREAMS_MAX);
-        settings
-    };
+    let streams = || Muxing::new(STREAMS_MAX);
     let builder = SwarmBuilder::with_existing_identity(key.0.clone())
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams)

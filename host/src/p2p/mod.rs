@@ -32,6 +32,7 @@ mod key;
 mod lane;
 mod link;
 mod members;
+mod muxing;
 mod peer;
 mod ports;
 pub mod rpc;

@@ -78,9 +78,10 @@ impl Guest {
     /// Instantiates a component.
     pub(crate) async fn new(component: &Component, state: GuestState) -> Result<Self, Crash> {
         let (pre, pace) = (component.pre(), component.pace().clone());
-        let paced = pace.clone();
-        let mut store = store(component, state, move |context| epoch(context, Some(&paced)));
-        let lane = arm(&mut store, pace.lane(), Moment::default(), LIFTED_BYTES_MAX);
+        let paced = (!state.apart).then(|| pace.clone());
+        let mut store = store(component, state, move |context| epoch(context, paced.as_deref()));
+        let lane = lane(&store, &pace);
+        let lane = arm(&mut store, lane, Moment::default(), LIFTED_BYTES_MAX);
         let instance = match lane {
             Lane::Direct => pre.instantiate(&mut store),
             Lane::Fiber => pre.instantiate_async(&mut store).await,
@@ -158,7 +159,8 @@ impl Guest {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let store = self.store.as_mut().ok_or_else(given_up)?;
-        let lane = arm(store, self.pace.lane(), moment, lifted_bytes_max);
+        let lane = lane(store, &self.pace);
+        let lane = arm(store, lane, moment, lifted_bytes_max);
         let result = match lane {
             Lane::Direct => function.call(&mut *store, parameters),
             Lane::Fiber => function.call_async(&mut *store, parameters).await,
@@ -249,6 +251,11 @@ fn count(store: &mut Store<GuestState>, share: &mut Share) -> u64 {
     state.usage.ran(cpu, fuel);
     share.add(cpu, fuel);
     fuel
+}
+
+/// Where the guest's next call is made.
+fn lane(store: &Store<GuestState>, pace: &Pace) -> Lane {
+    if store.data().apart { Lane::Slow } else { pace.lane() }
 }
 
 /// A store for one instance, which is called back at each epoch.

@@ -19,6 +19,7 @@ pub mod exchange;
 pub mod guest;
 pub mod inspect;
 pub mod interceptors;
+pub mod learner;
 pub mod limits;
 pub mod memory;
 pub mod pace;

@@ -11,6 +11,7 @@ use super::bindings::exports::matrix::node::player;
 use super::bindings::matrix::node::types::Content as WitContent;
 use super::component::Component;
 use super::guest::{Crash, Exports, Guest, reason};
+use super::learner::{Experience, Figures, Learner, LearnerExports};
 use super::limits::LIFTED_BYTES_MAX;
 use super::packing;
 use super::state::{GuestState, Moment};
@@ -59,6 +60,7 @@ pub(crate) struct SoulExports {
     init: ComponentExportIndex,
     receive: ComponentExportIndex,
     act: Option<ComponentExportIndex>,
+    learner: Option<LearnerExports>,
 }
 
 impl SoulExports {
@@ -70,6 +72,7 @@ impl SoulExports {
             init: agent.function("init")?,
             receive: agent.function("receive")?,
             act: player.map(|player| player.function("act")).transpose()?,
+            learner: LearnerExports::of(component)?,
         })
     }
 }
@@ -79,6 +82,7 @@ pub struct SoulInstance {
     guest: Guest,
     receive: Receive,
     act: Option<Act>,
+    learner: Option<Learner>,
     stateful: Option<Stateful>,
     body_bytes_max: usize,
 }
@@ -97,9 +101,11 @@ impl SoulInstance {
         let init = guest.function::<(Birth,), (Result<(), String>,)>(&exports.init, "agent.init")?;
         let receive = guest.function(&exports.receive, "agent.receive")?;
         let act = exports.act.as_ref().map(|act| guest.function(act, "player.act")).transpose()?;
+        let learner =
+            exports.learner.as_ref().map(|indices| Learner::new(&mut guest, indices)).transpose()?;
         let stateful = component.stateful().map(|indices| Stateful::new(&mut guest, indices)).transpose()?;
         let (born,) = guest.call(&init, (birth(origin),), moment).await?;
-        Ok(born.map(|()| Self { guest, receive, act, stateful, body_bytes_max }).map_err(reason))
+        Ok(born.map(|()| Self { guest, receive, act, learner, stateful, body_bytes_max }).map_err(reason))
     }
 
     /// Checks, without a Soul being born, that the component's functions have the types of `wit/`.
@@ -111,6 +117,7 @@ impl SoulInstance {
         if let Some(act) = &exports.act {
             let _: Act = guest.function(act, "player.act")?;
         }
+        exports.learner.as_ref().map(|indices| Learner::new(&mut guest, indices)).transpose()?;
         component.stateful().map(|indices| Stateful::new(&mut guest, indices)).transpose()?;
         Ok(())
     }
@@ -160,6 +167,35 @@ impl SoulInstance {
         match packing::choices(&decided, turns.len(), ACTIONS_BYTES_MAX) {
             Ok(actions) => Ok(Ok(actions)),
             Err(reason) => Err(Crash::Contract { function: "player.act", reason }),
+        }
+    }
+
+    /// Whether the Soul can learn.
+    pub fn learns(&self) -> bool {
+        self.learner.is_some()
+    }
+
+    /// Learns from a batch, in order. The inner error is the guest's own refusal, or says that its figures are of no use.
+    pub async fn train(
+        &mut self,
+        batch: &[Experience],
+        moment: Moment,
+    ) -> Result<Result<Figures, String>, Crash> {
+        match &self.learner {
+            Some(learner) => learner.train(&mut self.guest, batch, moment).await,
+            None => Ok(Err("its component does not export `learner`".into())),
+        }
+    }
+
+    /// Measures what has been learnt. Errors as for [`SoulInstance::train`].
+    pub async fn evaluate(
+        &mut self,
+        batch: &[Experience],
+        moment: Moment,
+    ) -> Result<Result<Figures, String>, Crash> {
+        match &self.learner {
+            Some(learner) => learner.evaluate(&mut self.guest, batch, moment).await,
+            None => Ok(Err("its component does not export `learner`".into())),
         }
     }
 

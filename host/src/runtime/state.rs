@@ -52,6 +52,8 @@ pub struct GuestState {
     pub(crate) budget: Budget,
     /// Where the entry runs.
     pub(crate) lane: Lane,
+    /// It is called on threads for slow guests, however quick it is, and what it takes says nothing of its component.
+    pub(crate) apart: bool,
     /// Its time is over: wasmtime's error does not say so.
     pub(crate) overrun: bool,
     /// It did something in this entry that others can see.
@@ -78,6 +80,7 @@ impl GuestState {
             limiter: Limiter::new(limits.memory_bytes),
             budget: Budget::new(Duration::from_millis(limits.call_ms.into())),
             lane: Lane::Direct,
+            apart: false,
             overrun: false,
             acted: false,
             table,
@@ -104,6 +107,13 @@ impl GuestState {
     /// Writes a deed down where the guest is only tried. None: it is to be done. False: there are too many.
     pub(crate) fn noted(&mut self, deed: impl FnOnce() -> Deed) -> Option<bool> {
         self.rehearsal.as_mut().map(|rehearsal| rehearsal.note(deed()))
+    }
+
+    /// The guest is called where it is in nobody's way: on threads for slow guests, from its birth on.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
     }
 
     /// What the guest uses is counted by `usage` from now on, and what its log drops.

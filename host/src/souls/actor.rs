@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::capture::Capturing;
 use super::host::{Gate, Host};
 use super::jobs::{ActError, ActRequest, Job};
 use super::life::{Life, StartError};
@@ -50,6 +51,8 @@ pub(crate) struct Actor {
     pub(crate) active: Instant,
     /// What it handled last.
     pub(crate) recording: Recording,
+    /// What of it is added to its experience; none: nothing.
+    pub(crate) capturing: Option<Box<Capturing>>,
     /// How many messages enter at once, by how long the last ones took.
     pub(crate) batch_max: usize,
     pub(crate) stopwatch: Stopwatch,
@@ -101,7 +104,12 @@ impl Actor {
                 let acted = self.act(*request).await;
                 let _ = reply.send(acted);
             }
-            Job::Forget(run) => self.life.forget(&run),
+            Job::Forget(run) => {
+                self.life.forget(&run);
+                if let Some(capturing) = &mut self.capturing {
+                    capturing.forget(&run);
+                }
+            }
             Job::Wake(reply) => {
                 let woken = self.wake().await;
                 let _ = reply.send(woken);
@@ -118,6 +126,15 @@ impl Actor {
             Job::Recall(reply) => {
                 let recalled = self.recall().await;
                 let _ = reply.send(recalled);
+            }
+            Job::Hold(hold) => self.hold(*hold).await,
+            Job::TakeUp(adoption, reply) => {
+                let learnt = self.take_up(*adoption).await;
+                let _ = reply.send(learnt);
+            }
+            Job::Remember(edit, reply) => {
+                let edited = self.edit_memory(*edit).await;
+                let _ = reply.send(edited);
             }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
@@ -181,6 +198,9 @@ impl Actor {
                         }
                         reply => reply.map_err(SendError::Failed),
                     };
+                    if let Some(capturing) = &self.capturing {
+                        capturing.message(&envelope, &reply);
+                    }
                     if envelope.wants(&reply) {
                         self.host.router.reply(Handled::of(envelope).0, reply);
                     }
@@ -230,6 +250,9 @@ impl Actor {
                     header.remember(&request.run, request.tick, &actions, last);
                 }
                 self.recording.turn(&request);
+                if let Some(capturing) = &mut self.capturing {
+                    capturing.turn(&request, &actions);
+                }
                 self.ended_well().await;
                 if self.turns.is_some() {
                     let kept = Box::pin(self.save_turn()).await;
@@ -296,6 +319,7 @@ impl Actor {
         if !self.life.is_awake() {
             return;
         }
+        self.tell_memory().await;
         if self.life.unsaved_for() >= self.host.every_seconds(&self.manifest) {
             self.save_behind().await;
         }
@@ -336,6 +360,7 @@ impl Actor {
         }
         let unsaved = self.life.is_awake() && self.life.turns_unsaved() > 0;
         let saved = if unsaved { self.save().await.map(drop) } else { Ok(()) };
+        self.tell_memory().await;
         self.life.sleep();
         // A component that nobody runs need not stay in memory.
         self.component = None;

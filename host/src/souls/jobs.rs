@@ -7,8 +7,11 @@ use tokio::sync::oneshot;
 use super::Saved;
 use super::checkpoint::CheckpointError;
 use super::life::StartError;
-use super::swap::{Order, Recalled, SwapError, Swapped};
+use super::pupil::LearnError;
+use super::remembering::{Edit, Edited};
+use super::swap::{Adoption, Hold, Learnt, Order, Recalled, SwapError, Swapped};
 use crate::ids::MatrixName;
+use crate::memory::MemoryError;
 use crate::runtime::guest::Crash;
 use crate::runtime::soul::Turn;
 use crate::transport::mailbox::Inbox;
@@ -79,6 +82,12 @@ pub(crate) enum Job {
     Swap(Box<Order>, oneshot::Sender<Result<Swapped, SwapError>>),
     /// Give a copy of the state, and what was handled last.
     Recall(oneshot::Sender<Result<Recalled, CheckpointError>>),
+    /// Wait for what a copy learns.
+    Hold(Box<Hold>),
+    /// Take up what a copy has learnt.
+    TakeUp(Box<Adoption>, oneshot::Sender<Result<Learnt, LearnError>>),
+    /// Change the memory for somebody.
+    Remember(Box<Edit>, oneshot::Sender<Result<Edited, MemoryError>>),
     /// Save the state if it is due; leave memory if idle for long.
     Tend,
     /// End, the state saved if this says so, and give the mailbox back with all that waits in it.

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::actor::Actor;
+use super::capture::Capturing;
 use super::checkpoint::CheckpointError;
 use super::erase::erase;
 use super::error::SoulError;
@@ -300,6 +301,7 @@ impl Souls {
             restarts: Restarts::new(host.config.restart, manifest.seed),
             active: Instant::now(),
             recording: Recording::new(host.config.recorded_inputs),
+            capturing: Capturing::of(manifest, host),
             batch_max: 1,
             stopwatch: host.metrics.runtime.call_seconds.stopwatch(),
         };

@@ -1,10 +1,12 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
+mod learning;
 mod links;
 mod messages;
 
 use opentelemetry::metrics::Meter;
 
+pub use self::learning::LearningMetrics;
 pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
 use super::metrics::{
@@ -20,6 +22,8 @@ pub struct Metrics {
     pub refusals: TotalBy,
     /// Living Souls.
     pub souls: SoulMetrics,
+    /// Souls that learn.
+    pub learning: LearningMetrics,
     /// Running Matrices.
     pub matrices: MatrixMetrics,
     /// Wasm.
@@ -46,6 +50,7 @@ impl Metrics {
         Ok(Self {
             refusals: TotalBy::new(meter, "matrix_refusals", "limit", refusals),
             souls: SoulMetrics::new(meter),
+            learning: LearningMetrics::new(meter),
             matrices: MatrixMetrics::new(meter, registry)?,
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
@@ -86,6 +91,9 @@ pub struct SoulMetrics {
     pub dead_letters: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
+    /// `matrix_soul_memory_total{operation}`: episodes, by `remembered`, `recalled`, `forgotten` for want of room, or
+    /// `dropped` by the Soul itself or by an operator.
+    pub memory: TotalBy,
     /// `matrix_soul_swaps_total{result}`: exchanges of code, by `swapped`, `rolled-back` or `failed`.
     pub swaps: TotalBy,
     /// `matrix_soul_swap_seconds`: how long a Soul was held up for one.
@@ -105,6 +113,12 @@ impl SoulMetrics {
                 "Messages that Souls did not survive.",
             ),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
+            memory: TotalBy::new(
+                meter,
+                "matrix_soul_memory",
+                "operation",
+                "Episodes of Souls, by what became of them.",
+            ),
             swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Exchanges of Souls' code."),
             swap_seconds: SecondsBy::new(
                 meter,

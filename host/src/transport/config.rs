@@ -16,8 +16,8 @@ pub struct TransportConfig {
     pub hops_max: u16,
     /// The most topics that Souls of this node may subscribe to, all together; at most 16,384.
     pub topics_max: usize,
-    /// Bytes of the bodies that wait in all mailboxes together. Beyond it only a mailbox in which nothing waits takes a
-    /// message. 0, the default: an eighth of the memory that the node may have.
+    /// Bytes of the bodies that wait in all mailboxes together, the first 16 KiB in each left out. Beyond it only a
+    /// mailbox in which nothing waits takes a message. 0, the default: an eighth of the memory that the node may have.
     pub mailboxes_bytes_max: u64,
 }
 

@@ -22,6 +22,7 @@ pub struct Draft {
 
 impl Draft {
     /// As it leaves, with nobody who waits.
+    #[inline]
     pub(super) fn stamped(self, Stamp { id, sent_at_ms }: Stamp) -> Envelope {
         Envelope {
             id,

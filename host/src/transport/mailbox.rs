@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures::task::AtomicWaker;
 
 use super::envelope::Envelope;
+use super::room::{Room, Share};
 
 /// The most bytes of bodies that wait in one mailbox: 64 of the longest. A bound on their number alone would let
 /// one mailbox take a gigabyte.
@@ -31,28 +32,6 @@ pub enum Refused {
     Closed,
 }
 
-/// What the bodies in all mailboxes of a node may take together. Clones are the same room.
-#[derive(Debug, Clone)]
-pub struct Room(Arc<(usize, AtomicUsize)>);
-
-impl Room {
-    /// Room for so many bytes.
-    pub fn new(bytes_max: usize) -> Self {
-        Self(Arc::new((bytes_max, AtomicUsize::new(0))))
-    }
-
-    /// Takes some, if there are so many left; `anyhow`: also if there are not.
-    fn take(&self, bytes: usize, anyhow: bool) -> bool {
-        let (most, used) = &*self.0;
-        let fits = |used: usize| used.checked_add(bytes).filter(|sum| anyhow || sum <= most);
-        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
-    }
-
-    fn give(&self, bytes: usize) {
-        self.0.1.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 /// The senders' end. Pushing never waits.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -60,18 +39,26 @@ pub struct Mailbox {
     waker: AtomicWaker,
     capacity: usize,
     gives_receipts: bool,
-    room: Room,
     /// How long one message takes, in nanoseconds, by the last ones.
     each_ns: AtomicU64,
     refused: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     messages: VecDeque<Envelope>,
     /// The sum of the messages' sizes.
     bytes: usize,
+    share: Share,
     closed: bool,
+}
+
+impl Queue {
+    /// Messages of so many bytes are taken out.
+    fn lose(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.share.shrink(self.bytes);
+    }
 }
 
 /// What a message counts for, in bytes; content is bounded before it comes here, so that sums fit.
@@ -102,11 +89,15 @@ impl Mailbox {
 
     fn make(room: Room, capacity: usize, gives_receipts: bool) -> (Arc<Self>, Inbox) {
         let mailbox = Arc::new(Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                messages: VecDeque::new(),
+                bytes: 0,
+                share: Share::of(room),
+                closed: false,
+            }),
             waker: AtomicWaker::new(),
             capacity,
             gives_receipts,
-            room,
             each_ns: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
@@ -132,7 +123,7 @@ impl Mailbox {
         let is_full = queue.messages.len() >= self.capacity || bytes > MAILBOX_BYTES_MAX;
         let was_empty = queue.messages.is_empty();
         let refused = is_full || self.would_be_late(queue.messages.len(), &envelope);
-        if refused || !self.room.take(size(&envelope), was_empty) {
+        if refused || !queue.share.suffices(bytes, was_empty) {
             drop(queue);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err((envelope, Refused::Full));
@@ -200,8 +191,7 @@ impl Inbox {
             bytes += size(envelope);
             count += 1;
         }
-        queue.bytes -= bytes;
-        self.0.room.give(bytes);
+        queue.lose(bytes);
         batch.extend(queue.messages.drain(..count));
         count
     }
@@ -238,7 +228,8 @@ impl Inbox {
     pub fn redirect(self, mut forward: impl FnMut(Envelope), then: impl FnOnce()) {
         let mut queue = self.0.lock();
         queue.messages.drain(..).for_each(&mut forward);
-        self.0.room.give(std::mem::take(&mut queue.bytes));
+        let all = queue.bytes;
+        queue.lose(all);
         then();
         queue.closed = true;
     }
@@ -259,7 +250,8 @@ impl Drop for Inbox {
         let mut queue = self.0.lock();
         queue.closed = true;
         let left = std::mem::take(&mut queue.messages);
-        self.0.room.give(std::mem::take(&mut queue.bytes));
+        let all = queue.bytes;
+        queue.lose(all);
         drop(queue);
         // Dropped outside the lock: callers who wait for replies are woken by it.
         drop(left);
@@ -268,22 +260,27 @@ impl Drop for Inbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::room::FREE_BYTES;
     use super::super::testing::envelope;
     use super::*;
 
     #[test]
     fn all_mailboxes_share_a_room_and_an_empty_one_takes_a_message_all_the_same() {
-        let (size, room) = (size(&envelope("abcd")), Room::new(3 * size(&envelope("abcd"))));
+        let large = "x".repeat(2 * FREE_BYTES);
+        let room = Room::new(3 * large.len());
         let (flooded, mut flood) = Mailbox::within(room.clone(), 100);
         let (other, others) = Mailbox::within(room.clone(), 100);
-        let pushed = (0..9).filter(|_| flooded.push(envelope("abcd")).is_ok()).count();
+        let pushed = (0..9).filter(|_| flooded.push(envelope(&large)).is_ok()).count();
         assert_eq!(pushed, 3);
-        assert!(other.push(envelope("abcd")).is_ok(), "nothing waits there");
-        assert!(matches!(other.push(envelope("abcd")), Err((_, Refused::Full))));
-        flood.drain(&mut Vec::new(), 2);
-        assert!(other.push(envelope("abcd")).is_ok());
+        assert!(other.push(envelope("abcd")).is_ok(), "a little takes no room");
+        assert!(matches!(other.push(envelope(&large)), Err((_, Refused::Full))));
+        flood.drain(&mut Vec::new(), 3);
+        assert!(other.push(envelope(&large)).is_ok());
+        let pushed = (0..9).filter(|_| flooded.push(envelope(&large)).is_ok()).count();
+        assert_eq!(pushed, 1, "the other has the rest");
         drop((flood, others));
-        assert_eq!(room.0.1.load(Ordering::Relaxed), 0, "{size} bytes each came back");
+        let (third, _inbox) = Mailbox::within(room, 100);
+        assert_eq!((0..9).filter(|_| third.push(envelope(&large)).is_ok()).count(), 3, "all came back");
     }
 
     #[test]

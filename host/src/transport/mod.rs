@@ -22,6 +22,7 @@ pub mod mailbox;
 pub mod media;
 pub mod receipts;
 pub mod remote;
+pub mod room;
 pub mod router;
 pub(crate) mod shown;
 pub mod stages;

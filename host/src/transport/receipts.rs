@@ -110,10 +110,16 @@ impl Router {
 
 /// Puts a message into a mailbox. Who waits for a receipt has it by that, unless the owner gives it.
 #[expect(clippy::result_large_err, reason = "a message that is given back is not copied to the heap first")]
-pub(super) fn accept(mailbox: &Mailbox, mut envelope: Envelope) -> Result<(), (Envelope, Refused)> {
-    if !envelope.receipt || mailbox.gives_receipts() {
-        return mailbox.push(envelope);
+#[inline]
+pub(super) fn accept(mailbox: &Mailbox, envelope: Envelope) -> Result<(), (Envelope, Refused)> {
+    match envelope.receipt && !mailbox.gives_receipts() {
+        true => accept_and_tell(mailbox, envelope),
+        false => mailbox.push(envelope),
     }
+}
+
+#[expect(clippy::result_large_err, reason = "a message that is given back is not copied to the heap first")]
+fn accept_and_tell(mailbox: &Mailbox, mut envelope: Envelope) -> Result<(), (Envelope, Refused)> {
     let waiting = std::mem::replace(&mut envelope.reply_to, ReplyTo::Sender);
     envelope.receipt = false;
     match mailbox.push(envelope) {
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
     use crate::kv::Roster;
     use crate::telemetry::{Telemetry, TelemetryConfig};
-    use crate::transport::mailbox::Room;
+    use crate::transport::room::Room;
 
     fn router() -> Router {
         let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");

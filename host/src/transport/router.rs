@@ -12,9 +12,10 @@ pub use super::draft::{Answer, Draft, Stamp};
 use super::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Envelope, Reply, ReplyTo, SendError};
 use super::handled::Handled;
 use super::limbo::Limbo;
-use super::mailbox::{Mailbox, Refused, Room};
+use super::mailbox::{Mailbox, Refused};
 use super::receipts::accept;
 use super::remote::{Inbound, Outpost, Remotes};
+use super::room::Room;
 use super::stages::Way;
 use super::wire::WireLimits;
 use crate::clock;
@@ -225,6 +226,7 @@ impl Router {
     }
 
     /// Whether a message may leave on this way.
+    #[inline]
     pub(super) fn check(&self, envelope: &Envelope, route: Option<&Route>) -> Result<(), SendError> {
         let head = Head {
             recipient: &envelope.recipient,
@@ -244,6 +246,7 @@ impl Router {
     }
 
     /// Lets a message leave that has been checked.
+    #[inline]
     pub(super) fn forward(&self, mut envelope: Envelope, route: Option<&Route>) -> Result<(), SendError> {
         self.judge_sent(&mut envelope, matches!(route, Some(Route::Here(_))))?;
         match route {

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    nodes, send, souls, top,
+    memory, nodes, send, souls, teach, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -61,12 +61,19 @@ pub(crate) enum Command {
     /// Spawns, lists and stops Souls
     #[command(subcommand, visible_alias = "soul")]
     Souls(souls::Command),
+    /// Shows and changes what Souls remember
+    #[command(subcommand)]
+    Memory(memory::Command),
     /// Sends a message
     Send(send::Args),
     /// Sends a message and shows the reply
     Ask(ask::Args),
     /// Talks with a Soul, a line at a time
     Chat(chat::Args),
+    /// Adds to what a Soul learns from
+    Teach(teach::Args),
+    /// Trains a Soul on what it was taught, or shows how its training goes
+    Train(train::Args),
     /// Says which interceptors messages pass
     #[command(subcommand, visible_alias = "interceptor")]
     Interceptors(interceptors::Command),

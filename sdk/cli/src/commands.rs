@@ -15,12 +15,15 @@ pub(crate) mod kv;
 pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod matrices;
+pub(crate) mod memory;
 pub(crate) mod nodes;
 mod rollout;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
+pub(crate) mod teach;
 pub(crate) mod top;
+pub(crate) mod train;
 
 use matrix_proto::v1::PageRequest;
 
@@ -41,9 +44,12 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Access(command) => access::run(command, session).await,
         Command::Components(command) => components::run(command, session).await,
         Command::Souls(command) => souls::run(command, session).await,
+        Command::Memory(command) => memory::run(command, session).await,
         Command::Send(args) => send::run(args, session).await,
         Command::Ask(args) => ask::run(args, session).await,
         Command::Chat(args) => chat::run(args, session).await,
+        Command::Teach(args) => teach::run(args, session).await,
+        Command::Train(args) => train::run(args, session).await,
         Command::Interceptors(command) => interceptors::run(command, session).await,
         Command::Matrices(command) => matrices::run(command, session).await,
         Command::Top(args) => top::run(args, session).await,

@@ -12,8 +12,10 @@ use matrix_proto::v1::components_client::ComponentsClient;
 use matrix_proto::v1::events_client::EventsClient;
 use matrix_proto::v1::interceptors_client::InterceptorsClient;
 use matrix_proto::v1::kv_client::KvClient;
+use matrix_proto::v1::learning_client::LearningClient;
 use matrix_proto::v1::logs_client::LogsClient;
 use matrix_proto::v1::matrices_client::MatricesClient;
+use matrix_proto::v1::memory_client::MemoryClient;
 use matrix_proto::v1::observe_client::ObserveClient;
 use matrix_proto::v1::souls_client::SoulsClient;
 use tokio::net::UnixStream;
@@ -113,10 +115,14 @@ clients! {
     interceptors: InterceptorsClient,
     /// The replicated KV.
     kv: KvClient,
+    /// What Souls learn from.
+    learning: LearningClient,
     /// Logs.
     logs: LogsClient,
     /// Matrices.
     matrices: MatricesClient,
+    /// What Souls remember.
+    memory: MemoryClient,
     /// What guests use.
     observe: ObserveClient,
     /// Souls.

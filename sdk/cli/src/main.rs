@@ -10,6 +10,7 @@ mod connection;
 mod content;
 mod environment;
 mod errors;
+mod jsonl;
 mod manifest;
 mod output;
 mod progress;

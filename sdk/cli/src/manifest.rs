@@ -176,8 +176,9 @@ name = "tit-for-tat"
 component = "strategist"
 config = { strategy = "TitForTat", rounds = 3, noisy = false }
 persona = { description = "kind", traits = ["patient"], values = [{ name = "honesty", weight = 0.5 }] }
-grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true }
-limits = { memory_bytes = 67108864, call_ms = 100 }
+grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true, memory = true }
+memory = { recency = 0.0, decay = 0.9 }
+limits = { memory_bytes = 67108864, call_ms = 100, episodes = 50 }
 durability = { mode = "turn", every_turns = 64, every_seconds = 5 }
 seed = 7
 
@@ -205,7 +206,16 @@ start = true
         assert_eq!((soul.name.as_str(), soul.seed), ("tit-for-tat", 7));
         assert_eq!((soul.config["rounds"].as_str(), soul.config["noisy"].as_str()), ("3", "false"));
         assert_eq!(soul.persona.as_ref().map(|persona| persona.values[0].weight), Some(0.5));
-        assert!(soul.grants.as_ref().is_some_and(|grants| grants.events && grants.send == ["soul:*"]));
+        assert!(
+            soul.grants
+                .as_ref()
+                .is_some_and(|grants| grants.events && grants.memory && grants.send == ["soul:*"])
+        );
+        assert_eq!(
+            soul.memory.map(|memory| (memory.recency, memory.decay, memory.importance)),
+            Some((Some(0.0), Some(0.9), None))
+        );
+        assert_eq!(soul.limits.map(|limits| limits.episodes), Some(50));
         assert_eq!(soul.limits.map(|limits| (limits.memory_bytes, limits.call_ms)), Some((67_108_864, 100)));
         let durability = soul.durability.expect("it has one");
         assert_eq!((durability.every_turns, durability.every_seconds), (64, 5));

@@ -18,6 +18,7 @@ pub mod imports {
             world imports {
                 import matrix:node/types@0.1.0;
                 import matrix:node/messaging@0.1.0;
+                import matrix:node/memory@0.1.0;
                 import matrix:node/events@0.1.0;
                 import wasi:logging/logging@0.1.0-draft;
                 import wasi:config/store@0.2.0-rc.1;
@@ -58,6 +59,17 @@ pub mod player {
         additional_derives: [PartialEq],
         pub_export_macro: true,
         export_macro_name: "export_player",
+    });
+}
+
+pub mod learner {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package matrix:sdk; world learner { export matrix:node/learner@0.1.0; }",
+        with: { "matrix:node/types@0.1.0": crate::bindings::imports::matrix::node::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_learner",
     });
 }
 

@@ -3,12 +3,13 @@
 
 use crate::bindings::agent::exports::matrix::node::agent;
 use crate::bindings::interceptor::exports::matrix::node::interceptor;
+use crate::bindings::learner::exports::matrix::node::learner;
 use crate::bindings::player::exports::matrix::node::player;
 use crate::bindings::rules::exports::matrix::node::rules;
 use crate::bindings::stateful::exports::matrix::node::stateful;
 use crate::{
-    Birth, Content, Description, Interceptor, Outcome, OwnedMessage, Player, Reply, Rules, Setup, Soul,
-    Stateful, Verdict, packing,
+    Birth, Content, Description, Experience, Interceptor, Learner, Metric, Outcome, OwnedMessage, Player,
+    Reply, Rules, Setup, Soul, Stateful, Verdict, packing,
 };
 
 /// What a Soul answers to a call that came before `init`; a node never calls so.
@@ -59,6 +60,19 @@ where
         let turns = packing::turns(&turns)?;
         let decided = H::try_with(NOT_BORN, |soul| soul.act_all(&matrix, tick, &turns))?;
         Ok(packing::choices(&decided))
+    }
+}
+
+impl<H: Home> learner::Guest for H
+where
+    H::Inhabitant: Learner,
+{
+    fn train(batch: Vec<Experience>) -> Result<Vec<Metric>, String> {
+        H::try_with(NOT_BORN, |soul| soul.train(&batch))
+    }
+
+    fn evaluate(batch: Vec<Experience>) -> Result<Vec<Metric>, String> {
+        H::try_with(NOT_BORN, |soul| soul.evaluate(&batch))
     }
 }
 

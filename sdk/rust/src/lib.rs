@@ -6,7 +6,7 @@
 //!
 //! | a component that is | implements | and says |
 //! |---|---|---|
-//! | a Soul | [`Soul`], and where wanted [`Stateful`] and [`Player`] | `soul!(Mine: stateful, player)` |
+//! | a Soul | [`Soul`], and where wanted [`Stateful`], [`Player`] and [`Learner`] | `soul!(Mine: stateful, player, learner)` |
 //! | the rules of a Matrix | [`Rules`] and [`Stateful`] | `rules!(Mine)` |
 //! | a stage of the transport | [`Interceptor`] | `interceptor!(Mine)` |
 //!
@@ -32,10 +32,11 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
+mod learner;
 mod soul;
 mod stateful;
 
@@ -48,6 +49,7 @@ pub mod discrete;
 pub mod events;
 pub mod keyvalue;
 pub mod logging;
+pub mod memory;
 pub mod messaging;
 pub mod types;
 
@@ -59,6 +61,7 @@ mod macros;
 mod packing;
 
 pub use interceptor::{Interceptor, Verdict};
+pub use learner::{Experience, Learner, Source};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
 pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
 pub use stateful::Stateful;
@@ -67,8 +70,9 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 /// What nearly every component needs, for one `use`.
 pub mod prelude {
     pub use crate::{
-        Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome,
-        OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
+        Action, Address, Birth, Content, Description, Event, Experience, Interceptor, Learner, Message,
+        Metric, Outcome, OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful,
+        Turn, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -1,7 +1,7 @@
 //! The macros that turn an author's type into a component.
 
 /// Makes a component of a type that is a [`Soul`](crate::Soul). After the type come the other
-/// interfaces that the component exports: `stateful`, `player`, both or neither.
+/// interfaces that the component exports: any of `stateful`, `player` and `learner`.
 ///
 /// Exports exist on WebAssembly only: elsewhere the macro makes nothing, and the type can be tested.
 #[macro_export]
@@ -44,8 +44,11 @@ macro_rules! __export {
     (player) => {
         $crate::bindings::player::export_player!(Home with_types_in $crate::bindings::player);
     };
+    (learner) => {
+        $crate::bindings::learner::export_learner!(Home with_types_in $crate::bindings::learner);
+    };
     ($other:ident) => {
-        compile_error!("a Soul exports `stateful`, `player`, both or neither, and nothing else");
+        compile_error!("a Soul exports any of `stateful`, `player` and `learner`, and nothing else");
     };
 }
 

@@ -63,8 +63,13 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Appends entries, all of them or none; fills in their numbers. Blocks on the disk, but does not wait until they
-    /// are on it.
+    /// Whether the next lines begin a file, which waits for the disk.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= self.config.file_bytes
+    }
+
+    /// Appends entries, all of them or none; fills in their numbers. Does not wait until they are on the disk, unless
+    /// the file [is full](Self::is_full).
     pub(super) fn append(&mut self, entries: &mut [Entry]) -> Result<(), String> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
@@ -92,7 +97,7 @@ impl Disk {
     }
 
     fn write(&mut self, entries: &mut [Entry]) -> io::Result<()> {
-        if self.bytes >= self.config.file_bytes {
+        if self.is_full() {
             self.file.sync_data()?;
             self.file = begin(&self.folder, &self.chain)?;
             self.bytes = 0;

@@ -1,8 +1,9 @@
 //! What callers change, written down before it is done, and again with its outcome: a chain of lines on the node's disk,
 //! in which nothing can be changed unseen. Messages to Souls are not in it: there are too many, and they are theirs.
 //!
-//! One task writes. What waits goes into the file in one write; it is synced once a second, so that a power cut costs a
-//! second of it, and a call no sync. What cannot be written down is not done.
+//! An attempt is written by whoever makes it, into the system's memory, which takes less than to hand it on; outcomes go
+//! with the next attempt, or within a second. Once a second all is synced, so that a power cut costs a second of it, and
+//! a call no sync. What cannot be written down is not done.
 
 mod disk;
 #[cfg(test)]
@@ -10,14 +11,13 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use matrix_proto::audit::Entry;
 use matrix_proto::v1;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 pub(super) use disk::check;
@@ -29,13 +29,11 @@ use super::error::AdminError;
 use crate::clock;
 use crate::tasks::Tasks;
 
-/// Lines that wait to be written, and outcomes of calls under way for which there must be room.
-const WAITING_MAX: usize = 2_048;
-/// Lines that are written at once, at most.
-const BATCH_MAX: usize = 256;
+/// So many outcomes are written without waiting for the next attempt.
+const OUTCOMES_MAX: usize = 256;
 /// Outcomes that are kept while the disk is full; of more, the node's own log tells.
 const LATE_MAX: usize = 4_096;
-/// How long what was written may be in the system's memory only.
+/// How long an outcome may wait to be written, and what was written may be in the system's memory only.
 const SYNC: Duration = Duration::from_secs(1);
 /// The most lines that are given as the last ones.
 pub(super) const LAST_MAX: usize = 10_000;
@@ -44,44 +42,52 @@ const AHEAD: usize = 64;
 
 /// The audit log. Clones are the same.
 #[derive(Debug, Clone)]
-pub(super) struct Audit {
-    posts: mpsc::Sender<Post>,
-    folder: Arc<Path>,
+pub(super) struct Audit(Arc<Log>);
+
+#[derive(Debug)]
+struct Log {
+    folder: PathBuf,
+    book: Mutex<Book>,
+    /// Something is to be written or synced, or a call has ended while the node stops.
+    changed: Notify,
+    stopping: CancellationToken,
 }
 
-/// What the writer is asked for.
+/// What stands in the log, and what is to.
 #[derive(Debug)]
-enum Post {
-    /// To write down an attempt, and to say its number, or why it cannot.
-    Attempt(Entry, oneshot::Sender<Result<u64, String>>),
-    /// To write down an outcome.
-    Outcome(Entry),
-    /// To say when all that came before is written.
-    Flush(oneshot::Sender<()>),
+struct Book {
+    disk: Disk,
+    /// Outcomes that are not written yet.
+    outcomes: Vec<Entry>,
+    /// How many of them found no room.
+    late: usize,
+    /// Calls whose outcomes are to come.
+    under_way: usize,
+    /// Whether there are lines that may be in the system's memory only.
+    unsynced: bool,
 }
 
 /// A call that is written down and under way. Dropped, its outcome is that its caller went away.
-pub(super) struct Attempt<'a> {
-    place: Option<mpsc::Permit<'a, Post>>,
-    entry: Entry,
+pub(super) struct Attempt {
+    log: Arc<Log>,
+    entry: Option<Entry>,
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// Writes down how the call ended.
     pub(super) fn ended(mut self, code: Code) {
         self.tell(code);
     }
 
     fn tell(&mut self, code: Code) {
-        if let Some(place) = self.place.take() {
-            let mut entry = std::mem::take(&mut self.entry);
+        if let Some(mut entry) = self.entry.take() {
             (entry.at_ms, entry.outcome) = (clock::now_ms(), matrix_proto::code_name(code).to_owned());
-            place.send(Post::Outcome(entry));
+            self.log.ended(entry);
         }
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     fn drop(&mut self) {
         self.tell(Code::Cancelled);
     }
@@ -109,38 +115,29 @@ impl Audit {
     pub(super) fn open(data: &Path, config: AuditConfig, tasks: &Tasks) -> Result<Self, AdminError> {
         let folder = data.join(FOLDER);
         let disk = Disk::open(folder.clone(), config)?;
-        let (posts, inbox) = mpsc::channel(WAITING_MAX);
-        let writer = Writer { disk: Some(disk), late: Vec::new(), syncing: None, sync_at: None };
-        let stopping = tasks.stopping();
-        tasks.spawn("audit.write", async move { writer.run(inbox, stopping.cancelled_owned()).await });
-        Ok(Self { posts, folder: folder.into() })
+        let book = Book { disk, outcomes: Vec::new(), late: 0, under_way: 0, unsynced: false };
+        let (book, stopping) = (Mutex::new(book), tasks.stopping());
+        let log = Arc::new(Log { folder, book, changed: Notify::new(), stopping });
+        let keeping = log.clone();
+        tasks.spawn("audit.sync", async move { keeping.keep_synced().await });
+        Ok(Self(log))
     }
 
     /// Writes down that a call is about to be carried out. Whoever gets an error must not carry it out.
-    pub(super) async fn attempt(&self, mut entry: Entry) -> Result<Attempt<'_>, Status> {
-        // Both places at once: calls that held one each and waited for the other would wait for ever.
-        let mut places = self.posts.reserve_many(2).await.map_err(|_| convert::stopping())?;
-        let (Some(first), place) = (places.next(), places.next()) else { return Err(convert::stopping()) };
-        entry.at_ms = clock::now_ms();
-        let (done, written) = oneshot::channel();
-        first.send(Post::Attempt(entry.clone(), done));
-        let number = written.await.map_err(|_| convert::stopping())?;
-        let number = number.map_err(|why| convert::audit_failed(&why))?;
-        let Entry { method, caller, .. } = entry;
-        Ok(Attempt { place, entry: Entry { call: number, method, caller, ..Entry::default() } })
+    pub(super) fn attempt(&self, entry: Entry) -> Result<Attempt, Status> {
+        let call = Entry { method: entry.method.clone(), caller: entry.caller.clone(), ..Entry::default() };
+        let number = self.0.begin(entry)?;
+        Ok(Attempt { log: self.0.clone(), entry: Some(Entry { call: number, ..call }) })
     }
 
     /// The lines that pass `filter`, the oldest first.
-    pub(super) async fn read(&self, filter: Filter) -> mpsc::Receiver<Result<v1::AuditRecord, Status>> {
-        let (done, flushed) = oneshot::channel();
-        if self.posts.send(Post::Flush(done)).await.is_ok() {
-            // Where the writer has ended, all is written.
-            let _ = flushed.await;
-        }
+    pub(super) fn read(&self, filter: Filter) -> mpsc::Receiver<Result<v1::AuditRecord, Status>> {
+        // What finds no room is told of by the node's own log.
+        let _ = self.0.book().write(None);
         let (send, receive) = mpsc::channel(AHEAD);
-        let folder = self.folder.clone();
+        let log = self.0.clone();
         drop(tokio::task::spawn_blocking(move || {
-            if let Err(error) = tell(&folder, &filter, &send) {
+            if let Err(error) = tell(&log.folder, &filter, &send) {
                 // Whoever asked may be gone.
                 let _ = send.blocking_send(Err(convert::internal(&error)));
             }
@@ -210,123 +207,125 @@ fn record(line: String, path: &Path) -> v1::AuditRecord {
     }
 }
 
-/// The one that writes.
-struct Writer {
-    /// None while a thread for blocking work has it.
-    disk: Option<Disk>,
-    /// Outcomes that found no room.
-    late: Vec<Entry>,
-    syncing: Option<JoinHandle<io::Result<()>>>,
-    sync_at: Option<Instant>,
-}
+impl Log {
+    fn begin(&self, mut entry: Entry) -> Result<u64, Status> {
+        let mut book = self.book();
+        if self.stopping.is_cancelled() {
+            return Err(convert::stopping());
+        }
+        entry.at_ms = clock::now_ms();
+        let was_synced = !book.unsynced;
+        let number = book.write(Some(entry)).map_err(|why| convert::audit_failed(&why))?;
+        book.under_way += 1;
+        drop(book);
+        if was_synced {
+            self.changed.notify_one();
+        }
+        Ok(number)
+    }
 
-impl Writer {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Post>, stopping: impl Future<Output = ()>) {
-        let (mut batch, mut is_open) = (Vec::new(), true);
-        tokio::pin!(stopping);
+    fn ended(&self, outcome: Entry) {
+        let mut book = self.book();
+        let is_first = book.outcomes.is_empty();
+        book.under_way -= 1;
+        book.keep(outcome);
+        if book.outcomes.len() - book.late >= OUTCOMES_MAX {
+            // Those that find no room are kept, and told of.
+            let _ = book.write(None);
+        }
+        drop(book);
+        if is_first || self.stopping.is_cancelled() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Writes and syncs what is due, until the node stops and no call is under way.
+    async fn keep_synced(&self) {
         loop {
-            let due = self.sync_at.filter(|_| self.syncing.is_none());
+            let is_over = self.stopping.is_cancelled() && self.book().under_way == 0;
+            self.sync().await;
+            if is_over {
+                return;
+            }
             tokio::select! {
-                count = inbox.recv_many(&mut batch, BATCH_MAX) => {
-                    if count == 0 {
-                        break;
-                    }
-                    self.write(std::mem::take(&mut batch)).await;
-                }
-                // No more attempts; those under way have their places for their outcomes.
-                () = &mut stopping, if is_open => {
-                    is_open = false;
-                    inbox.close();
-                }
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.sync(),
-                synced = ended(&mut self.syncing) => self.synced(synced),
+                () = self.changed.notified() => {}
+                () = self.stopping.cancelled(), if !self.stopping.is_cancelled() => {}
             }
-        }
-        // One that is under way may have begun before the last line.
-        while self.syncing.is_some() || self.sync_at.is_some() {
-            if self.syncing.is_none() {
-                self.sync();
-            }
-            let synced = ended(&mut self.syncing).await;
-            self.synced(synced);
+            // What comes meanwhile is synced with it.
+            let _ = tokio::time::timeout(SYNC, self.stopping.cancelled()).await;
         }
     }
 
-    async fn write(&mut self, batch: Vec<Post>) {
-        let Some(mut disk) = self.disk.take() else { return };
-        let late = std::mem::take(&mut self.late);
-        let lates = late.len();
-        let (mut entries, mut waiting, mut flushed) = (late, Vec::new(), Vec::new());
-        for post in batch {
-            match post {
-                Post::Attempt(entry, done) => {
-                    waiting.push((entries.len(), done));
-                    entries.push(entry);
-                }
-                Post::Outcome(entry) => entries.push(entry),
-                Post::Flush(done) => flushed.push(done),
+    async fn sync(&self) {
+        let file = {
+            let mut book = self.book();
+            if book.write(None).is_err() {
+                self.changed.notify_one();
             }
-        }
-        let written = tokio::task::spawn_blocking(move || {
-            let written = if entries.is_empty() { Ok(()) } else { disk.append(&mut entries) };
-            (disk, entries, written)
-        });
-        let Ok((disk, entries, written)) = written.await else {
-            tracing::error!("the audit log's writer panicked: nothing is changed any more");
-            return;
+            if !std::mem::take(&mut book.unsynced) {
+                return;
+            }
+            book.disk.file()
         };
-        self.disk = Some(disk);
-        // Whoever does not wait any more has given its call up.
-        for (at, done) in waiting {
-            let _ = done.send(written.clone().map(|()| entries[at].seq));
-        }
-        for done in flushed {
-            let _ = done.send(());
-        }
-        match written {
-            Ok(()) => self.sync_at = self.sync_at.or_else(|| Some(Instant::now() + SYNC)),
-            Err(why) => self.keep(entries, lates, &why),
-        }
-    }
-
-    /// Keeps the outcomes that could not be written, of which the first `lates` were known before.
-    fn keep(&mut self, entries: Vec<Entry>, lates: usize, why: &str) {
-        for (at, entry) in entries.into_iter().enumerate().filter(|(_, entry)| entry.call != 0) {
-            if at >= lates {
-                let Entry { call, method, caller, outcome, .. } = &entry;
-                tracing::error!(call, method, caller, outcome, why, "an outcome is not in the audit log yet");
-            }
-            if self.late.len() < LATE_MAX {
-                self.late.push(entry);
-            }
-        }
-    }
-
-    fn sync(&mut self) {
-        if self.sync_at.take().is_some()
-            && let Some(disk) = &self.disk
-        {
-            let file = disk.file();
-            self.syncing = Some(tokio::task::spawn_blocking(move || file?.sync_data()));
-        }
-    }
-
-    fn synced(&mut self, synced: io::Result<()>) {
-        if let Err(error) = synced {
+        let synced = tokio::task::spawn_blocking(move || file?.sync_data()).await;
+        if let Err(error) = synced.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::error!(%error, "the audit log cannot be synced: nothing is changed any more");
-            if let Some(disk) = &mut self.disk {
-                disk.give_up(&error);
-            }
+            self.book().disk.give_up(&error);
         }
+    }
+
+    /// Lines are appended whole or not at all, also where a writer of them panics.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits for a sync that is under way; for ever, where none is and more may come.
-async fn ended(syncing: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
-    let Some(under_way) = syncing else { return std::future::pending().await };
-    let synced = under_way.await;
-    *syncing = None;
-    synced.unwrap_or_else(|error| Err(io::Error::other(error)))
+impl Book {
+    /// Writes the outcomes that wait, then an attempt, of which it returns the number; all of them or none.
+    fn write(&mut self, attempt: Option<Entry>) -> Result<u64, String> {
+        let (mut entries, is_attempt) = (std::mem::take(&mut self.outcomes), attempt.is_some());
+        entries.extend(attempt);
+        let Some(written) = (!entries.is_empty()).then(|| self.disk.append(&mut entries)) else {
+            return Ok(0);
+        };
+        match written {
+            Ok(()) => {
+                (self.late, self.unsynced) = (0, true);
+                Ok(entries.last().map_or(0, |entry| entry.seq))
+            }
+            Err(why) => {
+                entries.truncate(entries.len() - usize::from(is_attempt));
+                for entry in entries.iter().skip(self.late) {
+                    let Entry { call, method, caller, outcome, .. } = entry;
+                    tracing::error!(
+                        call,
+                        method,
+                        caller,
+                        outcome,
+                        why,
+                        "an outcome is not in the audit log yet"
+                    );
+                }
+                self.late = entries.len();
+                self.outcomes = entries;
+                Err(why)
+            }
+        }
+    }
+
+    fn keep(&mut self, outcome: Entry) {
+        if self.outcomes.len() < LATE_MAX {
+            return self.outcomes.push(outcome);
+        }
+        let Entry { call, method, caller, outcome, .. } = &outcome;
+        tracing::error!(
+            call,
+            method,
+            caller,
+            outcome,
+            "an outcome will not be in the audit log: its disk is full"
+        );
+    }
 }
 
 /// The folder of the log in the data folder `data`.

@@ -13,7 +13,7 @@ fn attempt(target: &str) -> Entry {
 }
 
 async fn read(audit: &Audit, filter: Filter) -> Vec<v1::AuditRecord> {
-    let (mut records, mut found) = (audit.read(filter).await, Vec::new());
+    let (mut records, mut found) = (audit.read(filter), Vec::new());
     while let Some(record) = records.recv().await {
         found.push(record.expect("it can be read"));
     }
@@ -25,7 +25,7 @@ async fn change(data: &Path, config: &AuditConfig, count: usize) {
     let tasks = Tasks::new();
     let audit = Audit::open(data, config.clone(), &tasks).expect("it opens");
     for number in 0..count {
-        audit.attempt(attempt(&number.to_string())).await.expect("written").ended(Code::Ok);
+        audit.attempt(attempt(&number.to_string())).expect("written").ended(Code::Ok);
     }
     assert!(tasks.stop(Duration::from_secs(10)).await, "the writer ends");
 }
@@ -38,8 +38,8 @@ fn small() -> AuditConfig {
 async fn an_attempt_comes_before_its_outcome_and_what_is_given_up_has_one_too() {
     let (data, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
     let audit = Audit::open(data.path(), AuditConfig::default(), &tasks).expect("it opens");
-    let first = audit.attempt(attempt("a")).await.expect("written");
-    let second = audit.attempt(attempt("b")).await.expect("written");
+    let first = audit.attempt(attempt("a")).expect("written");
+    let second = audit.attempt(attempt("b")).expect("written");
     second.ended(Code::NotFound);
     drop(first);
     let records = read(&audit, Filter::default()).await;
@@ -50,10 +50,9 @@ async fn an_attempt_comes_before_its_outcome_and_what_is_given_up_has_one_too() 
     assert_eq!((last.len(), last[0].sequence), (1, 4));
     assert!(read(&audit, Filter { method: "Kv/Get".into(), ..Filter::default() }).await.is_empty());
     // Those under way when the node stops have their place.
-    let under_way = audit.attempt(attempt("c")).await.expect("written");
+    let under_way = audit.attempt(attempt("c")).expect("written");
     tasks.stopping().cancel();
-    audit.posts.closed().await;
-    assert_eq!(audit.attempt(attempt("d")).await.err().map(|status| status.code()), Some(Code::Unavailable));
+    assert_eq!(audit.attempt(attempt("d")).err().map(|status| status.code()), Some(Code::Unavailable));
     under_way.ended(Code::Ok);
     assert!(tasks.stop(Duration::from_secs(10)).await);
     let (count, head) = check(&folder(data.path())).expect("it can be read").expect("it holds");
@@ -107,11 +106,11 @@ async fn what_was_changed_is_named() {
 async fn what_cannot_be_written_down_is_not_done() {
     let (data, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
     let audit = Audit::open(data.path(), small(), &tasks).expect("it opens");
-    let under_way = audit.attempt(attempt("a")).await.expect("written");
+    let under_way = audit.attempt(attempt("a")).expect("written");
     // The next file cannot be made.
     fs::rename(folder(data.path()), data.path().join("elsewhere")).expect("ours");
     let refused = loop {
-        match audit.attempt(attempt("b")).await {
+        match audit.attempt(attempt("b")) {
             Ok(attempt) => attempt.ended(Code::Ok),
             Err(refused) => break refused,
         }
@@ -120,7 +119,7 @@ async fn what_cannot_be_written_down_is_not_done() {
     assert!(refused.message().contains("audit"), "{refused}");
     under_way.ended(Code::Ok);
     fs::rename(data.path().join("elsewhere"), folder(data.path())).expect("ours");
-    audit.attempt(attempt("c")).await.expect("there is room again").ended(Code::Ok);
+    audit.attempt(attempt("c")).expect("there is room again").ended(Code::Ok);
     assert!(tasks.stop(Duration::from_secs(10)).await);
     let (_, newest) = disk::files(&folder(data.path())).expect("a folder").pop().expect("a file");
     let text = fs::read_to_string(newest).expect("text");

@@ -7,7 +7,9 @@
 mod access;
 mod errors;
 mod interceptors;
+mod learning;
 mod matrices;
+mod memory;
 mod observing;
 mod shared;
 mod souls;
@@ -29,7 +31,9 @@ pub(super) use access::{
     audit_failed, book_unknown, certificate, expired, role, token, too_weak, unauthenticated, unknown_method,
 };
 pub(super) use interceptors::{chain, chain_history, chain_trial};
+pub(super) use learning::{experience, opinion, progress, taught, training, training_to};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
+pub(super) use memory::{episode, impression, recalled};
 pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, address_to, change, component, content, content_to, entry, event, kind, level, line, signature,

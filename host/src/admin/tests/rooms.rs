@@ -14,6 +14,7 @@ use crate::backup::Backups;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{self, Capabilities};
 use crate::kv::{Kv, Roster};
+use crate::learning::{self, Learning, LearningConfig};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
 use crate::realm;
 use crate::runtime::catalog::Catalog;
@@ -128,6 +129,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         metrics: metrics.clone(),
         kv: kv.clone(),
         components: catalog.clone(),
+        captures: Default::default(),
         limits: LimitsConfig::default(),
         config: SoulsConfig::default(),
         tasks: guests.clone(),
@@ -151,6 +153,14 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
     let matrices = matrices.await.expect("no Matrices yet");
+    let learning = Learning::start(learning::Host {
+        souls: souls.clone(),
+        kv: kv.clone(),
+        bus: bus.clone(),
+        metrics: metrics.learning.clone(),
+        config: LearningConfig::default(),
+        tasks: guests.clone(),
+    });
     let backups = Backups::new(realm.clone(), catalog.clone(), matrices.clone());
     let interceptors = InterceptorsHost {
         kv: kv.clone(),
@@ -171,6 +181,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         data_dir: data.to_owned(),
         souls,
         matrices,
+        learning,
         catalog,
         kv,
         realm,
@@ -193,6 +204,7 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
     let nothing = move || {
         let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, &refusals));
         Capabilities {
+            memory: None,
             messaging: None,
             keyvalue: None,
             events: capabilities::events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), &refusals),

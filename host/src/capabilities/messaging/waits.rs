@@ -34,7 +34,7 @@ impl Waits {
     }
 
     /// Returns once it is to wait no longer, and why.
-    pub(super) async fn ended(&self) -> &'static str {
+    pub(crate) async fn ended(&self) -> &'static str {
         tokio::select! {
             () = self.stopping.cancelled() => "the Soul that asks is told to stop",
             () = self.cut.notified() => "the Soul that asks is to be swapped, and its turn took too long",

@@ -35,11 +35,16 @@ fn the_three_kinds_are_told_apart() {
 
 #[test]
 fn a_soul_may_do_more_and_its_info_survives_json() {
-    let exports =
-        [SOUL[0], RULES[1], ("matrix:node/player@0.1.7", &["act"]), ("author:tool/extra", &["help"])];
+    let exports = [
+        SOUL[0],
+        RULES[1],
+        ("matrix:node/player@0.1.7", &["act"][..]),
+        ("matrix:node/learner@0.1.0", &["train", "evaluate"]),
+        ("author:tool/extra", &["help"]),
+    ];
     let imports = import("wasi:cli/environment@0.2.3", &[]) + &import("matrix:node/events@0.1.0", &["emit"]);
     let info = read(&component(&imports, &exports)).expect("a Soul");
-    assert!(info.has("stateful") && info.has("player") && !info.has("extra"));
+    assert!(info.has("stateful") && info.has("player") && info.has("learner") && !info.has("extra"));
     assert_eq!(info.imports, ["wasi:cli/environment@0.2.3", "matrix:node/events@0.1.0"]);
     let json = serde_json::to_string(&info).expect("serialises");
     assert_eq!(serde_json::from_str::<ComponentInfo>(&json).expect("deserialises"), info);
@@ -55,6 +60,7 @@ fn waiting_and_time_are_seen_in_the_imports() {
     assert_eq!(info("matrix:node/messaging@0.1.0", &["send", "ask"]), (true, false));
     assert_eq!(info("wasi:keyvalue/atomics@0.2.0-draft", &["increment"]), (true, false));
     assert_eq!(info("wasi:keyvalue/store@0.2.0-draft", &[]), (false, false));
+    assert_eq!(info("matrix:node/memory@0.1.0", &["recall"]), (true, true));
     assert_eq!(info("wasi:io/poll@0.2.6", &["poll"]), (false, false));
     assert_eq!(info("wasi:clocks/wall-clock@0.2.0", &["now"]), (false, true));
 }

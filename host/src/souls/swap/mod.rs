@@ -8,6 +8,7 @@
 
 mod candidate;
 pub(super) mod fleet;
+mod learnt;
 mod order;
 mod recording;
 mod rollout;
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 pub(crate) use self::candidate::Candidate;
+pub use self::learnt::Learnt;
+pub(crate) use self::learnt::{Adoption, Base, Hold};
 pub(crate) use self::recording::Recording;
 pub use self::rollout::Renewal;
 pub(crate) use self::trial::Recalled;

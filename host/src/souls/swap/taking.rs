@@ -80,7 +80,7 @@ pub(super) async fn exchange(
 }
 
 /// What is written to the KV, and what else is done.
-fn apart(deeds: Vec<Deed>) -> (Vec<Mutation>, Vec<Deed>) {
+pub(super) fn apart(deeds: Vec<Deed>) -> (Vec<Mutation>, Vec<Deed>) {
     let (mut writes, mut others) = (Vec::new(), Vec::new());
     for deed in deeds {
         match deed {
@@ -110,6 +110,8 @@ impl Actor {
         Some(exchanged.map(|exchanged| {
             let Exchanged { mut swapped, next, deeds, .. } = exchanged;
             self.install(candidate, next);
+            // The crashes were the old code's.
+            self.restarts = Restarts::new(self.host.config.restart, self.manifest.seed);
             let pause = start.elapsed();
             self.host.metrics.souls.swap_seconds.record("swapped", pause);
             if awake {
@@ -177,16 +179,14 @@ impl Actor {
         Ok((checkpoint::load(&self.host.kv, &self.manifest.name).await?, fallback))
     }
 
-    /// The new code is the Soul's from now on.
-    fn install(&mut self, candidate: Candidate, next: Checkpoint) {
+    /// The new instance is the Soul's from now on.
+    pub(super) fn install(&mut self, candidate: Candidate, next: Checkpoint) {
         let Candidate { manifest, component, mut instance } = candidate;
         instance.state().count_by(&self.status.usage);
         self.status.saved(&next.header.schema, next.header.at_ms);
         self.life.replace(instance, next.header);
         self.manifest = manifest;
         self.component = Some(component);
-        // The crashes were the old code's.
-        self.restarts = Restarts::new(self.host.config.restart, self.manifest.seed);
         self.batch_max = 1;
         self.active = Instant::now();
         self.status.set(State::Running, "");
@@ -194,7 +194,7 @@ impl Actor {
     }
 
     /// Does what the new code wanted done while it was only tried.
-    fn perform(&self, deeds: Vec<Deed>) {
+    pub(super) fn perform(&self, deeds: Vec<Deed>) {
         let (router, soul) = (&self.host.router, &self.manifest.name);
         for deed in deeds {
             match deed {
@@ -208,8 +208,8 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                // It was asked, and it was written.
-                Deed::Ask(..) | Deed::Write(_) => {}
+                // It was asked, and it was written; at its birth it remembers nothing.
+                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) => {}
             }
         }
     }

@@ -232,7 +232,8 @@ mod tests {
     use crate::kv::Roster;
     use crate::telemetry::{Telemetry, TelemetryConfig};
     use crate::transport::envelope::ReplyTo;
-    use crate::transport::mailbox::{Inbox, Mailbox, Room};
+    use crate::transport::mailbox::{Inbox, Mailbox};
+    use crate::transport::room::Room;
     use crate::transport::router::TransportConfig;
     use crate::transport::testing::{content, envelope};
 

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// How long those are watched before the others follow, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = text::parse_seconds)]
     watch: Duration,
-    /// How many get it at the same time [default: 64 Souls, 8 Matrices, or 1 node]
+    /// How many get it at the same time [default: 16 Souls, 8 Matrices, or 1 node]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     batch: Option<u32>,
     /// How many users may fail before all get their old code again

@@ -1,6 +1,7 @@
 //! `matrix souls`.
 
 mod dead;
+mod experience;
 mod spawn;
 mod swap;
 
@@ -60,11 +61,19 @@ pub(crate) enum Command {
     Swap(swap::SwapArgs),
     /// Goes back to the code before the present one
     Rollback(swap::RollbackArgs),
-    /// Shows which code a Soul has had
+    /// Shows which code a Soul has had, and what it has learnt
     History {
         /// Its name
         #[arg(value_parser = parse_name)]
         name: String,
+    },
+    /// Gives a Soul back the state that it came to by a lesson
+    Restore {
+        /// Its name
+        #[arg(value_parser = parse_name)]
+        name: String,
+        /// The number of the lesson
+        lesson: u64,
     },
     /// Saves the state of a Soul now
     Checkpoint {
@@ -75,6 +84,8 @@ pub(crate) enum Command {
     /// Shows the messages that a Soul did not survive, sends them again, or drops them
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Prints what a Soul learns from, a line of JSON each
+    Experience(experience::Args),
 }
 
 /// Carries out a command.
@@ -86,6 +97,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
     let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul));
     match command {
         Command::Dead(_) => Ok(()),
+        Command::Experience(args) => experience::run(&node, args, session).await,
         Command::Spawn(args) => show(&spawn(&node, SpawnRequest::try_from(*args)?).await?),
         Command::List { prefix } => list(&node, prefix, session).await,
         Command::Show { name } => show(&get(&node, &name).await?),
@@ -107,6 +119,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         }
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,
+        Command::Restore { name, lesson } => super::train::restore(name, lesson, session).await,
         Command::History { name } => swap::history(name, session).await,
         Command::Checkpoint { name } => {
             let message = CheckpointRequest { name: name.clone(), request_id: request::id()? };
@@ -166,7 +179,7 @@ async fn list(node: &Node, name_prefix: String, session: &Session<'_>) -> Result
 }
 
 /// A Soul's name, with or without `soul:` before it.
-fn parse_name(text: &str) -> Result<String, String> {
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
     match text.strip_prefix("soul:").unwrap_or(text) {
         "" => Err("give the name of a Soul".to_owned()),
         name => Ok(name.to_owned()),
@@ -202,6 +215,7 @@ fn json(soul: &Soul) -> Value {
             "subscribe": grants.subscribe,
             "buckets": grants.buckets,
             "events": grants.events,
+            "memory": grants.memory,
         },
         "seed": manifest.seed,
         "durability": durability(soul),
@@ -247,6 +261,7 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("may ask", grants.ask.join(", ")),
             ("may subscribe", grants.subscribe.join(", ")),
             ("buckets", grants.buckets.join(", ")),
+            ("remembers", if grants.memory { "granted" } else { "" }.to_owned()),
             ("seed", manifest.seed.to_string()),
             ("durability", durability(soul).to_owned()),
             ("handled", soul.handled.to_string()),

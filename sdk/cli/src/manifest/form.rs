@@ -36,6 +36,8 @@ pub(super) struct Soul {
     limits: Option<Limits>,
     durability: Option<Durability>,
     placement: Option<Placement>,
+    learning: Option<Learning>,
+    memory: Option<Weights>,
     pub(super) seed: Option<Spanned<u64>>,
 }
 
@@ -44,6 +46,70 @@ pub(super) struct Soul {
 struct Placement {
     labels: BTreeMap<String, String>,
     apart: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Learning {
+    manual: bool,
+    every_experiences: u32,
+    every_seconds: u32,
+    batch: u32,
+    mode: Training,
+    held_out_percent: Option<u32>,
+    metric: String,
+    more_is_better: bool,
+    tolerance: Option<f64>,
+    capture: Vec<Capture>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Capture {
+    Conversation,
+    Matrix,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Training {
+    #[default]
+    Beside,
+    InPlace,
+}
+
+impl From<Learning> for v1::Training {
+    fn from(learning: Learning) -> Self {
+        let mode = match learning.mode {
+            Training::Beside => v1::TrainingMode::Beside,
+            Training::InPlace => v1::TrainingMode::InPlace,
+        };
+        let capture = learning.capture.iter().map(|capture| match capture {
+            Capture::Conversation => v1::Capture::Conversation.into(),
+            Capture::Matrix => v1::Capture::Matrix.into(),
+        });
+        Self {
+            capture: capture.collect(),
+            manual: learning.manual,
+            every_experiences: learning.every_experiences,
+            every_seconds: learning.every_seconds,
+            batch: learning.batch,
+            mode: mode.into(),
+            held_out_percent: learning.held_out_percent,
+            metric: learning.metric,
+            more_is_better: learning.more_is_better,
+            tolerance: learning.tolerance,
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Weights {
+    relevance: Option<f32>,
+    recency: Option<f32>,
+    importance: Option<f32>,
+    decay: Option<f32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +135,7 @@ struct Grants {
     subscribe: Vec<String>,
     buckets: Vec<String>,
     events: bool,
+    memory: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -83,6 +150,9 @@ struct Limits {
     kv_per_second: u32,
     log_lines_per_second: u32,
     events_per_second: u32,
+    episodes: u32,
+    episodes_bytes: u64,
+    memory_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -209,6 +279,13 @@ impl From<Soul> for SoulManifest {
             placement: soul
                 .placement
                 .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
+            learning: soul.learning.map(Into::into),
+            memory: soul.memory.map(|Weights { relevance, recency, importance, decay }| v1::MemoryWeights {
+                relevance,
+                recency,
+                importance,
+                decay,
+            }),
         }
     }
 }
@@ -232,6 +309,7 @@ impl From<Grants> for v1::Grants {
             subscribe: grants.subscribe,
             buckets: grants.buckets,
             events: grants.events,
+            memory: grants.memory,
         }
     }
 }
@@ -248,6 +326,9 @@ impl From<Limits> for v1::Limits {
             kv_per_second: limits.kv_per_second,
             log_lines_per_second: limits.log_lines_per_second,
             events_per_second: limits.events_per_second,
+            episodes: limits.episodes,
+            episodes_bytes: limits.episodes_bytes,
+            memory_per_second: limits.memory_per_second,
         }
     }
 }

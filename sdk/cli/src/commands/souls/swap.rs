@@ -1,11 +1,12 @@
 //! `matrix souls swap`, `rollback` and `history`.
 
 use matrix_proto::v1::{
-    RollbackSoulRequest, RollbackState, SoulHistoryRequest, SoulHistoryResponse, SoulVersion,
-    SoulVersionCause, SwapSoulRequest, SwapSoulResponse, SwapTrial, TrialSide,
+    ProgressRequest, RollbackSoulRequest, RollbackState, SoulHistoryRequest, SoulHistoryResponse,
+    SoulVersion, SoulVersionCause, SwapSoulRequest, SwapSoulResponse, SwapTrial, TrialSide,
 };
 use serde_json::{Value, json};
 
+use super::super::train;
 use crate::errors::Error;
 use crate::output::Style;
 use crate::session::Session;
@@ -72,8 +73,14 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
     let history = async |request| node.souls().history(request).await;
     let history = node.call(format!("soul {name}"), message, history).await?;
     let SoulHistoryResponse { running, wanted, versions } = &history;
+    // A node of an earlier version knows of no lessons.
+    let message = ProgressRequest { name: name.clone(), after: 0 };
+    let progress = async |request| node.learning().progress(request).await;
+    let learnt = node.call(format!("soul {name}"), message, progress).await;
+    let lessons = learnt.map(|progress| progress.lessons).unwrap_or_default();
     let all: Vec<_> = versions.iter().map(version_json).collect();
-    let json = json!({ "running": running, "wanted": wanted, "versions": all });
+    let learnt: Vec<_> = lessons.iter().map(train::lesson_json).collect();
+    let json = json!({ "running": running, "wanted": wanted, "versions": all, "lessons": learnt });
     session.output.show(&json, |style| {
         let mut table =
             Table::new(["VERSION", "SINCE", "BY", "COMPONENT", "SCHEMA", "STATE", "GENERATION", "NOTE"]);
@@ -90,7 +97,8 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
             ]);
         }
         let runs = [("running", running.clone()), ("wanted", wanted.clone())];
-        format!("{}{}", table::fields(style, runs), table.render(style, "no versions"))
+        let lineage = train::lineage(style, &lessons);
+        format!("{}{}{lineage}", table::fields(style, runs), table.render(style, "no versions"))
     })
 }
 
