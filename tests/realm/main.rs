@@ -14,6 +14,7 @@ mod mirror;
 mod processes;
 mod rollouts;
 mod swaps;
+mod talks;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -49,7 +49,7 @@ fn mirror_is_trained_and_needs_nothing() {
 
 #[test]
 fn rules_have_a_state() {
-    for rules in ["ipd", "schelling", "gridworld", "market"] {
+    for rules in ["ipd", "schelling", "gridworld", "market", "parlour"] {
         check(rules, &["matrix:node/rules", "matrix:node/stateful"]);
     }
 }
