@@ -19,6 +19,17 @@ cat -- "$@" | LC_ALL=C awk -v RS= -v most=32768 -v folder="$pieces" '
     }
     { printf "\n%s\n", $0 > file; size += length($0) + 2 }'
 
-for piece in "$pieces"/*; do
-    matrix ask "$name" - < "$piece"
+# On a terminal a bar shows how far it is, and what was said last; elsewhere each answer is a line.
+set -- "$pieces"/*
+total=$# done=0
+for piece; do
+    said=$(matrix ask "$name" - < "$piece")
+    done=$((done + 1))
+    if [ -t 1 ]; then
+        bar=$(printf "%$((done * 30 / total))s" '' | tr ' ' '#')
+        printf '\r[%-30s] %3d %%  %s\033[K' "$bar" "$((done * 100 / total))" "$said"
+    else
+        printf '%s\n' "$said"
+    fi
 done
+if [ -t 1 ]; then echo; fi
