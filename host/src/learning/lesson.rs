@@ -73,9 +73,8 @@ struct Learned {
 pub(super) async fn give(host: &Host, soul: &SoulName, training: &Training) -> Result<Option<Lesson>, Delay> {
     for _ in 0..TRIES {
         let Some(material) = material(host, soul, training).await? else { return Ok(None) };
-        match attempt(host, soul, training, material).await? {
-            Some(lesson) => return Ok(Some(lesson)),
-            None => continue,
+        if let Some(lesson) = attempt(host, soul, training, material).await? {
+            return Ok(Some(lesson));
         }
     }
     let advice = match training.mode {

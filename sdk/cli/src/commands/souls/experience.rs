@@ -33,7 +33,7 @@ pub(super) async fn run(node: &Node, args: Args, session: &Session<'_>) -> Resul
         let mut lines = String::new();
         for experience in &page.experiences {
             match jsonl::write(experience, args.form) {
-                Some(line) => lines = lines + &line + "\n",
+                Some(line) => lines.extend([line.as_str(), "\n"]),
                 None => left_out += 1,
             }
         }
