@@ -60,7 +60,7 @@ mod packing;
 
 pub use interceptor::{Interceptor, Verdict};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
-pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
+pub use soul::{Birth, Persona, Player, Soul, Turn, Value, Values};
 pub use stateful::Stateful;
 pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Reply, Sender};
 
@@ -68,7 +68,8 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 pub mod prelude {
     pub use crate::{
         Action, Address, Birth, Content, Description, Event, Interceptor, Message, Metric, Outcome,
-        OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful, Turn, Verdict,
+        OwnedMessage, Persona, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful, Turn,
+        Value, Values, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }
