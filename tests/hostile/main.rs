@@ -27,6 +27,8 @@ mod limits;
 mod memory;
 #[path = "overload.rs"]
 mod overload;
+#[path = "personas.rs"]
+mod personas;
 #[path = "random.rs"]
 mod random;
 #[path = "refusal.rs"]

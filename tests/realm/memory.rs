@@ -45,6 +45,19 @@ fn memory_follows_a_soul_that_is_moved_and_one_whose_node_dies() {
     realm.matrix(third, &["memory", "remember", "ada", "x", "--importance", "2"]).refused("from 0 to 1");
     realm.matrix(third, &["memory", "list", "nobody"]).refused("no Soul called nobody");
 
+    // Who it is can be changed from everywhere too.
+    let edit = ["souls", "persona", "ada", "--description", "a sailor", "--value", "honesty=0.5"];
+    assert_eq!(realm.matrix(third, &edit).ok().json()["version"]["cause"], "persona");
+    assert_eq!(told(home, "who").as_deref(), Ok("a sailor 0.5"));
+    let file = realm.data(1).join("ada.toml");
+    std::fs::write(&file, "description = \"a captain\"\n").expect("our own folder");
+    realm.matrix(home, &["souls", "persona", "ada", "--set", file.to_str().expect("a path of ours")]).ok();
+    let shown = realm.matrix(third, &["souls", "persona", "ada"]).ok().json();
+    assert_eq!(
+        (&shown["persona"]["description"], &shown["persona"]["values"]),
+        (&Value::from("a captain"), &serde_json::json!([]))
+    );
+
     // What was acknowledged is remembered where it comes up next.
     realm.kill(next);
     realm.eventually("it comes up elsewhere", |realm| {

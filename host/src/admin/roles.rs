@@ -157,6 +157,7 @@ const ROWS: &[Row] = &[
     says("Souls/Converse", Role::Deploy),
     changes("Souls/Move", Role::Operate, &["name", "node"]),
     changes("Souls/Swap", Role::Deploy, &["name", "component"]),
+    changes("Souls/SetPersona", Role::Deploy, &["name"]),
     changes("Souls/Rollback", Role::Deploy, &["name"]),
     looks("Souls/History"),
     changes("Souls/Checkpoint", Role::Deploy, &["name"]),

@@ -164,6 +164,11 @@ impl Manifest {
         Ok(limits.resolve(&self.limits)?)
     }
 
+    /// The same Soul with the code and the persona of another.
+    pub(super) fn with_code_and_persona_of(&self, other: &Self) -> Self {
+        Self { component: other.component, persona: other.persona.clone(), ..self.clone() }
+    }
+
     /// A seed for a Soul whose author gave none: the same for the same name.
     pub fn seed_of(name: &SoulName) -> u64 {
         let digest = Digest::of(name.as_str().as_bytes());

@@ -94,7 +94,8 @@ pub struct SoulMetrics {
     /// `matrix_soul_memory_total{operation}`: episodes, by `remembered`, `recalled`, `forgotten` for want of room, or
     /// `dropped` by the Soul itself or by an operator.
     pub memory: TotalBy,
-    /// `matrix_soul_swaps_total{result}`: exchanges of code, by `swapped`, `rolled-back` or `failed`.
+    /// `matrix_soul_swaps_total{result}`: exchanges of code or persona, by `swapped`, `rolled-back`,
+    /// `persona-set` or `failed`.
     pub swaps: TotalBy,
     /// `matrix_soul_swap_seconds`: how long a Soul was held up for one.
     pub swap_seconds: SecondsBy,

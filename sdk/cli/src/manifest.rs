@@ -5,7 +5,7 @@ mod form;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use matrix_proto::v1::{MatrixManifest, SoulManifest};
+use matrix_proto::v1::{MatrixManifest, Persona, SoulManifest};
 use toml::Spanned;
 
 use self::form::Form;
@@ -81,6 +81,16 @@ impl Manifest {
             matrices: form.matrix.into_iter().map(Into::into).collect(),
         })
     }
+}
+
+/// Reads a persona, as a manifest has it: `description`, `traits` and `values`. `file` is how errors call it.
+pub(crate) fn parse_persona(text: &str, file: &str) -> Result<Persona, ManifestError> {
+    let persona: form::Persona = toml::from_str(text).map_err(|error| ManifestError {
+        what: error.message().to_owned(),
+        place: place(text, file, error.span()),
+        change: None,
+    })?;
+    Ok(persona.into())
 }
 
 impl From<String> for Source {
@@ -265,6 +275,15 @@ start = true
             assert!(found.contains(what), "{found}");
             assert_eq!(at, place, "{found}");
         }
+    }
+
+    #[test]
+    fn a_persona_has_a_file_of_its_own() {
+        let text =
+            "description = \"kind\"\ntraits = [\"patient\"]\n[[values]]\nname = \"honesty\"\nweight = 1.0\n";
+        let persona = parse_persona(text, "ada.toml").expect("a persona");
+        assert_eq!((persona.description.as_str(), persona.values[0].weight), ("kind", 1.0));
+        assert_eq!(parse_persona("traits = 3\n", "ada.toml").expect_err("no list").place, "ada.toml:1:10");
     }
 
     #[test]

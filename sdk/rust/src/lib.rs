@@ -63,7 +63,7 @@ mod packing;
 pub use interceptor::{Interceptor, Verdict};
 pub use learner::{Experience, Learner, Source};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
-pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
+pub use soul::{Birth, Persona, Player, Soul, Turn, Value, Values};
 pub use stateful::Stateful;
 pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Reply, Sender};
 
@@ -71,8 +71,8 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 pub mod prelude {
     pub use crate::{
         Action, Address, Birth, Content, Description, Event, Experience, Interceptor, Learner, Message,
-        Metric, Outcome, OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful,
-        Turn, Verdict,
+        Metric, Outcome, OwnedMessage, Persona, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul,
+        Stateful, Turn, Value, Values, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

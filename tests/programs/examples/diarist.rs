@@ -4,10 +4,13 @@ use matrix_sdk::memory::{self, Cue, Impression};
 use matrix_sdk::prelude::*;
 use programs::{command, misbehave, say};
 
-/// How many turns it has had: its state changes with each.
+/// How many turns it has had, which its state changes with.
 #[derive(Default, Serialize, Deserialize)]
 struct Diarist {
     turns: u64,
+    /// Who it is, and how honest: its manifest's, not its state's.
+    #[serde(skip)]
+    persona: String,
 }
 
 impl Soul for Diarist {
@@ -16,7 +19,8 @@ impl Soul for Diarist {
         if birth.setting("remembers-at-birth").is_some() {
             memory::remember(&Impression::new("I was born"))?;
         }
-        Ok(Self::default())
+        let honesty = birth.persona.values.weight("honesty").unwrap_or(0.0);
+        Ok(Self { turns: 0, persona: format!("{} {honesty}", birth.persona.description) })
     }
 
     fn receive(&mut self, message: Message<'_>) -> Reply {
@@ -50,6 +54,7 @@ impl Soul for Diarist {
                 say(format!("{} {}", usage.episodes, usage.bytes))
             }
             "turns" => say(self.turns),
+            "who" => say(&self.persona),
             // Remembers in this turn, and does not survive it.
             "remember-and-trap" => {
                 memory::remember(&Impression::new(argument))?;
@@ -98,6 +103,10 @@ fn recall(cue: &Cue) -> Reply {
 
 impl Stateful for Diarist {
     const SCHEMA: &'static str = "diarist/1";
+
+    fn adopt(&mut self, state: Self) {
+        self.turns = state.turns;
+    }
 }
 
 matrix_sdk::soul!(Diarist: stateful);

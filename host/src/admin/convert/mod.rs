@@ -39,7 +39,7 @@ pub(super) use shared::{
     address, address_to, change, component, content, content_to, entry, event, kind, level, line, signature,
     swap_expectation,
 };
-pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
+pub(super) use souls::{dead_letter, persona, required, saved, soul, soul_manifest};
 pub(super) use swaps::{history, swapped, trial};
 
 /// The domain of every `ErrorInfo`.

@@ -23,16 +23,11 @@ pub(in crate::admin) fn soul_manifest(
 ) -> Result<Manifest, Status> {
     let name: SoulName = given.name.parse().map_err(|error| bad_id("manifest.name", &error))?;
     let seed = if given.seed == 0 { Manifest::seed_of(&name) } else { given.seed };
-    let persona = given.persona.unwrap_or_default();
     let durability = given.durability.unwrap_or_default();
     Ok(Manifest {
         name,
         component,
-        persona: Persona {
-            description: persona.description,
-            traits: persona.traits,
-            values: persona.values.into_iter().map(|value| (value.name, value.weight)).collect(),
-        },
+        persona: persona(given.persona.unwrap_or_default()),
         config: given.config.into_iter().collect(),
         grants: grants(given.grants.unwrap_or_default())?,
         limits: limits(given.limits.unwrap_or_default()),
@@ -52,6 +47,15 @@ pub(in crate::admin) fn soul_manifest(
         learning: given.learning.map(super::training).transpose()?.unwrap_or_default(),
         memory: weights(given.memory.unwrap_or_default()),
     })
+}
+
+/// The persona that a caller gives. What is too long is found by `Manifest::check`.
+pub(in crate::admin) fn persona(given: v1::Persona) -> Persona {
+    Persona {
+        description: given.description,
+        traits: given.traits,
+        values: given.values.into_iter().map(|value| (value.name, value.weight)).collect(),
+    }
 }
 
 /// The manifest of a message, which must have one that names its component.

@@ -71,6 +71,7 @@ pub(super) async fn exchange(
     let begun = Begun { checkpoint: &next, cause, fallback: &fallback };
     let version = versions.push(before.component, placed, begun).clone();
     let manifest = &*candidate.manifest;
+    versions.before = (before.persona != manifest.persona).then(|| before.persona.clone());
     let (left, versions) = (left.as_ref(), &versions);
     let exchange =
         Exchange { manifest, wanted, placed, next: &next, left, versions, writes, instead_of_a_turn };

@@ -114,7 +114,7 @@ struct Weights {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Persona {
+pub(super) struct Persona {
     description: String,
     traits: Vec<String>,
     values: Vec<Weighed>,

@@ -144,7 +144,7 @@ impl TryFrom<Args> for SpawnRequest {
     }
 }
 
-fn parse_value(text: &str) -> Result<Value, String> {
+pub(super) fn parse_value(text: &str) -> Result<Value, String> {
     let (name, weight) = parse_pair(text)?;
     let weight = weight.parse().ok().filter(|weight| (-1.0..=1.0).contains(weight));
     Ok(Value { name, weight: weight.ok_or("a weight is from -1 to 1")? })
