@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm test soak mutants verify fix bench scale guests test-guests programs clean-data
+.PHONY: help run realm learn test soak mutants verify fix bench scale guests test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,12 @@ run: guests programs ## Starts a node, plays the tournament, shows the result; C
 
 realm: guests programs ## Starts three nodes that share one realm, plays the tournament over them; Ctrl-C ends them.
 	@guests/worlds/realm.sh $(TARGET) $(REALM) $(NODES)
+
+# What a mirror learns: a text of one person.
+TEXT ?= guests/models/writing/tests/data/austen.txt
+
+learn: guests programs ## Teaches a mirror how somebody writes, and opens a chat with it: make learn TEXT=letters.txt.
+	@guests/souls/mirror/learn.sh $(TARGET) $(DATA)/mirror $(TEXT)
 
 test: guests test-guests ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked

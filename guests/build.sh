@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-guests="echo counter strategist ipd schelling redact"
+guests="echo counter strategist learner trader mirror ipd schelling gridworld market parlour redact"
 
 packages=""
 for guest in $guests; do

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "matrix/v1/common.proto",
     "matrix/v1/components.proto",
     "matrix/v1/souls.proto",
@@ -15,10 +15,11 @@ const FILES: [&str; 12] = [
     "matrix/v1/access.proto",
     "matrix/v1/observe.proto",
     "matrix/v1/learning.proto",
+    "matrix/v1/memory.proto",
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 11] = [
+const WIRE: [&str; 12] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
@@ -30,6 +31,7 @@ const WIRE: [&str; 11] = [
     "matrix/wire/v1/runs.proto",
     "matrix/wire/v1/backup.proto",
     "matrix/wire/v1/learning.proto",
+    "matrix/wire/v1/memory.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

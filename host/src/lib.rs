@@ -34,6 +34,7 @@ pub mod souls;
 pub mod capabilities;
 pub mod runtime;
 
+pub mod memory;
 pub mod realm;
 pub mod transport;
 

@@ -384,6 +384,7 @@ fn open_catalog(
 fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
     let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
     Capabilities {
+        memory: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), refused),

@@ -42,6 +42,7 @@ fn manifest(name: &str, component: Digest) -> Manifest {
     Manifest {
         placement: Default::default(),
         learning: Default::default(),
+        memory: Default::default(),
         component,
         persona: Default::default(),
         config: Default::default(),

@@ -66,6 +66,7 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
     let refused = &telemetry.metrics().refusals;
     let log = Arc::new(GuestLog::new(node.node().logs().clone(), "soul:new", 0, refused));
     let capabilities = Capabilities {
+        memory: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(node.node().bus().clone(), Source::Node, None, log.clone(), refused),

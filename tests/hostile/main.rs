@@ -27,10 +27,14 @@ mod limits;
 mod memory;
 #[path = "overload.rs"]
 mod overload;
+#[path = "personas.rs"]
+mod personas;
 #[path = "random.rs"]
 mod random;
 #[path = "refusal.rs"]
 mod refusal;
+#[path = "remembering.rs"]
+mod remembering;
 #[path = "rollouts.rs"]
 mod rollouts;
 #[path = "rules.rs"]

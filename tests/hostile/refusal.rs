@@ -12,6 +12,8 @@ mod interceptors;
 mod kv;
 #[path = "refusal/learning.rs"]
 mod learning;
+#[path = "refusal/memory.rs"]
+mod memory;
 #[path = "refusal/messages.rs"]
 mod messages;
 #[path = "refusal/node.rs"]
@@ -25,6 +27,7 @@ pub(crate) use instances::*;
 pub(crate) use interceptors::*;
 pub(crate) use kv::*;
 pub(crate) use learning::*;
+pub(crate) use memory::*;
 pub(crate) use messages::*;
 pub(crate) use node::*;
 pub(crate) use uploads::*;

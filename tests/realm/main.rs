@@ -4,12 +4,17 @@ mod access;
 mod backup;
 mod ending;
 mod foreign;
+mod grids;
 mod interceptors;
 mod learning;
+mod markets;
 mod matrices;
+mod memory;
+mod mirror;
 mod processes;
 mod rollouts;
 mod swaps;
+mod talks;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};

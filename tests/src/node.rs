@@ -274,11 +274,13 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
         seed: Manifest::seed_of(&name(soul)),
         placement: Default::default(),
         learning: Default::default(),
+        memory: Default::default(),
     };
     manifest.grants.send = all();
     manifest.grants.ask = all();
     manifest.grants.subscribe = all();
     manifest.grants.events = true;
+    manifest.grants.memory = true;
     manifest
 }
 

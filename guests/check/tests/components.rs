@@ -36,14 +36,22 @@ fn counter_has_a_state() {
 }
 
 #[test]
-fn strategist_plays() {
-    check("strategist", &["matrix:node/agent", "matrix:node/player", "matrix:node/stateful"]);
+fn players_have_a_state() {
+    for player in ["strategist", "learner", "trader"] {
+        check(player, &["matrix:node/agent", "matrix:node/player", "matrix:node/stateful"]);
+    }
 }
 
 #[test]
-fn ipd_and_schelling_are_rules() {
-    check("ipd", &["matrix:node/rules", "matrix:node/stateful"]);
-    check("schelling", &["matrix:node/rules", "matrix:node/stateful"]);
+fn mirror_is_trained_and_needs_nothing() {
+    check("mirror", &["matrix:node/agent", "matrix:node/learner", "matrix:node/stateful"]);
+}
+
+#[test]
+fn rules_have_a_state() {
+    for rules in ["ipd", "schelling", "gridworld", "market", "parlour"] {
+        check(rules, &["matrix:node/rules", "matrix:node/stateful"]);
+    }
 }
 
 #[test]

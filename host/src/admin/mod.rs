@@ -37,6 +37,7 @@ mod learning;
 mod logs;
 mod look;
 mod matrices;
+mod memory;
 mod observing;
 mod rollout;
 mod server;

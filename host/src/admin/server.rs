@@ -17,6 +17,7 @@ use matrix_proto::v1::kv_server::KvServer;
 use matrix_proto::v1::learning_server::LearningServer;
 use matrix_proto::v1::logs_server::LogsServer;
 use matrix_proto::v1::matrices_server::MatricesServer;
+use matrix_proto::v1::memory_server::MemoryServer;
 use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -42,6 +43,7 @@ use super::kv::KvService;
 use super::learning::LearningService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
+use super::memory::MemoryService;
 use super::observe::observe;
 use super::observing::ObserveService;
 use super::souls::SoulsService;
@@ -52,7 +54,7 @@ const ANSWER_BYTES_MAX: usize = 20 << 20;
 /// The most bytes in the headers of a request: a token, a trace, a deadline.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
-const HEALTHY: [&str; 12] = [
+const HEALTHY: [&str; 13] = [
     "",
     "matrix.v1.Access",
     "matrix.v1.Cluster",
@@ -63,6 +65,7 @@ const HEALTHY: [&str; 12] = [
     "matrix.v1.Learning",
     "matrix.v1.Logs",
     "matrix.v1.Matrices",
+    "matrix.v1.Memory",
     "matrix.v1.Observe",
     "matrix.v1.Souls",
 ];
@@ -124,6 +127,7 @@ impl Server {
             LearningServer: LearningService(desk.clone()),
             LogsServer: LogsService(desk.clone()),
             MatricesServer: MatricesService(desk.clone()),
+            MemoryServer: MemoryService(desk.clone()),
             ObserveServer: ObserveService(desk.clone()),
             SoulsServer: SoulsService(desk.clone()),
         );

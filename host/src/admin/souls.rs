@@ -142,6 +142,13 @@ impl Souls for SoulsService {
         swaps::swap(&self.0, request).await.map(Response::new)
     }
 
+    async fn set_persona(
+        &self,
+        request: Request<v1::SetPersonaRequest>,
+    ) -> Result<Response<v1::SwapSoulResponse>, Status> {
+        swaps::set_persona(&self.0, request).await.map(Response::new)
+    }
+
     async fn rollback(
         &self,
         request: Request<v1::RollbackSoulRequest>,

@@ -31,6 +31,20 @@ pub(super) async fn swap(
     desk.mutate(key, swapped).await
 }
 
+/// Makes a Soul somebody else.
+pub(super) async fn set_persona(
+    desk: &Arc<Desk>,
+    request: Request<v1::SetPersonaRequest>,
+) -> Result<v1::SwapSoulResponse, Status> {
+    let (caller, request) = open(request)?;
+    let (soul, turn) = (name(&request.name)?, turn(request.turn_ms)?);
+    let persona = convert::persona(request.persona.ok_or_else(|| convert::missing("persona"))?);
+    let key = Key::new(&caller, "Souls/SetPersona", &request.request_id)?;
+    let host = desk.host.clone();
+    let swapped = async move { Ok(convert::swapped(host.souls.set_persona(&soul, persona, turn).await?)) };
+    desk.mutate(key, swapped).await
+}
+
 /// Goes back to the code before.
 pub(super) async fn roll_back(
     desk: &Arc<Desk>,

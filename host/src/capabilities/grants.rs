@@ -127,6 +127,9 @@ pub struct Grants {
     pub buckets: Vec<BucketGrant>,
     /// Whether it may publish events.
     pub events: bool,
+    /// Whether it has a memory. Left out where it has none, so that nodes of an earlier version read the record.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
 }
 
 impl Grants {

@@ -13,6 +13,7 @@ pub mod grants;
 pub mod io;
 pub mod keyvalue;
 pub mod logging;
+pub mod memory;
 pub mod messaging;
 pub(crate) mod quota;
 pub mod random;
@@ -32,6 +33,8 @@ pub struct Capabilities {
     pub messaging: Option<messaging::Ctx>,
     /// Buckets of the KV; none for rules.
     pub keyvalue: Option<keyvalue::Ctx>,
+    /// What it remembers; none for rules and interceptors. Seldom used, and large.
+    pub memory: Option<Box<memory::Ctx>>,
     /// The event bus.
     pub events: events::Ctx,
     /// The guest's log.
@@ -57,6 +60,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     types::add_to_linker(&mut linker)?;
     messaging::add_to_linker(&mut linker)?;
+    memory::add_to_linker(&mut linker)?;
     events::add_to_linker(&mut linker)?;
     logging::add_to_linker(&mut linker)?;
     config::add_to_linker(&mut linker)?;

@@ -23,6 +23,10 @@ pub enum Deed {
     Unsubscribe(TopicName),
     /// An event: its kind, and what it says.
     Emit(String, Content),
+    /// Something to remember, instead of these episodes.
+    Remember(String, Vec<u64>),
+    /// An episode to forget.
+    Forget(u64),
     /// Writes to the KV, all or none.
     Write(Vec<Mutation>),
 }
@@ -33,7 +37,8 @@ impl Deed {
         match self {
             Self::Send(_, content) | Self::Ask(_, content) | Self::Emit(_, content) => of(content),
             Self::Write(mutations) => mutations.iter().map(written).sum(),
-            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
+            Self::Remember(text, instead_of) => text.len() + size_of_val(&instead_of[..]),
+            Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Forget(_) => 0,
         }
     }
 }

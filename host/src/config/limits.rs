@@ -3,6 +3,7 @@
 use super::Config;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
 use crate::learning::{EXPERIENCE_BYTES_MAX, TEACH_BYTES_MAX};
+use crate::memory;
 use crate::runtime::chain::STAGES_MAX;
 use crate::runtime::limits::{
     HANDLES_MAX, LIFTED_BYTES_MAX, Limit, NodeLimit, SNAPSHOT_BYTES_MAX, TABLE_ELEMENTS_MAX,
@@ -111,6 +112,11 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::topics_per_soul => TOPICS_PER_SOUL_MAX,
         NodeLimit::kv_batch_keys => BATCH_KEYS_MAX,
         NodeLimit::kv_batch_bytes => BATCH_BYTES_MAX,
+        NodeLimit::episode_text_bytes => memory::TEXT_BYTES_MAX,
+        NodeLimit::episode_tags => memory::TAGS_MAX,
+        NodeLimit::embedding_numbers => memory::EMBEDDING_MAX,
+        NodeLimit::recollections => memory::RECOLLECTIONS_MAX,
+        NodeLimit::turn_episodes => memory::TURN_MAX,
         _ => 0,
     };
     value as u64

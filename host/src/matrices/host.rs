@@ -118,6 +118,7 @@ impl MatrixHost {
         Capabilities {
             messaging: None,
             keyvalue: None,
+            memory: None,
             events: events::Ctx::new(self.bus.clone(), source, Some(0), log.clone(), refused),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::default(),

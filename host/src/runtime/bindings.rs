@@ -18,6 +18,10 @@ wasmtime::component::bindgen!({
     // a stack of its own.
     imports: {
         "matrix:node/messaging@0.1.0.ask": async | trappable,
+        "matrix:node/memory@0.1.0.remember": async | trappable,
+        "matrix:node/memory@0.1.0.recall": async | trappable,
+        "matrix:node/memory@0.1.0.forget": async | trappable,
+        "matrix:node/memory@0.1.0.usage": async | trappable,
         "wasi:keyvalue/store@0.2.0-draft.[method]bucket.get": async | trappable,
         "wasi:keyvalue/store@0.2.0-draft.[method]bucket.set": async | trappable,
         "wasi:keyvalue/store@0.2.0-draft.[method]bucket.delete": async | trappable,

@@ -343,6 +343,7 @@ pub(super) fn capabilities(
     let refused = &metrics.refusals;
     let (source, told) = (Source::Component(component), Some(limits.events_per_second));
     Capabilities {
+        memory: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),

@@ -132,6 +132,10 @@ impl Actor {
                 let learnt = self.take_up(*adoption).await;
                 let _ = reply.send(learnt);
             }
+            Job::Remember(edit, reply) => {
+                let edited = self.edit_memory(*edit).await;
+                let _ = reply.send(edited);
+            }
             Job::Tend => self.tend().await,
             Job::Stop(_) | Job::Leave(..) => {}
         }
@@ -315,6 +319,7 @@ impl Actor {
         if !self.life.is_awake() {
             return;
         }
+        self.tell_memory().await;
         if self.life.unsaved_for() >= self.host.every_seconds(&self.manifest) {
             self.save_behind().await;
         }
@@ -355,6 +360,7 @@ impl Actor {
         }
         let unsaved = self.life.is_awake() && self.life.turns_unsaved() > 0;
         let saved = if unsaved { self.save().await.map(drop) } else { Ok(()) };
+        self.tell_memory().await;
         self.life.sleep();
         // A component that nobody runs need not stay in memory.
         self.component = None;

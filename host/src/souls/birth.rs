@@ -29,8 +29,9 @@ pub(super) fn guest(
     waits: Waits,
 ) -> Result<GuestState, CheckpointError> {
     let fence = placed.condition(&host.kv, &manifest.name)?;
+    let memory = host.memory(manifest, limits, placed)?;
     let random = random::Ctx::new(manifest.seed);
-    Ok(GuestState::new(limits, host.capabilities(manifest, limits, fence, random, waits)))
+    Ok(GuestState::new(limits, host.capabilities(manifest, limits, (fence, memory), random, waits)))
 }
 
 /// Instantiates a component and lets the Soul be born. That is the same each time, at no time and from the seed; what a

@@ -1,5 +1,5 @@
-//! Forgetting a Soul for good: what it kept in its own bucket, its checkpoint, and last its record. A node that is
-//! killed on the way goes on with it when it starts next, because the record says so first.
+//! Forgetting a Soul for good: what it kept in its own bucket, what it remembered, its checkpoint, and last its record. A
+//! node that is killed on the way goes on with it when it starts next, because the record says so first.
 
 use futures::future::try_join_all;
 
@@ -8,6 +8,7 @@ use super::{dead, placed, records, swap, taught, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId};
+use crate::memory;
 
 /// Keys that are read at once.
 const PAGE_KEYS: usize = 500;
@@ -16,7 +17,7 @@ const AT_ONCE: usize = 64;
 
 /// Deletes everything that is a Soul's own. It must not run any more. That there is nothing is no error.
 pub async fn erase(kv: &Kv, soul: &SoulName, request: Option<RequestId>) -> Result<(), CheckpointError> {
-    for bucket in [keyvalue::own_bucket(soul.as_str()), turns::window_bucket(soul)] {
+    for bucket in [keyvalue::own_bucket(soul.as_str()), turns::window_bucket(soul), memory::bucket(soul)] {
         empty(kv, &bucket).await?;
     }
     dead::forget(kv, soul).await?;
@@ -67,6 +68,7 @@ mod tests {
         }
         for key in 0..25 {
             put(own.clone(), key.to_string()).await;
+            put(memory::bucket(&"neo".parse().expect("a name")), key.to_string()).await;
         }
         let neo: SoulName = "neo".parse().expect("a name");
         for _ in 0..2 {

@@ -7,6 +7,7 @@ use super::manifest::ManifestError;
 use super::swap::SwapError;
 use crate::ids::{Digest, SoulName};
 use crate::kv::KvError;
+use crate::memory::MemoryError;
 use crate::runtime::catalog::ComponentError;
 
 /// Why something could not be done with a Soul.
@@ -64,6 +65,9 @@ pub enum SoulError {
     /// Its code was not swapped.
     #[error("the code of {0} was not swapped: {1}")]
     Swap(SoulName, Box<SwapError>),
+    /// Its memory cannot be read, or was not changed.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
@@ -90,7 +94,10 @@ impl SoulError {
             Self::Save(..) => "save",
             Self::NoDeadLetter(..) => "no-dead-letter",
             Self::Swap(..) => "swap",
-            Self::Kv(_) => "kv",
+            Self::Memory(MemoryError::Invalid(_)) => "episode",
+            Self::Memory(MemoryError::Elsewhere) => "moved",
+            Self::Memory(MemoryError::Damaged(_)) => "memory",
+            Self::Kv(_) | Self::Memory(MemoryError::Kv(_)) => "kv",
             Self::Checkpoint(_) => "checkpoint",
         }
     }

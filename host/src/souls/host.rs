@@ -15,10 +15,11 @@ use super::records;
 use super::restart::{Next, RestartConfig};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::messaging::Waits;
-use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, messaging, random};
+use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, memory, messaging, random};
 use crate::clock;
 use crate::ids::SoulName;
 use crate::kv::{Condition, Kv};
+use crate::memory::Memory;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::limits::{Limits, LimitsConfig};
 use crate::tasks::Tasks;
@@ -131,12 +132,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// What one Soul may do, how long it waits for answers, and write as long as `fence` holds.
+    /// What one Soul may do, what it remembers, how long it waits for answers, and write as long as `fence` holds.
     pub(crate) fn capabilities(
         &self,
         manifest: &Manifest,
         limits: &Limits,
-        fence: Condition,
+        (fence, memory): (Condition, Memory),
         random: random::Ctx,
         waits: Waits,
     ) -> Capabilities {
@@ -148,7 +149,16 @@ impl Host {
         let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), lines, refused));
         let router = self.router.clone();
         let events = grants.events.then_some(limits.events_per_second);
+        let memory = memory::Ctx::new(
+            memory,
+            grants.memory,
+            limits.memory_per_second,
+            (self.bus.clone(), source.clone()),
+            refused,
+            &self.metrics.souls.memory,
+        );
         Capabilities {
+            memory: Some(Box::new(memory)),
             messaging: Some(messaging::Ctx::new(
                 soul.clone(),
                 router,

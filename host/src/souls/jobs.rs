@@ -8,8 +8,10 @@ use super::Saved;
 use super::checkpoint::CheckpointError;
 use super::life::StartError;
 use super::pupil::LearnError;
+use super::remembering::{Edit, Edited};
 use super::swap::{Adoption, Hold, Learnt, Order, Recalled, SwapError, Swapped};
 use crate::ids::MatrixName;
+use crate::memory::MemoryError;
 use crate::runtime::guest::Crash;
 use crate::runtime::soul::Turn;
 use crate::transport::mailbox::Inbox;
@@ -84,6 +86,8 @@ pub(crate) enum Job {
     Hold(Box<Hold>),
     /// Take up what a copy has learnt.
     TakeUp(Box<Adoption>, oneshot::Sender<Result<Learnt, LearnError>>),
+    /// Change the memory for somebody.
+    Remember(Box<Edit>, oneshot::Sender<Result<Edited, MemoryError>>),
     /// Save the state if it is due; leave memory if idle for long.
     Tend,
     /// End, the state saved if this says so, and give the mailbox back with all that waits in it.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::training::Training;
 use crate::capabilities::grants::{GRANTS_MAX, Grants};
 use crate::ids::{Digest, SoulName};
+use crate::memory::Weights;
 use crate::runtime::limits::{LimitError, Limits, LimitsConfig};
 
 /// The most bytes in a persona's description.
@@ -102,6 +103,10 @@ pub struct Manifest {
     /// How it learns. Left out where it says nothing, so that nodes of an earlier version read the record.
     #[serde(default, skip_serializing_if = "Training::is_default")]
     pub learning: Training,
+    /// What counts how much when it recalls. Left out where it is the default, so that nodes of an earlier version read
+    /// the record.
+    #[serde(default, skip_serializing_if = "Weights::are_default")]
+    pub memory: Weights,
 }
 
 /// What is wrong with a manifest.
@@ -152,10 +157,16 @@ impl Manifest {
             "bytes in one text",
         )?;
         self.learning.check()?;
+        self.memory.check().map_err(|(name, problem)| field(name, problem))?;
         if self.seed >= SEED_MAX {
             return Err(field("seed", "must be below 2^53"));
         }
         Ok(limits.resolve(&self.limits)?)
+    }
+
+    /// The same Soul with the code and the persona of another.
+    pub(super) fn with_code_and_persona_of(&self, other: &Self) -> Self {
+        Self { component: other.component, persona: other.persona.clone(), ..self.clone() }
     }
 
     /// A seed for a Soul whose author gave none: the same for the same name.
@@ -193,6 +204,7 @@ pub(crate) mod tests {
             seed: Manifest::seed_of(&name),
             placement: Placement::default(),
             learning: Training::default(),
+            memory: Weights::default(),
             name,
         }
     }
@@ -217,6 +229,8 @@ pub(crate) mod tests {
         assert!(refuse(|m| m.persona.values = vec![("x".into(), f32::NAN)]).contains("persona.values"));
         assert!(refuse(|m| m.config = [("k".into(), "v".repeat(65_536))].into()).contains("`config`"));
         assert!(refuse(|m| m.seed = SEED_MAX).contains("`seed`"));
+        assert!(refuse(|m| m.memory.decay = f32::NAN).contains("`memory.decay`"));
+        assert!(refuse(|m| m.memory.recency = -1.0).contains("`memory.recency`"));
         assert!(refuse(|m| m.limits.call_ms = 60_001).contains("limits.call_ms"));
         let text = refuse(|m| m.grants.buckets = vec!["sys/souls:r".parse().expect("a grant")]);
         assert!(text.contains("sys/"));

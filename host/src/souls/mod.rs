@@ -29,6 +29,7 @@ mod placing;
 pub mod pupil;
 pub mod records;
 mod registry;
+pub mod remembering;
 pub mod restart;
 mod saving;
 pub mod status;

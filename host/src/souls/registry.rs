@@ -124,11 +124,11 @@ impl Souls {
             if ran.as_ref().is_some_and(|(ran, _)| *ran == manifest) {
                 return Ok(handle.view());
             }
-            // Other code, and nothing else: the Soul is not held up, and its mailbox stays.
+            // Other code or another persona, and nothing else: the Soul is not held up, and its mailbox stays.
             if let Some((before, _)) = &ran
-                && (Manifest { component: manifest.component, ..(**before).clone() }) == *manifest
+                && before.with_code_and_persona_of(&manifest) == *manifest
             {
-                self.renew(&name, manifest.component).await?;
+                self.renew(before, &manifest).await?;
                 return self.get(&name);
             }
         } else if self.count() >= host.config.souls_max {

@@ -15,6 +15,7 @@ use super::jobs::{ActError, ActRequest};
 use super::manifest::Manifest;
 use super::placed::Placed;
 use super::registry::Souls;
+use super::remembering;
 use super::status::State;
 use super::swap::fleet;
 use super::{Saved, SoulView};
@@ -283,6 +284,8 @@ async fn carry_out(souls: &Souls, question: Question) -> Result<AnswerKind, Soul
         Question::Swap(swap) => fleet::swap(souls, here(&swap.soul).await?, &swap).await?,
         Question::Rehearse(swap) => fleet::rehearse(souls, here(&swap.soul).await?, &swap).await?,
         Question::RollBack(back) => fleet::roll_back(souls, here(&back.soul).await?, &back).await?,
+        Question::SetPersona(asked) => fleet::set_persona(souls, here(&asked.soul).await?, &asked).await?,
+        Question::Remember(edit) => remembering::edit(souls, here(&edit.soul).await?, edit).await?,
         Question::Act(turns) => AnswerKind::Acted(act_all(souls, turns).await),
         Question::Forget(wire::SoulRun { soul, run }) => {
             souls.forget_run(&name(&soul)?, run.into()).await;

@@ -91,7 +91,11 @@ pub struct SoulMetrics {
     pub dead_letters: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
-    /// `matrix_soul_swaps_total{result}`: exchanges of code, by `swapped`, `rolled-back` or `failed`.
+    /// `matrix_soul_memory_total{operation}`: episodes, by `remembered`, `recalled`, `forgotten` for want of room, or
+    /// `dropped` by the Soul itself or by an operator.
+    pub memory: TotalBy,
+    /// `matrix_soul_swaps_total{result}`: exchanges of code or persona, by `swapped`, `rolled-back`,
+    /// `persona-set` or `failed`.
     pub swaps: TotalBy,
     /// `matrix_soul_swap_seconds`: how long a Soul was held up for one.
     pub swap_seconds: SecondsBy,
@@ -110,6 +114,12 @@ impl SoulMetrics {
                 "Messages that Souls did not survive.",
             ),
             checkpoints: TotalBy::new(meter, "matrix_soul_checkpoints", "result", "States of Souls saved."),
+            memory: TotalBy::new(
+                meter,
+                "matrix_soul_memory",
+                "operation",
+                "Episodes of Souls, by what became of them.",
+            ),
             swaps: TotalBy::new(meter, "matrix_soul_swaps", "result", "Exchanges of Souls' code."),
             swap_seconds: SecondsBy::new(
                 meter,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    nodes, send, souls, teach, top, train,
+    memory, nodes, send, souls, teach, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Spawns, lists and stops Souls
     #[command(subcommand, visible_alias = "soul")]
     Souls(souls::Command),
+    /// Shows and changes what Souls remember
+    #[command(subcommand)]
+    Memory(memory::Command),
     /// Sends a message
     Send(send::Args),
     /// Sends a message and shows the reply

@@ -15,6 +15,7 @@ pub(crate) mod kv;
 pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod matrices;
+pub(crate) mod memory;
 pub(crate) mod nodes;
 mod rollout;
 pub(crate) mod send;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Access(command) => access::run(command, session).await,
         Command::Components(command) => components::run(command, session).await,
         Command::Souls(command) => souls::run(command, session).await,
+        Command::Memory(command) => memory::run(command, session).await,
         Command::Send(args) => send::run(args, session).await,
         Command::Ask(args) => ask::run(args, session).await,
         Command::Chat(args) => chat::run(args, session).await,

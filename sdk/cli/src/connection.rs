@@ -15,6 +15,7 @@ use matrix_proto::v1::kv_client::KvClient;
 use matrix_proto::v1::learning_client::LearningClient;
 use matrix_proto::v1::logs_client::LogsClient;
 use matrix_proto::v1::matrices_client::MatricesClient;
+use matrix_proto::v1::memory_client::MemoryClient;
 use matrix_proto::v1::observe_client::ObserveClient;
 use matrix_proto::v1::souls_client::SoulsClient;
 use tokio::net::UnixStream;
@@ -120,6 +121,8 @@ clients! {
     logs: LogsClient,
     /// Matrices.
     matrices: MatricesClient,
+    /// What Souls remember.
+    memory: MemoryClient,
     /// What guests use.
     observe: ObserveClient,
     /// Souls.

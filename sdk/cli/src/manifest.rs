@@ -5,7 +5,7 @@ mod form;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use matrix_proto::v1::{MatrixManifest, SoulManifest};
+use matrix_proto::v1::{MatrixManifest, Persona, SoulManifest};
 use toml::Spanned;
 
 use self::form::Form;
@@ -81,6 +81,16 @@ impl Manifest {
             matrices: form.matrix.into_iter().map(Into::into).collect(),
         })
     }
+}
+
+/// Reads a persona, as a manifest has it: `description`, `traits` and `values`. `file` is how errors call it.
+pub(crate) fn parse_persona(text: &str, file: &str) -> Result<Persona, ManifestError> {
+    let persona: form::Persona = toml::from_str(text).map_err(|error| ManifestError {
+        what: error.message().to_owned(),
+        place: place(text, file, error.span()),
+        change: None,
+    })?;
+    Ok(persona.into())
 }
 
 impl From<String> for Source {
@@ -176,8 +186,9 @@ name = "tit-for-tat"
 component = "strategist"
 config = { strategy = "TitForTat", rounds = 3, noisy = false }
 persona = { description = "kind", traits = ["patient"], values = [{ name = "honesty", weight = 0.5 }] }
-grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true }
-limits = { memory_bytes = 67108864, call_ms = 100 }
+grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true, memory = true }
+memory = { recency = 0.0, decay = 0.9 }
+limits = { memory_bytes = 67108864, call_ms = 100, episodes = 50 }
 durability = { mode = "turn", every_turns = 64, every_seconds = 5 }
 seed = 7
 
@@ -205,7 +216,16 @@ start = true
         assert_eq!((soul.name.as_str(), soul.seed), ("tit-for-tat", 7));
         assert_eq!((soul.config["rounds"].as_str(), soul.config["noisy"].as_str()), ("3", "false"));
         assert_eq!(soul.persona.as_ref().map(|persona| persona.values[0].weight), Some(0.5));
-        assert!(soul.grants.as_ref().is_some_and(|grants| grants.events && grants.send == ["soul:*"]));
+        assert!(
+            soul.grants
+                .as_ref()
+                .is_some_and(|grants| grants.events && grants.memory && grants.send == ["soul:*"])
+        );
+        assert_eq!(
+            soul.memory.map(|memory| (memory.recency, memory.decay, memory.importance)),
+            Some((Some(0.0), Some(0.9), None))
+        );
+        assert_eq!(soul.limits.map(|limits| limits.episodes), Some(50));
         assert_eq!(soul.limits.map(|limits| (limits.memory_bytes, limits.call_ms)), Some((67_108_864, 100)));
         let durability = soul.durability.expect("it has one");
         assert_eq!((durability.every_turns, durability.every_seconds), (64, 5));
@@ -255,6 +275,15 @@ start = true
             assert!(found.contains(what), "{found}");
             assert_eq!(at, place, "{found}");
         }
+    }
+
+    #[test]
+    fn a_persona_has_a_file_of_its_own() {
+        let text =
+            "description = \"kind\"\ntraits = [\"patient\"]\n[[values]]\nname = \"honesty\"\nweight = 1.0\n";
+        let persona = parse_persona(text, "ada.toml").expect("a persona");
+        assert_eq!((persona.description.as_str(), persona.values[0].weight), ("kind", 1.0));
+        assert_eq!(parse_persona("traits = 3\n", "ada.toml").expect_err("no list").place, "ada.toml:1:10");
     }
 
     #[test]

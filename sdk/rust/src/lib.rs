@@ -32,7 +32,7 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
@@ -45,9 +45,11 @@ mod rules;
 mod interceptor;
 
 pub mod config;
+pub mod discrete;
 pub mod events;
 pub mod keyvalue;
 pub mod logging;
+pub mod memory;
 pub mod messaging;
 pub mod types;
 
@@ -61,7 +63,7 @@ mod packing;
 pub use interceptor::{Interceptor, Verdict};
 pub use learner::{Experience, Learner, Source};
 pub use rules::{Action, Description, Event, Outcome, Prompt, Prompts, Rules, Setup};
-pub use soul::{Birth, Persona, Player, Soul, Turn, Value};
+pub use soul::{Birth, Persona, Player, Soul, Turn, Value, Values};
 pub use stateful::Stateful;
 pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Reply, Sender};
 
@@ -69,8 +71,8 @@ pub use types::{Address, Content, Message, MessageId, Metric, OwnedMessage, Repl
 pub mod prelude {
     pub use crate::{
         Action, Address, Birth, Content, Description, Event, Experience, Interceptor, Learner, Message,
-        Metric, Outcome, OwnedMessage, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul, Stateful,
-        Turn, Verdict,
+        Metric, Outcome, OwnedMessage, Persona, Player, Prompt, Prompts, Reply, Rules, Sender, Setup, Soul,
+        Stateful, Turn, Value, Values, Verdict,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -63,10 +63,64 @@ impl Birth {
     }
 }
 
+impl Persona {
+    /// Somebody of whom only this is known, in a sentence or two.
+    pub fn new(description: impl Into<String>) -> Self {
+        Self { description: description.into(), traits: Vec::new(), values: Vec::new() }
+    }
+
+    /// One more word that describes it.
+    #[must_use]
+    pub fn with_trait(mut self, word: impl Into<String>) -> Self {
+        self.traits.push(word.into());
+        self
+    }
+
+    /// What it seeks (up to 1) or shuns (down to -1) as well.
+    #[must_use]
+    pub fn with_value(mut self, name: impl Into<String>, weight: f32) -> Self {
+        self.values.push(Value { name: name.into(), weight });
+        self
+    }
+
+    /// Whether this word describes it.
+    #[must_use]
+    pub fn is(&self, word: &str) -> bool {
+        self.traits.iter().any(|described| described == word)
+    }
+}
+
+/// What a Soul values, by name.
+pub trait Values {
+    /// How much a value weighs, from -1 (shuns) to 1 (seeks); none: it is no matter to the Soul. Of two with one name the
+    /// last one counts.
+    fn weight(&self, name: &str) -> Option<f32>;
+}
+
+impl Values for [Value] {
+    fn weight(&self, name: &str) -> Option<f32> {
+        self.iter().rev().find(|value| value.name == name).map(|value| value.weight)
+    }
+}
+
 impl Turn<'_> {
     /// Whether the seat's game is over: no action will follow, and the answer is dropped.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.final_
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_looked_up_by_name() {
+        let persona = Persona::new("kind").with_trait("patient").with_value("honesty", 0.5);
+        let persona = persona.with_value("gold", -1.0).with_value("honesty", 1.0);
+        assert_eq!(persona.values.weight("honesty"), Some(1.0));
+        assert_eq!((persona.values.weight("gold"), persona.values.weight("fame")), (Some(-1.0), None));
+        assert!(persona.is("patient") && !persona.is("kind"));
     }
 }

@@ -7,14 +7,15 @@
 //! | action | 1 | `C` or `D` |
 //!
 //! A seat's own move is in it because it may not be what the player answered: a late or wrong answer
-//! counts as the rules' default. How many turns a game has is not told.
+//! counts as the rules' default. How many turns a game has is not told: its last observation is as any other, as a game
+//! that is cut off has it.
 
 use crate::game::{Move, Payoffs};
 
-/// Media type of observations.
-pub const OBSERVATION_TYPE: &str = "application/vnd.matrix.ipd.observation";
-/// Media type of actions.
-pub const ACTION_TYPE: &str = "application/vnd.matrix.ipd.action";
+/// Media type of observations. In a run there are five: a first one, and what both did.
+pub const OBSERVATION_TYPE: &str = "application/vnd.matrix.ipd.observation;discrete=5";
+/// Media type of actions, which are two.
+pub const ACTION_TYPE: &str = "application/vnd.matrix.ipd.action;discrete=2;values=\"C D\"";
 
 /// Bytes of a first observation: four doubles.
 const FIRST_BYTES: usize = 32;

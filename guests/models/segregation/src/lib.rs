@@ -1,11 +1,8 @@
 //! Schelling's model of segregation, as plain Rust that knows no node: the rules component wraps it,
 //! and tests and benchmarks call it as it is.
 
-mod chance;
-
 mod grid;
 mod model;
 mod packed;
 
-pub use chance::Chance;
 pub use model::{KINDS_MAX, Model, SIDE_MAX, SIDE_MIN, Settings};

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use chance::Chance;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::chance::Chance;
 use crate::grid::{EMPTY, Grid, NEIGHBOURS, mix};
 use crate::packed::{Bytes, Number, Numbers};
 

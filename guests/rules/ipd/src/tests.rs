@@ -95,6 +95,14 @@ fn wrong_actions_are_the_players_loss() {
 }
 
 #[test]
+fn the_description_says_that_both_are_discrete() {
+    let description = Ipd::describe();
+    let actions = matrix_sdk::discrete::Actions::of(&description.action_type, 2).unwrap();
+    assert_eq!(actions.words(), ["C", "D"]);
+    assert_eq!(matrix_sdk::discrete::observations(&description.observation_type), Ok(5));
+}
+
+#[test]
 fn self_play_is_an_option() {
     let (_, with) = Ipd::start(setup("", &["a", "b"])).unwrap();
     let (_, without) = Ipd::start(setup("{\"self_play\": false}", &["a", "b"])).unwrap();

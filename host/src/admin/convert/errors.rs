@@ -5,6 +5,7 @@ use tonic::{Code, Status};
 use super::Failure;
 use crate::backup::TakeError;
 use crate::kv::{KvError, WatchError};
+use crate::memory::MemoryError;
 use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::compile::CompileError;
@@ -59,7 +60,15 @@ impl From<SoulError> for Status {
             SoulError::Checkpoint(CheckpointError::Damaged(..)) => {
                 failure(Code::DataLoss, "CHECKPOINT_DAMAGED")
             }
-            SoulError::Component(_) | SoulError::Kv(_) | SoulError::Checkpoint(CheckpointError::Kv(_)) => {
+            SoulError::Memory(MemoryError::Invalid(_)) => {
+                failure(Code::InvalidArgument, "EPISODE_INVALID").field("episode")
+            }
+            SoulError::Memory(MemoryError::Elsewhere) => failure(Code::Aborted, "SOUL_MOVED"),
+            SoulError::Memory(MemoryError::Damaged(_)) => failure(Code::DataLoss, "MEMORY_DAMAGED"),
+            SoulError::Component(_)
+            | SoulError::Kv(_)
+            | SoulError::Memory(MemoryError::Kv(_))
+            | SoulError::Checkpoint(CheckpointError::Kv(_)) => {
                 return within_soul(error);
             }
         }
@@ -76,6 +85,8 @@ fn elsewhere(kind: &str) -> (Code, &'static str) {
         "component" => (Code::FailedPrecondition, "COMPONENT_UNUSABLE"),
         "swap" => (Code::FailedPrecondition, "SOUL_NOT_SWAPPED"),
         "start" => (Code::FailedPrecondition, "SOUL_NOT_STARTED"),
+        "episode" => (Code::InvalidArgument, "EPISODE_INVALID"),
+        "memory" => (Code::DataLoss, "MEMORY_DAMAGED"),
         "too-many" => (Code::ResourceExhausted, "SOULS_TOO_MANY"),
         "stopped" => (Code::FailedPrecondition, "SOUL_STOPPED"),
         "moved" => (Code::Aborted, "SOUL_MOVED"),
@@ -89,7 +100,9 @@ fn elsewhere(kind: &str) -> (Code, &'static str) {
 fn within_soul(error: SoulError) -> Status {
     match error {
         SoulError::Component(error) => error.into(),
-        SoulError::Kv(error) | SoulError::Checkpoint(CheckpointError::Kv(error)) => error.into(),
+        SoulError::Kv(error)
+        | SoulError::Checkpoint(CheckpointError::Kv(error))
+        | SoulError::Memory(MemoryError::Kv(error)) => error.into(),
         other => super::internal(&other),
     }
 }

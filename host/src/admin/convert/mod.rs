@@ -9,6 +9,7 @@ mod errors;
 mod interceptors;
 mod learning;
 mod matrices;
+mod memory;
 mod observing;
 mod shared;
 mod souls;
@@ -32,12 +33,13 @@ pub(super) use access::{
 pub(super) use interceptors::{chain, chain_history, chain_trial};
 pub(super) use learning::{experience, opinion, progress, taught, training, training_to};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
+pub(super) use memory::{episode, impression, recalled};
 pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, address_to, change, component, content, content_to, entry, event, kind, level, line, signature,
     swap_expectation,
 };
-pub(super) use souls::{dead_letter, required, saved, soul, soul_manifest};
+pub(super) use souls::{dead_letter, persona, required, saved, soul, soul_manifest};
 pub(super) use swaps::{history, swapped, trial};
 
 /// The domain of every `ErrorInfo`.

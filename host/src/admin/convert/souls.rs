@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use super::{Failure, address_to, bad_id, content_to, missing};
 use crate::capabilities::grants::{GrantError, Grants};
 use crate::ids::{Digest, SoulName};
+use crate::memory::Weights;
 use crate::runtime::limits::Limits;
 use crate::souls::dead::DeadLetter;
 use crate::souls::manifest::{Durability, Manifest, Mode, Persona, Placement};
@@ -22,16 +23,11 @@ pub(in crate::admin) fn soul_manifest(
 ) -> Result<Manifest, Status> {
     let name: SoulName = given.name.parse().map_err(|error| bad_id("manifest.name", &error))?;
     let seed = if given.seed == 0 { Manifest::seed_of(&name) } else { given.seed };
-    let persona = given.persona.unwrap_or_default();
     let durability = given.durability.unwrap_or_default();
     Ok(Manifest {
         name,
         component,
-        persona: Persona {
-            description: persona.description,
-            traits: persona.traits,
-            values: persona.values.into_iter().map(|value| (value.name, value.weight)).collect(),
-        },
+        persona: persona(given.persona.unwrap_or_default()),
         config: given.config.into_iter().collect(),
         grants: grants(given.grants.unwrap_or_default())?,
         limits: limits(given.limits.unwrap_or_default()),
@@ -49,7 +45,17 @@ pub(in crate::admin) fn soul_manifest(
             apart: placement.apart,
         }),
         learning: given.learning.map(super::training).transpose()?.unwrap_or_default(),
+        memory: weights(given.memory.unwrap_or_default()),
     })
+}
+
+/// The persona that a caller gives. What is too long is found by `Manifest::check`.
+pub(in crate::admin) fn persona(given: v1::Persona) -> Persona {
+    Persona {
+        description: given.description,
+        traits: given.traits,
+        values: given.values.into_iter().map(|value| (value.name, value.weight)).collect(),
+    }
 }
 
 /// The manifest of a message, which must have one that names its component.
@@ -65,6 +71,7 @@ fn grants(given: v1::Grants) -> Result<Grants, Status> {
         subscribe: each("manifest.grants.subscribe", &given.subscribe)?,
         buckets: each("manifest.grants.buckets", &given.buckets)?,
         events: given.events,
+        memory: given.memory,
     })
 }
 
@@ -78,6 +85,16 @@ fn each<T: FromStr<Err = GrantError>>(field: &str, texts: &[String]) -> Result<V
     texts.iter().enumerate().map(parse).collect()
 }
 
+fn weights(given: v1::MemoryWeights) -> Weights {
+    let default = Weights::default();
+    Weights {
+        relevance: given.relevance.unwrap_or(default.relevance),
+        recency: given.recency.unwrap_or(default.recency),
+        importance: given.importance.unwrap_or(default.importance),
+        decay: given.decay.unwrap_or(default.decay),
+    }
+}
+
 fn limits(given: v1::Limits) -> Limits {
     Limits {
         memory_bytes: given.memory_bytes,
@@ -89,6 +106,9 @@ fn limits(given: v1::Limits) -> Limits {
         kv_per_second: given.kv_per_second,
         log_lines_per_second: given.log_lines_per_second,
         events_per_second: given.events_per_second,
+        episodes: given.episodes,
+        episodes_bytes: given.episodes_bytes,
+        memory_per_second: given.memory_per_second,
     }
 }
 
@@ -149,8 +169,19 @@ const fn state(state: State) -> v1::SoulState {
 }
 
 fn shown(manifest: &Manifest) -> v1::SoulManifest {
-    let Manifest { name, component, persona, config, grants, limits, durability, seed, placement, learning } =
-        manifest;
+    let Manifest {
+        name,
+        component,
+        persona,
+        config,
+        grants,
+        limits,
+        durability,
+        seed,
+        placement,
+        learning,
+        memory,
+    } = manifest;
     let value = |(name, weight): &(String, f32)| v1::Value { name: name.clone(), weight: *weight };
     v1::SoulManifest {
         name: name.to_string(),
@@ -167,6 +198,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             subscribe: grants.subscribe.iter().map(ToString::to_string).collect(),
             buckets: grants.buckets.iter().cloned().map(String::from).collect(),
             events: grants.events,
+            memory: grants.memory,
         }),
         limits: Some(v1::Limits {
             memory_bytes: limits.memory_bytes,
@@ -178,6 +210,9 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             kv_per_second: limits.kv_per_second,
             log_lines_per_second: limits.log_lines_per_second,
             events_per_second: limits.events_per_second,
+            episodes: limits.episodes,
+            episodes_bytes: limits.episodes_bytes,
+            memory_per_second: limits.memory_per_second,
         }),
         durability: Some(v1::Durability {
             every_turns: durability.every_turns,
@@ -194,5 +229,11 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             apart: placement.apart.clone(),
         }),
         learning: Some(super::training_to(learning)),
+        memory: (!memory.are_default()).then_some(v1::MemoryWeights {
+            relevance: Some(memory.relevance),
+            recency: Some(memory.recency),
+            importance: Some(memory.importance),
+            decay: Some(memory.decay),
+        }),
     }
 }

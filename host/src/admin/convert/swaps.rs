@@ -47,6 +47,7 @@ fn version(version: &Version) -> v1::SoulVersion {
         Cause::Spawn => v1::SoulVersionCause::Spawn,
         Cause::Swap => v1::SoulVersionCause::Swap,
         Cause::Rollback => v1::SoulVersionCause::Rollback,
+        Cause::Persona => v1::SoulVersionCause::Persona,
     };
     v1::SoulVersion {
         number: version.number,

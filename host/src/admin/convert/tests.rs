@@ -97,6 +97,7 @@ fn sound() -> v1::SoulManifest {
             subscribe: vec!["news".to_owned()],
             buckets: vec!["scores:rw".to_owned(), "prices:r".to_owned()],
             events: true,
+            memory: true,
         }),
         limits: Some(v1::Limits { call_ms: 100, ..v1::Limits::default() }),
         durability: Some(v1::Durability { every_turns: 64, every_seconds: 5, mode: 1 }),
@@ -107,6 +108,12 @@ fn sound() -> v1::SoulManifest {
             metric: "accuracy".to_owned(),
             tolerance: Some(0.0),
             ..v1::Training::default()
+        }),
+        memory: Some(v1::MemoryWeights {
+            relevance: Some(2.0),
+            recency: Some(0.0),
+            importance: Some(1.0),
+            decay: Some(0.5),
         }),
     }
 }

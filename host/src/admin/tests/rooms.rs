@@ -204,6 +204,7 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
     let nothing = move || {
         let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, &refusals));
         Capabilities {
+            memory: None,
             messaging: None,
             keyvalue: None,
             events: capabilities::events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), &refusals),

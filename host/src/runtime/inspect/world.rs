@@ -100,6 +100,7 @@ const IMPORTS: &[(&str, Version, &[Kind])] = &[
     ("matrix:node/types", NODE, ALL),
     ("matrix:node/events", NODE, ALL),
     ("matrix:node/messaging", NODE, SOUL),
+    ("matrix:node/memory", NODE, SOUL),
     ("wasi:logging/logging", Version::Exact("0.1.0-draft"), ALL),
     ("wasi:config/store", Version::Exact("0.2.0-rc.1"), NOT_RULES),
     ("wasi:keyvalue/store", Version::Exact("0.2.0-draft"), NOT_RULES),
@@ -129,10 +130,11 @@ const IMPORTS: &[(&str, Version, &[Kind])] = &[
 
 /// The functions in which a guest may wait for others; `None` means every function of the package. Those of
 /// `wasi:io` are not among them: the only streams are stdio's, which are always ready.
-const WAITING: &[(&str, Option<&str>)] = &[("matrix:node/messaging", Some("ask")), ("wasi:keyvalue/", None)];
+const WAITING: &[(&str, Option<&str>)] =
+    &[("matrix:node/messaging", Some("ask")), ("matrix:node/memory", None), ("wasi:keyvalue/", None)];
 
-/// The package whose interfaces tell the time.
-const CLOCKS: &str = "wasi:clocks/";
+/// What tells the time: clocks, and episodes, which have the time of what was handled.
+const CLOCKS: [&str; 2] = ["wasi:clocks/", "matrix:node/memory"];
 
 /// An interface that components export, and the functions that it has.
 struct Interface(&'static str, &'static [&'static str]);
@@ -270,7 +272,9 @@ pub(super) fn check_imports_of(kind: Kind, imports: &[Item]) -> Result<(), Refus
             kind,
             remedy: match kind {
                 Kind::Rules => "rules see only what they are passed, so that a run can be replayed",
-                Kind::Soul | Kind::Transport => "a stage judges messages with `verdict`, and sends none",
+                Kind::Soul | Kind::Transport => {
+                    "a stage judges messages with `verdict`: it sends none, and remembers nothing"
+                }
             },
         }),
     }
@@ -287,7 +291,7 @@ pub(super) fn can_block(imports: &[Item]) -> bool {
     })
 }
 
-/// Whether a guest with these imports can read a clock.
+/// Whether a guest with these imports can read a clock, or what has a time.
 pub(super) fn sees_time(imports: &[Item]) -> bool {
-    imports.iter().any(|item| item.name.starts_with(CLOCKS))
+    imports.iter().any(|item| CLOCKS.iter().any(|clock| item.name.starts_with(clock)))
 }

@@ -25,6 +25,12 @@ macro_rules! every_limit {
                 messages_per_second: u32 = 100_000, max 10_000_000, "a second", "`send` and `ask` refuse: quota-exceeded";
                 /// Operations on the KV in a second.
                 kv_per_second: u32 = 1_000, max 100_000, "a second", "the KV's functions refuse";
+                /// Episodes that a Soul remembers.
+                episodes: u32 = 1_024, max 16_384, "episodes", "the memory forgets the least valuable";
+                /// What all episodes of a Soul take, in bytes.
+                episodes_bytes: u64 = 1 << 20, max 16 << 20, "bytes", "the memory forgets the least valuable";
+                /// Operations on the memory in a second.
+                memory_per_second: u32 = 200, max 10_000, "a second", "the memory's functions refuse: quota-exceeded";
                 /// Lines logged in a second.
                 log_lines_per_second: u32 = 100, max 10_000, "a second", "the log drops, and counts what it dropped";
                 /// Events published in a second.
@@ -155,6 +161,16 @@ macro_rules! every_limit {
                 kv_batch_keys: "fixed", "keys", "the function refuses";
                 /// Values that a guest may read in one call.
                 kv_batch_bytes: "fixed", "bytes", "the function refuses";
+                /// The text of one episode, and of a cue.
+                episode_text_bytes: "fixed", "bytes", "the memory's functions refuse: invalid";
+                /// Tags of one episode.
+                episode_tags: "fixed", "tags", "`remember` refuses: invalid";
+                /// Numbers of one embedding.
+                embedding_numbers: "fixed", "numbers", "the memory's functions refuse: invalid";
+                /// Episodes that one call recalls.
+                recollections: "fixed", "episodes", "`recall` returns no more";
+                /// Episodes that one turn changes, of a Soul that keeps its turns.
+                turn_episodes: "fixed", "episodes", "the memory's functions refuse: invalid";
                 /// Connections to each of the node's addresses.
                 connections: "admin.connections_max", "connections", "the connection is closed";
                 /// Streams without an end.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::error::SoulError;
 use super::super::fleet::Fleet;
+use super::super::manifest::Persona;
 use super::super::registry::Souls;
 use super::super::wire::{Answer, Question, unexpected, write};
 use super::versions::Versions;
@@ -61,6 +62,24 @@ impl Fleet {
         read(self.ask(node, &write(Question::RollBack(roll_back)), turn + BESIDE).await?, node)
     }
 
+    /// [`Souls::set_persona`], wherever the Soul lives.
+    ///
+    /// # Errors
+    /// As there, and `Away`.
+    pub async fn set_persona(
+        &self,
+        soul: &SoulName,
+        persona: Persona,
+        turn: Duration,
+    ) -> Result<Swapped, SoulError> {
+        let Some(node) = self.node_to_ask(soul).await? else {
+            return self.here().set_persona(soul, persona, turn).await;
+        };
+        let persona = json(&persona)?;
+        let asked = wire::SoulPersona { soul: soul.to_string(), persona, turn_ms: millis(turn) };
+        read(self.ask(node, &write(Question::SetPersona(asked)), turn + BESIDE).await?, node)
+    }
+
     /// The versions of a Soul that are remembered; the last one is the one that should run.
     ///
     /// # Errors
@@ -97,6 +116,17 @@ pub(in crate::souls) async fn roll_back(
 ) -> Result<Answer, SoulError> {
     let turn = Duration::from_millis(asked.turn_ms);
     Ok(Answer::Swapped(json(&souls.roll_back(&soul, asked.kept, turn).await?)?))
+}
+
+/// As [`swap`].
+pub(in crate::souls) async fn set_persona(
+    souls: &Souls,
+    soul: SoulName,
+    asked: &wire::SoulPersona,
+) -> Result<Answer, SoulError> {
+    let persona = serde_json::from_slice(&asked.persona).map_err(|_| unexpected(0))?;
+    let turn = Duration::from_millis(asked.turn_ms);
+    Ok(Answer::Swapped(json(&souls.set_persona(&soul, persona, turn).await?)?))
 }
 
 fn component(asked: &wire::SoulSwap) -> Result<Digest, SoulError> {

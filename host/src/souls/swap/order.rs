@@ -10,7 +10,7 @@ use super::super::checkpoint;
 use super::super::error::SoulError;
 use super::super::handle::Handle;
 use super::super::jobs::Job;
-use super::super::manifest::{Manifest, Mode};
+use super::super::manifest::{Manifest, Mode, Persona};
 use super::super::placed;
 use super::super::records::{self, Record, Wanted};
 use super::super::registry::Souls;
@@ -36,6 +36,8 @@ const CUT_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct Wish {
     component: Digest,
+    /// None: it stays who it is.
+    persona: Option<Persona>,
     cause: Cause,
     /// The kept state is given back, and not the present one.
     kept: bool,
@@ -56,13 +58,37 @@ impl Souls {
     ) -> Result<Swapped, SoulError> {
         let lock = self.lock(soul);
         let _only = lock.lock().await;
-        self.exchange(soul, Wish { component, cause: Cause::Swap, kept: false, turn }).await
+        let wish = Wish { component, persona: None, cause: Cause::Swap, kept: false, turn };
+        self.exchange(soul, wish).await
     }
 
-    /// [`Souls::swap`], for whoever holds the Soul's lock.
-    pub(in crate::souls) async fn renew(&self, soul: &SoulName, component: Digest) -> Result<(), SoulError> {
-        let wish = Wish { component, cause: Cause::Swap, kept: false, turn: super::TURN_DEFAULT };
-        self.exchange(soul, wish).await.map(drop)
+    /// Makes a Soul somebody else while it lives: it is born anew with the same code, and takes up its state.
+    ///
+    /// # Errors
+    /// `Unknown`, `Manifest`, `Swap`: it stays who it was.
+    pub async fn set_persona(
+        &self,
+        soul: &SoulName,
+        persona: Persona,
+        turn: Duration,
+    ) -> Result<Swapped, SoulError> {
+        let lock = self.lock(soul);
+        let _only = lock.lock().await;
+        let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
+        let (component, persona) = (handle.manifest.component, Some(persona));
+        self.exchange(soul, Wish { component, persona, cause: Cause::Persona, kept: false, turn }).await
+    }
+
+    /// Gives a Soul the code and the persona of this manifest, for whoever holds its lock.
+    pub(in crate::souls) async fn renew(
+        &self,
+        before: &Manifest,
+        wanted: &Manifest,
+    ) -> Result<(), SoulError> {
+        let (component, persona) = (wanted.component, Some(wanted.persona.clone()));
+        let cause = if before.component == component { Cause::Persona } else { Cause::Swap };
+        let wish = Wish { component, persona, cause, kept: false, turn: super::TURN_DEFAULT };
+        self.exchange(&wanted.name, wish).await.map(drop)
     }
 
     /// Goes back to the code before the present one: with the state in which that code was left if `kept`, otherwise
@@ -75,9 +101,10 @@ impl Souls {
         let _only = lock.lock().await;
         let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
         let versions = self.versions(soul, &handle).await?;
-        let (_, earlier) = versions.last_two();
-        let earlier = earlier.ok_or_else(|| refused(soul, SwapError::NoEarlier))?.component;
-        self.exchange(soul, Wish { component: earlier, cause: Cause::Rollback, kept, turn }).await
+        let earlier = versions.last_two().1.cloned();
+        let component = earlier.ok_or_else(|| refused(soul, SwapError::NoEarlier))?.component;
+        let persona = versions.before;
+        self.exchange(soul, Wish { component, persona, cause: Cause::Rollback, kept, turn }).await
     }
 
     /// Tells what would differ, and does nothing.
@@ -86,7 +113,7 @@ impl Souls {
     /// `Unknown`, `Component`, `WrongWorld`, `Stopped`.
     pub async fn rehearse(&self, soul: &SoulName, component: Digest) -> Result<Trial, SoulError> {
         let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
-        let (manifest, limits) = self.renewed(&handle, component).await?;
+        let (manifest, limits) = self.renewed(&handle, component, None).await?;
         let recalled = self.ask(soul, Job::Recall).await.ok_or_else(|| self.gone(soul))?;
         let recalled = recalled.map_err(|error| refused(soul, error.into()))?;
         let host = self.0.host.clone();
@@ -113,9 +140,9 @@ impl Souls {
     /// The swap itself; the caller holds the Soul's lock.
     async fn exchange(&self, soul: &SoulName, wish: Wish) -> Result<Swapped, SoulError> {
         let handle = self.handle(soul).ok_or_else(|| SoulError::Unknown(soul.clone()))?;
-        let (manifest, limits) = self.renewed(&handle, wish.component).await?;
+        let (manifest, limits) = self.renewed(&handle, wish.component, wish.persona.as_ref()).await?;
         let versions = self.versions(soul, &handle).await?;
-        if handle.manifest.component == wish.component
+        if handle.manifest == manifest
             && let (Some(version), _) = versions.last_two()
         {
             let (before, version) = (wish.component, version.clone());
@@ -130,6 +157,7 @@ impl Souls {
         })?;
         let (event, counted) = match wish.cause {
             Cause::Rollback => ("soul.rolled-back", "rolled-back"),
+            Cause::Persona => ("soul.persona-set", "persona-set"),
             _ => ("soul.swapped", "swapped"),
         };
         self.0.host.metrics.souls.swaps.add(counted, 1);
@@ -145,14 +173,16 @@ impl Souls {
         Ok(swapped)
     }
 
-    /// The manifest of a Soul with another component, which is of the right world.
+    /// The manifest of a Soul with another component, which is of the right world, and another persona, if any.
     async fn renewed(
         &self,
         handle: &Handle,
         component: Digest,
+        persona: Option<&Persona>,
     ) -> Result<(Arc<Manifest>, Limits), SoulError> {
         let host = self.host();
-        let manifest = Manifest { component, ..(*handle.manifest).clone() };
+        let persona = persona.unwrap_or(&handle.manifest.persona).clone();
+        let manifest = Manifest { component, persona, ..(*handle.manifest).clone() };
         let limits = manifest.check(&host.limits)?;
         let found = host.components.get(component).await?.info().kind;
         if found != Kind::Soul {

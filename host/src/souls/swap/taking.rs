@@ -71,6 +71,7 @@ pub(super) async fn exchange(
     let begun = Begun { checkpoint: &next, cause, fallback: &fallback };
     let version = versions.push(before.component, placed, begun).clone();
     let manifest = &*candidate.manifest;
+    versions.before = (before.persona != manifest.persona).then(|| before.persona.clone());
     let (left, versions) = (left.as_ref(), &versions);
     let exchange =
         Exchange { manifest, wanted, placed, next: &next, left, versions, writes, instead_of_a_turn };
@@ -208,8 +209,8 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                // It was asked, and it was written.
-                Deed::Ask(..) | Deed::Write(_) => {}
+                // It was asked, and it was written; at its birth it remembers nothing.
+                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) => {}
             }
         }
     }

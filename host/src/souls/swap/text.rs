@@ -11,6 +11,13 @@ pub(super) fn deed(deed: &Deed) -> String {
         Deed::Subscribe(topic) => format!("subscribes to {topic}"),
         Deed::Unsubscribe(topic) => format!("unsubscribes from {topic}"),
         Deed::Emit(kind, said) => format!("emits {kind}: {}", shown::content(said)),
+        Deed::Remember(text, instead_of) if instead_of.is_empty() => {
+            format!("remembers: {}", shown::bytes(text.as_bytes()))
+        }
+        Deed::Remember(text, instead_of) => {
+            format!("remembers instead of {instead_of:?}: {}", shown::bytes(text.as_bytes()))
+        }
+        Deed::Forget(id) => format!("forgets the episode {id}"),
         Deed::Write(mutations) => mutations.iter().map(mutation).collect::<Vec<_>>().join(", "),
     }
 }

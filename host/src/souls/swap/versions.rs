@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::super::committing::{self, NoRoom, Uncommitted};
 use super::super::host::Host;
-use super::super::manifest::Manifest;
+use super::super::manifest::{Manifest, Persona};
 use super::super::placed::Placed;
 use super::super::records::{self, Wanted};
 use super::SwapError;
@@ -31,6 +31,8 @@ pub enum Cause {
     Swap,
     /// The swap before was taken back.
     Rollback,
+    /// The persona was changed; the code is the same.
+    Persona,
 }
 
 /// Code that a Soul has had.
@@ -73,10 +75,14 @@ impl Version {
 }
 
 /// All versions of a Soul that are remembered, the present one last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Versions {
     /// The versions.
     pub list: Vec<Version>,
+    /// Who the Soul was before the present version, where that differs: a rollback makes it so again. `Persona`s may be
+    /// long, and no others are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Persona>,
 }
 
 impl Versions {
@@ -130,6 +136,8 @@ pub(super) async fn load(
     if versions.list.last().is_none_or(|version| version.component != present) {
         let number = versions.list.last().map_or(1, |version| version.number + 1);
         versions.list.push(Version { number, ..Version::first(present, placed) });
+        // Of another version, which was spawned since.
+        versions.before = None;
     }
     Ok(versions)
 }

@@ -24,6 +24,7 @@ use super::committing::{self, NoRoom, Uncommitted};
 use super::life::SaveError;
 use crate::ids::SoulName;
 use crate::kv::{Kv, KvError, Txn};
+use crate::memory::Changes;
 use crate::runtime::guest::Crash;
 use crate::transport::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
 use crate::transport::handled::Handled;
@@ -201,13 +202,16 @@ impl Actor {
         self.host.router.reply(Handled::of(envelope).0, reply);
     }
 
-    /// What the guest says from now on waits until its turn is kept, as far as the outbox has room.
+    /// What the guest says and remembers from now on waits until its turn is kept, as far as there is room.
     pub(crate) fn make_room(&mut self) {
         let Some(room) = self.kept().map(|kept| kept.outbox.room()) else { return };
-        if let Some(instance) = self.life.instance()
-            && let Some(messaging) = &mut instance.state().capabilities.messaging
-        {
+        let Some(instance) = self.life.instance() else { return };
+        let capabilities = &mut instance.state().capabilities;
+        if let Some(messaging) = &mut capabilities.messaging {
             messaging.hold(room);
+        }
+        if let Some(memory) = &mut capabilities.memory {
+            memory.hold();
         }
     }
 
@@ -258,8 +262,8 @@ impl Actor {
         let (begun, state) = begun.unzip();
         let state = state.flatten().map(|state| checkpoint::put(&kv, &soul, &state));
         let state = state.transpose().map_err(|error| not_saved(error.into()))?;
-        let said = self.life.instance().and_then(|instance| instance.state().capabilities.messaging.as_mut());
-        let mut letters = said.map(|messaging| messaging.take_held()).unwrap_or_default();
+        let wrong = |error: KvError| NotKept::Open(error.into());
+        let (mut letters, remembered) = self.take_held().map_err(wrong)?;
         let mut room = self.kept().map(|kept| kept.outbox.room()).unwrap_or_default();
         for (envelope, reply) in handled.iter().zip(replies) {
             let letter = self.letter(envelope, reply);
@@ -272,11 +276,12 @@ impl Actor {
         }
         let placed = self.placed;
         let Some(kept) = self.kept() else { return Err(NotKept::Open(KvError::Closed.into())) };
-        if state.is_some() || !letters.is_empty() || kept.outbox.has_changed() {
-            let wrong = |error: KvError| NotKept::Open(error.into());
+        let changed = state.is_some() || !letters.is_empty() || !remembered.then.is_empty();
+        if changed || kept.outbox.has_changed() {
             let mut then = kept.mutations(&kv, &soul, &letters).map_err(wrong)?;
-            then.splice(..0, state);
-            let require = kept.conditions(&kv, &soul, placed).map_err(wrong)?;
+            then.splice(..0, state.into_iter().chain(remembered.then));
+            let mut require = kept.conditions(&kv, &soul, placed).map_err(wrong)?;
+            require.extend(remembered.require);
             let (txn, waits) = (Txn { require, then }, self.life.waits());
             let committed = committing::commit(&self.host, &soul, txn, waits, NoRoom::Wait).await;
             let router = self.host.router.clone();
@@ -287,8 +292,18 @@ impl Actor {
                 kept.is_kept(revision, letters);
                 kept.outbox.send(&router);
             }
+            self.report_forgotten(&remembered.forgotten);
         }
         Ok(begun.map(|begun| self.saved(begun)))
+    }
+
+    /// What the guest said and remembered in this turn.
+    fn take_held(&mut self) -> Result<(Vec<Envelope>, Changes), KvError> {
+        let Some(instance) = self.life.instance() else { return Ok(Default::default()) };
+        let capabilities = &mut instance.state().capabilities;
+        let letters = capabilities.messaging.as_mut().map(|messaging| messaging.take_held());
+        let remembered = capabilities.memory.as_mut().map(|memory| memory.take_held()).transpose()?;
+        Ok((letters.unwrap_or_default(), remembered.flatten().unwrap_or_default()))
     }
 
     /// What has to be written, and so, for another write to take the place of the next turn: a turn that was given up,

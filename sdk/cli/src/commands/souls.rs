@@ -2,6 +2,7 @@
 
 mod dead;
 mod experience;
+mod persona;
 mod spawn;
 mod swap;
 
@@ -57,6 +58,8 @@ pub(crate) enum Command {
         /// The node's number
         to: u64,
     },
+    /// Shows who a Soul is, or makes it somebody else while it lives
+    Persona(persona::Args),
     /// Puts new code into the place of a Soul's own while it lives
     Swap(swap::SwapArgs),
     /// Goes back to the code before the present one
@@ -117,6 +120,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let move_to = async |request| node.souls().r#move(request).await;
             show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
+        Command::Persona(args) => persona::run(args, session).await,
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,
         Command::Restore { name, lesson } => super::train::restore(name, lesson, session).await,
@@ -215,6 +219,7 @@ fn json(soul: &Soul) -> Value {
             "subscribe": grants.subscribe,
             "buckets": grants.buckets,
             "events": grants.events,
+            "memory": grants.memory,
         },
         "seed": manifest.seed,
         "durability": durability(soul),
@@ -260,6 +265,7 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("may ask", grants.ask.join(", ")),
             ("may subscribe", grants.subscribe.join(", ")),
             ("buckets", grants.buckets.join(", ")),
+            ("remembers", if grants.memory { "granted" } else { "" }.to_owned()),
             ("seed", manifest.seed.to_string()),
             ("durability", durability(soul).to_owned()),
             ("handled", soul.handled.to_string()),

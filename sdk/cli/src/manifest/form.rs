@@ -37,6 +37,7 @@ pub(super) struct Soul {
     durability: Option<Durability>,
     placement: Option<Placement>,
     learning: Option<Learning>,
+    memory: Option<Weights>,
     pub(super) seed: Option<Spanned<u64>>,
 }
 
@@ -104,7 +105,16 @@ impl From<Learning> for v1::Training {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Persona {
+struct Weights {
+    relevance: Option<f32>,
+    recency: Option<f32>,
+    importance: Option<f32>,
+    decay: Option<f32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Persona {
     description: String,
     traits: Vec<String>,
     values: Vec<Weighed>,
@@ -125,6 +135,7 @@ struct Grants {
     subscribe: Vec<String>,
     buckets: Vec<String>,
     events: bool,
+    memory: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,6 +150,9 @@ struct Limits {
     kv_per_second: u32,
     log_lines_per_second: u32,
     events_per_second: u32,
+    episodes: u32,
+    episodes_bytes: u64,
+    memory_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -266,6 +280,12 @@ impl From<Soul> for SoulManifest {
                 .placement
                 .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
             learning: soul.learning.map(Into::into),
+            memory: soul.memory.map(|Weights { relevance, recency, importance, decay }| v1::MemoryWeights {
+                relevance,
+                recency,
+                importance,
+                decay,
+            }),
         }
     }
 }
@@ -289,6 +309,7 @@ impl From<Grants> for v1::Grants {
             subscribe: grants.subscribe,
             buckets: grants.buckets,
             events: grants.events,
+            memory: grants.memory,
         }
     }
 }
@@ -305,6 +326,9 @@ impl From<Limits> for v1::Limits {
             kv_per_second: limits.kv_per_second,
             log_lines_per_second: limits.log_lines_per_second,
             events_per_second: limits.events_per_second,
+            episodes: limits.episodes,
+            episodes_bytes: limits.episodes_bytes,
+            memory_per_second: limits.memory_per_second,
         }
     }
 }

@@ -123,3 +123,29 @@ fn code_is_swapped_tried_and_taken_back() {
     assert!(history.contains("counter/2") && history.contains("swap"), "{history}");
     fake.matrix(&["souls", "swap", "neo"]).ends(2);
 }
+
+#[test]
+fn a_persona_is_shown_and_edited_part_by_part() {
+    let fake = Fake::start();
+    let born = ["--description", "kind", "--trait", "calm", "--value", "honesty=1", "--value", "gold=-1"];
+    fake.matrix(&[&["souls", "spawn", "neo", "--component", "hacker"], &born[..]].concat()).ends(0);
+    let shown = fake.json(&["souls", "persona", "neo"]).ends(0).json();
+    assert_eq!(
+        (&shown[0]["persona"]["description"], &shown[0]["persona"]["traits"][0]),
+        (&"kind".into(), &"calm".into())
+    );
+    assert!(fake.calls("SetPersona").is_empty());
+    let edited = fake.matrix(&["souls", "persona", "neo", "--trait", "bold", "--value", "gold=0.5"]).ends(0);
+    assert!(edited.stdout.starts_with("born anew with "), "{}", edited.stdout);
+    let call = &fake.calls("SetPersona")[0];
+    for part in [
+        r#"description: "kind""#,
+        r#"traits: ["bold"]"#,
+        r#""honesty", weight: 1.0"#,
+        r#""gold", weight: 0.5"#,
+    ] {
+        assert!(call.contains(part), "{part}: {call}");
+    }
+    let both = fake.matrix(&["souls", "persona", "neo", "--set", "neo.toml", "--trait", "bold"]);
+    assert_eq!(both.code, 2, "{}", both.stderr);
+}

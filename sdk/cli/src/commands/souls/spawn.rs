@@ -63,6 +63,12 @@ pub(crate) struct Args {
     /// It may publish events
     #[arg(long, help_heading = "Grants")]
     events: bool,
+    /// It has a memory
+    #[arg(long, help_heading = "Grants")]
+    memory: bool,
+    /// Episodes that it remembers [default: the node's]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    episodes: Option<u32>,
     /// Its linear memory, in bytes [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     memory_bytes: Option<u64>,
@@ -108,11 +114,13 @@ impl TryFrom<Args> for SpawnRequest {
                 subscribe: args.subscribe,
                 buckets: args.buckets,
                 events: args.events,
+                memory: args.memory,
             }),
             limits: Some(Limits {
                 memory_bytes: args.memory_bytes.unwrap_or(0),
                 call_ms: args.call_ms.unwrap_or(0),
                 mailbox_messages: args.mailbox_messages.unwrap_or(0),
+                episodes: args.episodes.unwrap_or(0),
                 ..Limits::default()
             }),
             durability: Some(Durability {
@@ -130,12 +138,13 @@ impl TryFrom<Args> for SpawnRequest {
                 apart: args.apart.unwrap_or_default(),
             }),
             learning: None,
+            memory: None,
         };
         Ok(Self { manifest: Some(manifest), request_id: request::id()? })
     }
 }
 
-fn parse_value(text: &str) -> Result<Value, String> {
+pub(super) fn parse_value(text: &str) -> Result<Value, String> {
     let (name, weight) = parse_pair(text)?;
     let weight = weight.parse().ok().filter(|weight| (-1.0..=1.0).contains(weight));
     Ok(Value { name, weight: weight.ok_or("a weight is from -1 to 1")? })

@@ -102,7 +102,7 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
     })
 }
 
-fn show(swapped: &SwapSoulResponse, session: &Session<'_>) -> Result<(), Error> {
+pub(super) fn show(swapped: &SwapSoulResponse, session: &Session<'_>) -> Result<(), Error> {
     match &swapped.trial {
         Some(trial) => session.output.show(&trial_json(trial), |style| trial_human(style, trial)),
         None => session.output.show(&json(swapped), |style| human(style, swapped)),
@@ -136,11 +136,15 @@ fn human(style: &Style, swapped: &SwapSoulResponse) -> String {
     let version = swapped.version.clone().unwrap_or_default();
     let code = text::short_digest(&version.component);
     if !swapped.changed {
-        return format!("{} it runs {code} already\n", style.dim("unchanged"));
+        return format!("{} it is so already, with {code}\n", style.dim("unchanged"));
     }
     let (done, before) = (style.green("swapped"), text::short_digest(&swapped.before));
     let pause = swapped.pause_us as f64 / 1_000.0;
-    let mut told = format!("{done} {before} → {code}, version {}, held up {pause:.2} ms\n", version.number);
+    let (done, what) = match version.cause() {
+        SoulVersionCause::Persona => (style.green("born anew"), format!("with {code}")),
+        _ => (done, format!("{before} → {code}")),
+    };
+    let mut told = format!("{done} {what}, version {}, held up {pause:.2} ms\n", version.number);
     if !version.fallback.is_empty() {
         let why = text::one_line(&version.fallback);
         told += &format!("{} the state is that of the last checkpoint: {why}\n", style.yellow("note"));
@@ -213,5 +217,6 @@ const fn cause_name(cause: SoulVersionCause) -> &'static str {
         SoulVersionCause::Spawn => "spawn",
         SoulVersionCause::Swap => "swap",
         SoulVersionCause::Rollback => "rollback",
+        SoulVersionCause::Persona => "persona",
     }
 }

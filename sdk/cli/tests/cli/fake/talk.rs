@@ -134,6 +134,14 @@ impl Souls for Services {
         Ok(Response::new(SwapSoulResponse { trial: Some(trial), ..SwapSoulResponse::default() }))
     }
 
+    async fn set_persona(
+        &self,
+        request: Request<SetPersonaRequest>,
+    ) -> Result<Response<SwapSoulResponse>, Status> {
+        drop(self.enter("SetPersona", request.get_ref())?);
+        Ok(Response::new(swapped(SoulVersionCause::Persona)))
+    }
+
     async fn rollback(
         &self,
         request: Request<RollbackSoulRequest>,

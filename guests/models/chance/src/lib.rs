@@ -1,4 +1,4 @@
-//! The model's only source of chance.
+//! The only source of chance of models and of Souls that draw: numbers from a seed, the same on every machine.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,69 @@
+//! What a Soul remembers goes where the Soul goes, and people reach it from every node.
+
+use serde_json::Value;
+
+use crate::processes::{Realm, root};
+
+/// What the Soul would recall first.
+fn first(realm: &Realm, node: u64, cue: &str) -> String {
+    let found = realm.matrix(node, &["memory", "recall", "ada", cue, "-n", "1"]).ok().json();
+    found["recollections"][0]["episode"]["text"].as_str().expect("it remembers something").to_owned()
+}
+
+#[test]
+fn memory_follows_a_soul_that_is_moved_and_one_whose_node_dies() {
+    let mut realm = Realm::start(3);
+    let path = root().join("tests/programs/out/diarist.wasm");
+    let path = path.to_str().expect("a path of this project");
+    realm.matrix(1, &["components", "push", path, "--name", "diarist"]).ok();
+    realm
+        .matrix(1, &["souls", "spawn", "ada", "--component", "diarist", "--memory", "--durability", "turn"])
+        .ok();
+    let told = |node, text: &str| realm.ask(node, "ada", text);
+    assert_eq!(told(2, "weighed 0.9 The harbour at dawn").as_deref(), Ok("1"));
+    assert_eq!(told(3, "remember A storm took the mast").as_deref(), Ok("2"));
+    let home = realm.home(1, "ada");
+    let next = home % 3 + 1;
+    realm.matrix(home, &["souls", "move", "ada", &next.to_string()]).ok();
+    assert_eq!(told(home, "recall mast").as_deref(), Ok("2 A storm took the mast\n1 The harbour at dawn"));
+    assert_eq!(told(home, "remember A calm sea").as_deref(), Ok("3"));
+
+    // People, from a node where it does not live.
+    let third = 6 - home - next;
+    assert_eq!(first(&realm, third, "harbour"), "The harbour at dawn");
+    let remember = ["memory", "remember", "ada", "Land was seen", "--importance", "1", "--tag", "coast"];
+    assert_eq!(realm.matrix(third, &remember).ok().json()["id"], 4);
+    assert_eq!(
+        told(home, "recall coast").map(|said| said.lines().next() == Some("4 Land was seen")),
+        Ok(true)
+    );
+    let forgotten = realm.matrix(home, &["memory", "forget", "ada", "3", "99"]).ok().json();
+    assert_eq!(forgotten["forgotten"], serde_json::json!([3]));
+    let exported = realm.matrix(third, &["memory", "export", "ada"]).ok().lines();
+    let ids: Vec<_> = exported.iter().filter_map(|episode| episode["id"].as_u64()).collect();
+    assert_eq!((ids, &exported[2]["tags"]), (vec![1, 2, 4], &Value::from(vec!["coast"])));
+    realm.matrix(third, &["memory", "remember", "ada", "x", "--importance", "2"]).refused("from 0 to 1");
+    realm.matrix(third, &["memory", "list", "nobody"]).refused("no Soul called nobody");
+
+    // Who it is can be changed from everywhere too.
+    let edit = ["souls", "persona", "ada", "--description", "a sailor", "--value", "honesty=0.5"];
+    assert_eq!(realm.matrix(third, &edit).ok().json()["version"]["cause"], "persona");
+    assert_eq!(told(home, "who").as_deref(), Ok("a sailor 0.5"));
+    let file = realm.data(1).join("ada.toml");
+    std::fs::write(&file, "description = \"a captain\"\n").expect("our own folder");
+    realm.matrix(home, &["souls", "persona", "ada", "--set", file.to_str().expect("a path of ours")]).ok();
+    let shown = realm.matrix(third, &["souls", "persona", "ada"]).ok().json();
+    assert_eq!(
+        (&shown["persona"]["description"], &shown["persona"]["values"]),
+        (&Value::from("a captain"), &serde_json::json!([]))
+    );
+
+    // What was acknowledged is remembered where it comes up next.
+    realm.kill(next);
+    realm.eventually("it comes up elsewhere", |realm| {
+        realm.ask(third, "ada", "usage").is_ok_and(|said| said.starts_with("3 "))
+    });
+    assert_eq!(realm.ask(third, "ada", "remember Home again").as_deref(), Ok("5"));
+    let listed = realm.matrix(home, &["memory", "list", "ada"]).ok().json();
+    assert_eq!(listed["episodes"].as_array().map(Vec::len), Some(4));
+}
