@@ -161,7 +161,7 @@ async fn consider(learning: &Learning, all: &mut All, places: &Arc<Semaphore>, e
             due.push((waiting.since, soul.clone(), learns, training.clone()));
         }
     }
-    learnt.iter().for_each(|soul| drop(all.remove(soul)));
+    learnt.iter().for_each(|soul| _ = all.remove(soul));
     due.sort_by_key(|(since, ..)| *since);
     for (_, soul, learns, training) in due {
         let Ok(place) = places.clone().try_acquire_owned() else { return };

@@ -120,21 +120,8 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     let realm = realm::testing::alone(data, &Tasks::new()).await;
     let kv = realm.kv().clone();
     let catalog = catalog(data, telemetry, &kv, &bus);
-    let souls = Souls::start(Host {
-        node: 1,
-        gate: Gate::default(),
-        router: router.clone(),
-        bus: bus.clone(),
-        logs: telemetry.logs().clone(),
-        metrics: metrics.clone(),
-        kv: kv.clone(),
-        components: catalog.clone(),
-        captures: Default::default(),
-        limits: LimitsConfig::default(),
-        config: SoulsConfig::default(),
-        tasks: guests.clone(),
-    });
-    let souls = souls.await.expect("no Souls yet");
+    let host = souls_host(&kv, &catalog, &router, &bus, telemetry, guests);
+    let souls = Souls::start(host).await.expect("no Souls yet");
     let souls = Fleet::start(souls, realm.clone(), &Tasks::new()).await;
     let matrices = Matrices::start(MatrixHost {
         souls: souls.clone(),
@@ -190,6 +177,30 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         logs: telemetry.logs().clone(),
         limits: Vec::new().into(),
         metrics: metrics.admin,
+    }
+}
+
+fn souls_host(
+    kv: &Kv,
+    catalog: &Catalog,
+    router: &Router,
+    bus: &Bus,
+    telemetry: &Telemetry,
+    guests: &Tasks,
+) -> Host {
+    Host {
+        node: 1,
+        gate: Gate::default(),
+        router: router.clone(),
+        bus: bus.clone(),
+        logs: telemetry.logs().clone(),
+        metrics: telemetry.metrics().clone(),
+        kv: kv.clone(),
+        components: catalog.clone(),
+        captures: Default::default(),
+        limits: LimitsConfig::default(),
+        config: SoulsConfig::default(),
+        tasks: guests.clone(),
     }
 }
 

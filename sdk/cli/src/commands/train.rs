@@ -142,7 +142,8 @@ fn change(lesson: &Lesson) -> String {
 
 fn line(style: &Style, lesson: &Lesson, known: &[Lesson]) -> String {
     let reason = text::one_line(&lesson.reason);
-    let chart = chart(&course(known));
+    let until: Vec<_> = known.iter().filter(|it| it.number <= lesson.number).cloned().collect();
+    let chart = chart(&course(&until));
     let told = format!("{} {}  {}  {chart}  {reason}", lesson.number, verdict(style, lesson), change(lesson));
     format!("{}\n", told.trim_end())
 }
