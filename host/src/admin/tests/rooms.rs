@@ -140,14 +140,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         config: MatricesConfig { runs_dir: data.join("runs"), ..MatricesConfig::default() },
     });
     let matrices = matrices.await.expect("no Matrices yet");
-    let learning = Learning::start(learning::Host {
-        souls: souls.clone(),
-        kv: kv.clone(),
-        bus: bus.clone(),
-        metrics: metrics.learning.clone(),
-        config: LearningConfig::default(),
-        tasks: guests.clone(),
-    });
+    let learning = learning_of(&souls, &kv, &bus, telemetry, guests);
     let backups = Backups::new(realm.clone(), catalog.clone(), matrices.clone());
     let interceptors = InterceptorsHost {
         kv: kv.clone(),
@@ -178,6 +171,17 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
         limits: Vec::new().into(),
         metrics: metrics.admin,
     }
+}
+
+fn learning_of(souls: &Fleet, kv: &Kv, bus: &Bus, telemetry: &Telemetry, guests: &Tasks) -> Learning {
+    Learning::start(learning::Host {
+        souls: souls.clone(),
+        kv: kv.clone(),
+        bus: bus.clone(),
+        metrics: telemetry.metrics().learning.clone(),
+        config: LearningConfig::default(),
+        tasks: guests.clone(),
+    })
 }
 
 fn souls_host(
