@@ -22,6 +22,7 @@ mod swap;
 mod table;
 mod three;
 mod tournament;
+mod training;
 mod two;
 
 use std::path::PathBuf;
@@ -32,8 +33,19 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 10] =
-    ["tournament", "schelling", "messages", "souls", "neighbour", "kv", "between", "three", "moving", "swap"];
+const GROUPS: [&str; 11] = [
+    "tournament",
+    "schelling",
+    "messages",
+    "souls",
+    "neighbour",
+    "kv",
+    "between",
+    "three",
+    "moving",
+    "swap",
+    "training",
+];
 
 /// What the command line says.
 struct Arguments {
@@ -79,6 +91,7 @@ async fn main() -> Result<(), String> {
             "moving" => moving::measure(rounds).await,
             "swap" => swap::measure(rounds).await,
             "three" => three::measure(rounds).await,
+            "training" => training::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });
     }

@@ -65,25 +65,46 @@ impl TestNode {
     /// Asks the neighbour every [`EVERY`], whether or not the answers before have come, until `work` is done;
     /// then waits for all answers.
     pub async fn pings_during<T>(&self, work: impl Future<Output = T>) -> (T, Latencies) {
+        self.during(work, || self.assert_lives()).await
+    }
+
+    /// The same with a question to another Soul.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    pub async fn answers_during<T>(
+        &self,
+        soul: &str,
+        question: &str,
+        work: impl Future<Output = T>,
+    ) -> (T, Latencies) {
+        let ask = || async { drop(self.ask(soul, question).await.expect("it answers")) };
+        self.during(work, ask).await
+    }
+
+    async fn during<T, A: Future<Output = ()>>(
+        &self,
+        work: impl Future<Output = T>,
+        ask: impl Fn() -> A,
+    ) -> (T, Latencies) {
+        let timed = || async {
+            let asked = Instant::now();
+            ask().await;
+            asked.elapsed()
+        };
         let (mut work, mut asked, mut taken) = (pin!(work), FuturesUnordered::new(), Vec::new());
         let mut clock = tokio::time::interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
-                _ = clock.tick() => asked.push(self.ping()),
+                _ = clock.tick() => asked.push(timed()),
                 Some(took) = asked.next() => taken.push(took),
             }
         };
-        asked.push(self.ping());
+        asked.push(timed());
         taken.extend(asked.collect::<Vec<_>>().await);
         taken.sort_unstable();
         (done, Latencies(taken))
-    }
-
-    async fn ping(&self) -> Duration {
-        let asked = Instant::now();
-        self.assert_lives().await;
-        asked.elapsed()
     }
 }
