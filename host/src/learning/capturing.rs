@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use super::{Learning, New};
 use crate::ids::SoulName;
-use crate::souls::capture::Captured;
 
 /// How long what was captured waits for more.
 const GATHER: Duration = Duration::from_millis(500);
@@ -17,7 +16,7 @@ const GATHERED_MAX: usize = 256;
 const AT_ONCE: usize = 16;
 
 /// Adds what is captured, until the node stops.
-pub(super) async fn add(learning: Learning, mut captured: mpsc::Receiver<Captured>) {
+pub(super) async fn add(learning: Learning, mut captured: mpsc::Receiver<(SoulName, New)>) {
     let mut gathered = Vec::with_capacity(GATHERED_MAX);
     while let Some(first) = captured.recv().await {
         gathered.push(first);
@@ -31,9 +30,7 @@ pub(super) async fn add(learning: Learning, mut captured: mpsc::Receiver<Capture
         // What is not there by then comes with the next.
         let _ = tokio::time::timeout(GATHER, more).await;
         let mut by_soul: BTreeMap<SoulName, Vec<New>> = BTreeMap::new();
-        for captured in gathered.drain(..) {
-            let Captured { soul, source, by, about, input, output, reward, at_ms } = captured;
-            let new = New { source, by, about, input, output, reward, at_ms };
+        for (soul, new) in gathered.drain(..) {
             by_soul.entry(soul).or_default().push(new);
         }
         for (soul, experiences) in by_soul {

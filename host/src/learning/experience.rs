@@ -1,12 +1,12 @@
 //! One experience: its bounds, its form in the KV, and whether it is held out.
 
-use bytes::Bytes;
 use matrix_proto::wire::{ExperienceRecord, ExperienceSegment};
 use prost::Message as _;
 
 use super::LearningError;
 use crate::ids::Digest;
 use crate::runtime::learner::{Experience, Source};
+pub use crate::souls::capture::New;
 
 /// The most bytes in the input and the output of one experience together.
 pub const EXPERIENCE_BYTES_MAX: usize = 64 << 10;
@@ -25,25 +25,6 @@ pub const SOURCES: [(Source, &str); 4] = [
     (Source::Conversation, "conversation"),
     (Source::Matrix, "matrix"),
 ];
-
-/// An experience that has no place in a log yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct New {
-    /// Where it comes from.
-    pub source: Source,
-    /// Who it comes from, such as `client:local`.
-    pub by: String,
-    /// What it is about, as in [`Experience`].
-    pub about: String,
-    /// What was said or seen.
-    pub input: Bytes,
-    /// What was, or should have been, the answer.
-    pub output: Bytes,
-    /// How good the answer was, where that is known.
-    pub reward: Option<f64>,
-    /// Milliseconds since the Unix epoch.
-    pub at_ms: u64,
-}
 
 /// The place of a source among all.
 pub(super) fn place(source: Source) -> usize {
@@ -131,6 +112,7 @@ pub fn is_held_out(experience: &Experience, percent: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

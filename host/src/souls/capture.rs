@@ -35,22 +35,20 @@ pub enum Capture {
     Matrix,
 }
 
-/// Something that a Soul did.
+/// An experience that has no place in a log yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Captured {
-    /// The Soul.
-    pub soul: SoulName,
+pub struct New {
     /// Where it comes from.
     pub source: Source,
-    /// Whom it answered: an address.
+    /// Who it comes from, such as `client:local`.
     pub by: String,
-    /// Which message it answered; empty: none.
+    /// What it is about, such as the message that was answered; empty: nothing.
     pub about: String,
-    /// What it was told, or saw.
+    /// What was said or seen.
     pub input: Bytes,
-    /// What it answered, or did.
+    /// What was, or should have been, the answer.
     pub output: Bytes,
-    /// What that earned, where it is known.
+    /// How good the answer was, where that is known.
     pub reward: Option<f64>,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
@@ -59,8 +57,8 @@ pub struct Captured {
 /// Where what is captured goes. Clones lead to the same place.
 #[derive(Debug, Clone)]
 pub struct Captures {
-    sender: mpsc::Sender<Captured>,
-    receiver: Arc<Mutex<Option<mpsc::Receiver<Captured>>>>,
+    sender: mpsc::Sender<(SoulName, New)>,
+    receiver: Arc<Mutex<Option<mpsc::Receiver<(SoulName, New)>>>>,
 }
 
 impl Default for Captures {
@@ -72,7 +70,7 @@ impl Default for Captures {
 
 impl Captures {
     /// What is captured from now on; none: somebody took it before.
-    pub fn take(&self) -> Option<mpsc::Receiver<Captured>> {
+    pub fn take(&self) -> Option<mpsc::Receiver<(SoulName, New)>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -113,8 +111,7 @@ impl Capturing {
             return;
         };
         if self.what.contains(&Capture::Conversation) {
-            self.put(Captured {
-                soul: self.soul.clone(),
+            self.put(New {
                 source: Source::Conversation,
                 by: envelope.sender.to_string(),
                 about: envelope.id.to_string(),
@@ -134,8 +131,7 @@ impl Capturing {
         for (turn, action) in request.turns.iter().zip(actions) {
             let seat = (request.run.clone(), turn.seat);
             if let Some((input, output)) = self.open.remove(&seat) {
-                self.put(Captured {
-                    soul: self.soul.clone(),
+                self.put(New {
                     source: Source::Matrix,
                     by: format!("matrix:{}", request.matrix),
                     about: String::new(),
@@ -158,9 +154,9 @@ impl Capturing {
         self.open.retain(|(known, _), _| **known != *run);
     }
 
-    fn put(&self, captured: Captured) {
-        let fits = !captured.input.is_empty() && captured.input.len() + captured.output.len() <= BYTES_MAX;
-        if !fits || self.captures.sender.try_send(captured).is_err() {
+    fn put(&self, new: New) {
+        let fits = !new.input.is_empty() && new.input.len() + new.output.len() <= BYTES_MAX;
+        if !fits || self.captures.sender.try_send((self.soul.clone(), new)).is_err() {
             self.refused.add("captures", 1);
         }
     }
@@ -202,7 +198,7 @@ mod tests {
         assert!(captured.try_recv().is_err(), "what it earned is not known yet");
         capturing.turn(&act(1, 0.5, true), &choices(20));
         for seat in 0..2 {
-            let one = captured.try_recv().expect("one a seat");
+            let (_, one) = captured.try_recv().expect("one a seat");
             assert_eq!((&one.input[..], &one.output[..]), (&[1, seat][..], &[10 + seat][..]));
             assert_eq!((one.reward, one.source, &*one.by), (Some(0.5), Source::Matrix, "matrix:market"));
         }
