@@ -10,8 +10,8 @@ use matrixd::souls::training::Training;
 
 use crate::table::{Row, Wanted};
 
-/// Experiences of one lesson, each of which takes the copy some tens of milliseconds.
-const EXPERIENCES: usize = 60;
+/// Experiences of one lesson, each of which takes the copy some milliseconds: some seconds together.
+const EXPERIENCES: usize = 600;
 
 /// Measures it.
 pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
@@ -19,7 +19,7 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     for _ in 0..rounds {
         let node = TestNode::start().await;
         let mut pupil = manifest("pupil", node.program("pupil").await, &[]);
-        pupil.learning = Training { manual: true, ..Training::default() };
+        pupil.learning = Training { manual: true, batch: 1_000, ..Training::default() };
         node.spawn(pupil).await.expect("it comes to life");
         let began = Instant::now();
         let ((), beside) = node.answers_during("pupil", "about red", lesson(&node)).await;
