@@ -85,13 +85,13 @@ fn a_fork_of_a_lesson_learns_from_there_on_by_itself() {
     // What the parent learnt after that lesson is new to it.
     let next = lesson("early", "5");
     assert_eq!(
-        (&next["number"], &next["first_id"], &next["last_id"]),
+        (&next["lesson"], &next["first_id"], &next["last_id"]),
         (&json!(2), &json!(2), &json!(3)),
         "{next}"
     );
     let next = lesson("fresh", "5");
     assert_eq!(
-        (&next["number"], &next["first_id"], &next["last_id"]),
+        (&next["lesson"], &next["first_id"], &next["last_id"]),
         (&json!(3), &json!(1), &json!(1)),
         "{next}"
     );

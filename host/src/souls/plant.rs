@@ -107,6 +107,10 @@ impl Fleet {
         let soul = &cutting.manifest.name;
         self.fits(&cutting.manifest).await?;
         let placed = Placed::after(None, self.choose_except(&cutting.manifest, None).await?);
+        let (here, max) = (self.here(), self.here().host().config.souls_max);
+        if placed.node == here.host().node && here.count() >= max {
+            return Err(SoulError::TooMany(max));
+        }
         let claim = self.claim(&cutting.manifest).await?;
         if let Err(error) = self.write(cutting, placed, claim).await {
             self.sweep(soul).await?;
