@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::kv::Kv;
 use crate::learning::{self, Learning};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
+use crate::portable::Portables;
 use crate::realm::{Identity, Realm};
 use crate::runtime::catalog::{Catalog, Spread};
 use crate::runtime::components::Components;
@@ -328,6 +329,7 @@ impl Base {
             router: self.router.clone(),
             bus: self.bus.clone(),
             backups: Backups::new(self.realm.clone(), self.catalog.clone(), matrices.clone()),
+            portables: Portables::new(self.kv.clone(), souls.clone()),
             logs: self.telemetry.logs().clone(),
             limits: config.limits_in_force().into(),
             metrics: self.telemetry.metrics().admin.clone(),

@@ -11,6 +11,7 @@ mod markets;
 mod matrices;
 mod memory;
 mod mirror;
+mod portable;
 mod processes;
 mod rollouts;
 mod swaps;

@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 14] = [
     &["node"],
     &["config"],
     &["admin"],
-    &["backup"],
+    &["backup", "portable"],
     &["matrices", "learning"],
     &["souls"],
     &["runtime", "capabilities"],

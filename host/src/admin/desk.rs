@@ -22,6 +22,7 @@ use crate::backup::Backups;
 use crate::kv::Kv;
 use crate::learning::Learning;
 use crate::matrices::Matrices;
+use crate::portable::Portables;
 use crate::realm::Realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::interceptors::Interceptors;
@@ -63,6 +64,8 @@ pub struct AdminHost {
     pub bus: Bus,
     /// Backups of the realm.
     pub backups: Backups,
+    /// Souls that begin as others are.
+    pub portables: Portables,
     /// Log lines.
     pub logs: LogRing,
     /// All limits, as they hold here.

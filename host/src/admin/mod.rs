@@ -23,6 +23,7 @@ mod tls;
 mod convert;
 mod desk;
 mod paging;
+mod portable;
 mod relay;
 mod replay;
 

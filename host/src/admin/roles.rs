@@ -160,6 +160,7 @@ const ROWS: &[Row] = &[
     changes("Souls/SetPersona", Role::Deploy, &["name"]),
     changes("Souls/Rollback", Role::Deploy, &["name"]),
     looks("Souls/History"),
+    changes("Souls/Fork", Role::Deploy, &["name", "to"]),
     changes("Souls/Checkpoint", Role::Deploy, &["name"]),
     looks("Souls/DeadLetters"),
     changes("Souls/Resend", Role::Deploy, &["name", "id"]),

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::convert;
 use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
+use super::portable;
 use super::replay::Key;
 use super::swaps;
 use crate::ids::{ClientName, SoulName};
@@ -161,6 +162,10 @@ impl Souls for SoulsService {
         request: Request<v1::SoulHistoryRequest>,
     ) -> Result<Response<v1::SoulHistoryResponse>, Status> {
         swaps::history(&self.0, request).await.map(Response::new)
+    }
+
+    async fn fork(&self, request: Request<v1::ForkSoulRequest>) -> Result<Response<v1::Soul>, Status> {
+        portable::fork(&self.0, request).await.map(Response::new)
     }
 
     async fn checkpoint(

@@ -58,6 +58,11 @@ impl Export {
         self.0.revision
     }
 
+    /// One value.
+    pub fn value(&self, bucket: &str, key: &[u8]) -> Option<Bytes> {
+        self.0.entries.get(&join(bucket, key)).map(|entry| entry.value.clone())
+    }
+
     /// The values in a bucket, with their keys.
     pub fn values(&self, bucket: &str) -> Vec<(Bytes, Bytes)> {
         values(&self.0.entries, bucket)

@@ -77,6 +77,11 @@ impl Index {
         self.segments.first().map_or(self.last + 1, |segment| segment.first)
     }
 
+    /// As another Soul has it: nobody has asked it for anything yet.
+    pub(super) fn carried(self) -> Self {
+        Self { asked: 0, wish: None, requests: VecDeque::new(), ..self }
+    }
+
     /// How many are kept.
     pub fn kept(&self) -> u64 {
         self.segments.iter().map(|segment| u64::from(segment.count)).sum()

@@ -6,6 +6,7 @@
 //! takes up what the copy learnt. How far it has learnt is written with that in one transaction ([`lessons`]).
 
 mod capturing;
+mod carried;
 pub mod experience;
 mod feedback;
 mod judge;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
+pub use self::carried::carry;
 pub use self::experience::{EXPERIENCE_BYTES_MAX, New, TEACH_BYTES_MAX, TEACH_MAX};
 pub use self::feedback::Opinion;
 pub use self::lessons::{LESSONS_MAX, Lesson, Lessons, Verdict};

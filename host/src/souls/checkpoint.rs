@@ -119,7 +119,21 @@ impl Checkpoint {
         Ok(bytes.into())
     }
 
-    pub(super) fn decode(bytes: &Bytes) -> Result<Self, String> {
+    /// The same place in time with another state, as one that was taken anew.
+    pub(crate) fn with_state(self, schema: String, state: Bytes) -> Self {
+        let digest = Digest::of(&state);
+        let header = Header { schema, state: digest, parent: Some(self.header.state), ..self.header };
+        Self { header, state }
+    }
+
+    /// The same without what was answered in runs of Matrices.
+    pub(crate) fn outside_of_runs(mut self) -> Self {
+        self.header.acted.clear();
+        self
+    }
+
+    /// Reads what [`Checkpoint::encode`] wrote.
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, String> {
         let short = || "it is cut off".to_owned();
         let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(short)?;
         let length = u32::from_be_bytes(*length) as usize;

@@ -16,6 +16,9 @@ pub enum SoulError {
     /// There is no such Soul.
     #[error("there is no Soul called {0}")]
     Unknown(SoulName),
+    /// There is one already.
+    #[error("there is a Soul called {0} already: give the new one another name, or delete that one first")]
+    Exists(SoulName),
     /// Its manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -81,6 +84,7 @@ impl SoulError {
     pub fn kind(&self) -> &str {
         match self {
             Self::Unknown(_) => "unknown",
+            Self::Exists(_) => "exists",
             Self::Manifest(_) => "manifest",
             Self::Component(_) => "component",
             Self::WrongWorld { .. } => "wrong-world",

@@ -79,7 +79,10 @@ impl Fleet {
         let kv = self.0.realm.kv();
         let node = match placed::load(kv, &manifest.name).await? {
             Some(placed) => placed.node,
-            None => self.choose_except(&manifest, None).await?,
+            None => {
+                self.sweep(&manifest.name).await?;
+                self.choose_except(&manifest, None).await?
+            }
         };
         if node == self.0.realm.me() {
             return self.0.souls.spawn(manifest, request).await;

@@ -26,6 +26,7 @@ pub mod manifest;
 mod moving;
 pub mod placed;
 mod placing;
+pub mod plant;
 pub mod pupil;
 pub mod records;
 mod registry;

@@ -6,6 +6,7 @@ use super::Failure;
 use crate::backup::TakeError;
 use crate::kv::{KvError, WatchError};
 use crate::memory::MemoryError;
+use crate::portable::PortableError;
 use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::compile::CompileError;
@@ -24,6 +25,7 @@ impl From<SoulError> for Status {
         let failure = |code, reason| Failure::new(code, reason, &error);
         match &error {
             SoulError::Unknown(soul) => failure(Code::NotFound, "SOUL_UNKNOWN").resource("soul", soul),
+            SoulError::Exists(soul) => failure(Code::AlreadyExists, "SOUL_EXISTS").resource("soul", soul),
             SoulError::Manifest(error) => return manifest(error),
             SoulError::WrongWorld { .. } => {
                 failure(Code::InvalidArgument, "COMPONENT_WRONG_WORLD").field("manifest.component")
@@ -76,10 +78,24 @@ impl From<SoulError> for Status {
     }
 }
 
+impl From<PortableError> for Status {
+    fn from(error: PortableError) -> Self {
+        match error {
+            PortableError::Soul(error) => error.into(),
+            PortableError::Learning(error) => error.into(),
+            PortableError::Kv(error) => error.into(),
+            PortableError::TooLarge(..) => {
+                Failure::new(Code::ResourceExhausted, "SOUL_TOO_LARGE", &error).status()
+            }
+        }
+    }
+}
+
 /// What a reason means that another node gave.
 fn elsewhere(kind: &str) -> (Code, &'static str) {
     match kind {
         "unknown" => (Code::NotFound, "SOUL_UNKNOWN"),
+        "exists" => (Code::AlreadyExists, "SOUL_EXISTS"),
         "manifest" => (Code::InvalidArgument, "MANIFEST_INVALID"),
         "wrong-world" => (Code::InvalidArgument, "COMPONENT_WRONG_WORLD"),
         "component" => (Code::FailedPrecondition, "COMPONENT_UNUSABLE"),

@@ -36,10 +36,16 @@ pub(in crate::admin) fn trial(trial: Trial, before: String) -> v1::SwapSoulRespo
 }
 
 /// Which code a Soul has had; `running`: what its node runs.
-pub(in crate::admin) fn history(versions: &Versions, running: String) -> v1::SoulHistoryResponse {
-    let wanted = versions.last_two().0.map(|version| version.component.to_string());
-    let versions = versions.list.iter().map(version).collect();
-    v1::SoulHistoryResponse { running, wanted: wanted.unwrap_or_default(), versions }
+pub(in crate::admin) fn history(of: &Versions, running: String) -> v1::SoulHistoryResponse {
+    let wanted = of.last_two().0.map(|version| version.component.to_string());
+    let versions = of.list.iter().map(version).collect();
+    let origin = of.origin.as_ref().map(|origin| v1::SoulOrigin {
+        soul: origin.soul.to_string(),
+        lesson: origin.lesson.unwrap_or(0),
+        state: origin.state.to_string(),
+        at_ms: origin.at_ms,
+    });
+    v1::SoulHistoryResponse { running, wanted: wanted.unwrap_or_default(), versions, origin }
 }
 
 fn version(version: &Version) -> v1::SoulVersion {

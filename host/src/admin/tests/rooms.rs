@@ -16,6 +16,7 @@ use crate::capabilities::{self, Capabilities};
 use crate::kv::{Kv, Roster};
 use crate::learning::{self, Learning, LearningConfig};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
+use crate::portable::Portables;
 use crate::realm;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::compile;
@@ -155,6 +156,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     };
     AdminHost {
         backups,
+        portables: Portables::new(kv.clone(), souls.clone()),
         interceptors: Interceptors::start(interceptors, guests).await,
         guests: guests.clone(),
         node_id: "test".to_owned(),

@@ -74,6 +74,20 @@ impl Version {
     }
 }
 
+/// Whom a Soul comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// The Soul's name.
+    pub soul: SoulName,
+    /// The lesson whose state it was; none: it was the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lesson: Option<u64>,
+    /// Digest of that state.
+    pub state: Digest,
+    /// Milliseconds since the Unix epoch at which it was taken.
+    pub at_ms: u64,
+}
+
 /// All versions of a Soul that are remembered, the present one last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Versions {
@@ -83,6 +97,9 @@ pub struct Versions {
     /// long, and no others are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Persona>,
+    /// Whom it comes from; none: it was spawned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Ancestor>,
 }
 
 impl Versions {
@@ -140,6 +157,25 @@ pub(super) async fn load(
         versions.before = None;
     }
     Ok(versions)
+}
+
+/// The versions of a Soul that begins as another was.
+pub(in crate::souls) fn descended(
+    kv: &Kv,
+    manifest: &Manifest,
+    placed: Placed,
+    checkpoint: Option<&Checkpoint>,
+    origin: &Ancestor,
+) -> Result<Mutation, KvError> {
+    let mut first = Version { at_ms: clock::now_ms(), ..Version::first(manifest.component, placed) };
+    if let Some(Checkpoint { header, state }) = checkpoint {
+        first.schema.clone_from(&header.schema);
+        (first.state, first.size) = (header.state, state.len() as u64);
+    }
+    let versions = Versions { list: vec![first], before: None, origin: Some(origin.clone()) };
+    let value = serde_json::to_vec(&versions);
+    let value = value.map_err(|error| KvError::Unavailable(error.to_string()))?.into();
+    Ok(Mutation::Put { path: kv.path(BUCKET, manifest.name.as_str().as_bytes())?, value, lease: None })
 }
 
 /// How many Souls could go back to a component.

@@ -2,6 +2,7 @@
 
 mod dead;
 mod experience;
+mod fork;
 mod persona;
 mod spawn;
 mod swap;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
         #[arg(value_parser = parse_name)]
         name: String,
     },
+    /// Lets a new Soul begin as another is, or as a lesson left it
+    Fork(fork::Args),
     /// Gives a Soul back the state that it came to by a lesson
     Restore {
         /// Its name
@@ -121,6 +124,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
         Command::Persona(args) => persona::run(args, session).await,
+        Command::Fork(args) => show(&fork::run(&node, args).await?),
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,
         Command::Restore { name, lesson } => super::train::restore(name, lesson, session).await,

@@ -121,6 +121,7 @@ fn code_is_swapped_tried_and_taken_back() {
     assert!(calls[0].contains("Kept") && calls[1].contains("Present"), "{calls:?}");
     let history = fake.matrix(&["souls", "history", "neo"]).ends(0).stdout;
     assert!(history.contains("counter/2") && history.contains("swap"), "{history}");
+    assert!(history.contains("trinity after lesson 7"), "{history}");
     fake.matrix(&["souls", "swap", "neo"]).ends(2);
 }
 
@@ -148,4 +149,17 @@ fn a_persona_is_shown_and_edited_part_by_part() {
     }
     let both = fake.matrix(&["souls", "persona", "neo", "--set", "neo.toml", "--trait", "bold"]);
     assert_eq!(both.code, 2, "{}", both.stderr);
+}
+
+#[test]
+fn a_soul_is_forked_as_it_is_or_as_a_lesson_left_it() {
+    let fake = Fake::start();
+    let forked = fake.json(&["souls", "fork", "soul:neo", "smith"]).ends(0).json();
+    assert_eq!(forked[0]["name"], "smith", "{forked:?}");
+    let all = ["souls", "fork", "neo", "smith", "--lesson", "7", "--without-memory", "--with-experience"];
+    fake.matrix(&all).ends(0);
+    let calls = fake.calls("Fork");
+    assert!(calls[0].contains("lesson: 0, without_memory: false, with_experience: false"), "{calls:?}");
+    assert!(calls[1].contains("lesson: 7, without_memory: true, with_experience: true"), "{calls:?}");
+    fake.matrix(&["souls", "fork", "neo", "smith", "--lesson", "0"]).ends(2);
 }

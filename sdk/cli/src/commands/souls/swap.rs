@@ -1,7 +1,7 @@
 //! `matrix souls swap`, `rollback` and `history`.
 
 use matrix_proto::v1::{
-    ProgressRequest, RollbackSoulRequest, RollbackState, SoulHistoryRequest, SoulHistoryResponse,
+    ProgressRequest, RollbackSoulRequest, RollbackState, SoulHistoryRequest, SoulHistoryResponse, SoulOrigin,
     SoulVersion, SoulVersionCause, SwapSoulRequest, SwapSoulResponse, SwapTrial, TrialSide,
 };
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
     let message = SoulHistoryRequest { name: name.clone() };
     let history = async |request| node.souls().history(request).await;
     let history = node.call(format!("soul {name}"), message, history).await?;
-    let SoulHistoryResponse { running, wanted, versions } = &history;
+    let SoulHistoryResponse { running, wanted, versions, origin } = &history;
     // A node of an earlier version knows of no lessons.
     let message = ProgressRequest { name: name.clone(), after: 0 };
     let progress = async |request| node.learning().progress(request).await;
@@ -80,7 +80,12 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
     let lessons = learnt.map(|progress| progress.lessons).unwrap_or_default();
     let all: Vec<_> = versions.iter().map(version_json).collect();
     let learnt: Vec<_> = lessons.iter().map(train::lesson_json).collect();
-    let json = json!({ "running": running, "wanted": wanted, "versions": all, "lessons": learnt });
+    let from = origin.as_ref().map(|of| {
+        let lesson = Some(of.lesson).filter(|lesson| *lesson > 0);
+        json!({ "soul": of.soul, "lesson": lesson, "state": of.state, "at_ms": of.at_ms })
+    });
+    let json =
+        json!({ "running": running, "wanted": wanted, "origin": from, "versions": all, "lessons": learnt });
     session.output.show(&json, |style| {
         let mut table =
             Table::new(["VERSION", "SINCE", "BY", "COMPONENT", "SCHEMA", "STATE", "GENERATION", "NOTE"]);
@@ -96,10 +101,16 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
                 version.fallback.clone(),
             ]);
         }
-        let runs = [("running", running.clone()), ("wanted", wanted.clone())];
+        let mut runs = vec![("running", running.clone()), ("wanted", wanted.clone())];
+        runs.extend(origin.as_ref().map(|of| ("fork of", ancestor(of))));
         let lineage = train::lineage(style, &lessons);
         format!("{}{}{lineage}", table::fields(style, runs), table.render(style, "no versions"))
     })
+}
+
+fn ancestor(of: &SoulOrigin) -> String {
+    let lesson = if of.lesson > 0 { format!(" after lesson {}", of.lesson) } else { String::new() };
+    format!("{}{lesson}, {}, state {}", of.soul, text::moment(of.at_ms), text::short_digest(&of.state))
 }
 
 pub(super) fn show(swapped: &SwapSoulResponse, session: &Session<'_>) -> Result<(), Error> {

@@ -157,7 +157,15 @@ impl Souls for Services {
         drop(self.enter("History", request.get_ref())?);
         let versions = swapped(SoulVersionCause::Swap).version.into_iter().collect();
         let running = "sha256:cd".to_owned();
-        Ok(Response::new(SoulHistoryResponse { wanted: running.clone(), running, versions }))
+        let (soul, state) = ("trinity".to_owned(), "sha256:ef".to_owned());
+        let origin = Some(SoulOrigin { soul, lesson: 7, state, at_ms: 1 });
+        Ok(Response::new(SoulHistoryResponse { wanted: running.clone(), running, versions, origin }))
+    }
+
+    async fn fork(&self, request: Request<ForkSoulRequest>) -> Result<Response<Soul>, Status> {
+        drop(self.enter("Fork", request.get_ref())?);
+        let manifest = SoulManifest { name: request.into_inner().to, ..SoulManifest::default() };
+        Ok(Response::new(Soul { manifest: Some(manifest), ..Soul::default() }))
     }
 
     async fn checkpoint(

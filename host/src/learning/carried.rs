@@ -1,0 +1,137 @@
+//! What a Soul has learnt, taken over by a Soul that begins as it was.
+
+use bytes::Bytes;
+use matrix_proto::wire::LearntState;
+use prost::Message as _;
+
+use super::LearningError;
+use super::lessons::{self, Lessons};
+use super::log::Index;
+use crate::ids::SoulName;
+use crate::runtime::stateful::Snapshot;
+use crate::souls::plant::{Kept, Part};
+
+/// Makes what is kept of one Soul's learning that of a Soul which begins as it was; what else is kept stays as it is. With
+/// a `lesson`, it is as it was after that lesson, and the state that the Soul then had is returned. Where its log of
+/// experience does not come with it, it has seen none yet.
+///
+/// # Errors
+/// `NoState`, `Damaged`.
+pub fn carry(
+    soul: &SoulName,
+    kept: &mut Vec<Kept>,
+    lesson: Option<u64>,
+) -> Result<Option<Snapshot>, LearningError> {
+    let damaged = |error: &dyn std::fmt::Display| LearningError::Damaged(soul.clone(), error.to_string());
+    let has_log = kept.iter().any(|kept| kept.part == Part::Log);
+    for kept in kept.iter_mut() {
+        let json = match kept.part {
+            Part::Lessons => {
+                let lessons = lessons::read(soul, &kept.value)?;
+                serde_json::to_vec(&carried(lessons, lesson, has_log))
+            }
+            Part::Log => {
+                let index = serde_json::from_slice::<Index>(&kept.value).map_err(|error| damaged(&error))?;
+                serde_json::to_vec(&index.carried())
+            }
+            _ => continue,
+        };
+        kept.value = json.map_err(|error| damaged(&error))?.into();
+    }
+    let Some(lesson) = lesson else { return Ok(None) };
+    let learnt = |kept: &Kept| (kept.part == Part::Learnt).then(|| number(&kept.key));
+    let state = kept.iter().find(|kept| learnt(kept) == Some(lesson));
+    let state = state.ok_or_else(|| LearningError::NoState(soul.clone(), lesson))?.value.clone();
+    let LearntState { schema, state } = LearntState::decode(state).map_err(|error| damaged(&error))?;
+    kept.retain(|kept| learnt(kept).is_none_or(|number| number <= lesson));
+    Ok(Some(Snapshot { schema, bytes: state.into() }))
+}
+
+/// The lesson that a key of a kept state names; one that names none is after all others.
+fn number(key: &Bytes) -> u64 {
+    <[u8; 8]>::try_from(&key[..]).map_or(u64::MAX, u64::from_be_bytes)
+}
+
+fn carried(mut lessons: Lessons, lesson: Option<u64>, has_log: bool) -> Lessons {
+    lessons.granted = 0;
+    lessons.delayed.clear();
+    if let Some(last) = lesson {
+        lessons.list.retain(|lesson| lesson.number <= last);
+        lessons.states.retain(|state| state.lesson <= last);
+        lessons.count = last;
+        // What came after it was not learnt by this one.
+        lessons.seen = lessons.list.last().map_or(lessons.seen, |lesson| lesson.last);
+        lessons.rejected.retain(|(first, _)| *first <= lessons.seen);
+    }
+    if !has_log {
+        lessons.seen = 0;
+        lessons.rejected.clear();
+    }
+    lessons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lessons::Verdict;
+    use super::super::lessons::tests::lesson;
+    use super::super::states::KeptState;
+    use super::*;
+
+    fn kept(part: Part, key: Vec<u8>, value: impl Into<Bytes>) -> Kept {
+        Kept { part, key: key.into(), value: value.into() }
+    }
+
+    fn learner() -> Vec<Kept> {
+        let mut lessons = Lessons::default();
+        lessons.add(lesson(1, Verdict::Kept, (1, 10)), 1);
+        lessons.add(lesson(2, Verdict::Rejected, (11, 20)), 1);
+        lessons.add(lesson(3, Verdict::Kept, (21, 30)), 1);
+        lessons.states = [1, 3].map(|lesson| KeptState { lesson, bytes: 1 }).into();
+        lessons.granted = 7;
+        let state = |lesson: u64| {
+            let state = LearntState { schema: "s/1".into(), state: vec![lesson as u8].into() };
+            kept(Part::Learnt, lesson.to_be_bytes().into(), state.encode_to_vec())
+        };
+        let index = r#"{"last":30,"segments":[],"asked":30,"wish":{"number":7,"lesson":1},"requests":[]}"#;
+        let record = serde_json::to_vec(&lessons).expect("it has a form in JSON");
+        vec![
+            kept(Part::Lessons, Vec::new(), record),
+            kept(Part::Log, Vec::new(), index),
+            state(1),
+            state(3),
+            kept(Part::Own, b"key".to_vec(), "value"),
+        ]
+    }
+
+    fn lessons_of(kept: &[Kept]) -> Lessons {
+        let record = kept.iter().find(|kept| kept.part == Part::Lessons).expect("it has lessons");
+        serde_json::from_slice(&record.value).expect("sound")
+    }
+
+    #[test]
+    fn who_begins_as_a_lesson_left_another_knows_of_nothing_later() {
+        let (neo, mut kept) = ("neo".parse().expect("a name"), learner());
+        let state = carry(&neo, &mut kept, Some(1)).expect("it is kept").expect("one was asked for");
+        assert_eq!(state, Snapshot { schema: "s/1".into(), bytes: vec![1] });
+        let lessons = lessons_of(&kept);
+        assert_eq!((lessons.count, lessons.seen, lessons.list.len()), (1, 10, 1));
+        assert_eq!((lessons.states.len(), lessons.granted, &lessons.rejected[..]), (1, 0, &[][..]));
+        assert_eq!(kept.iter().filter(|kept| kept.part == Part::Learnt).count(), 1);
+        let log = kept.iter().find(|kept| kept.part == Part::Log).expect("it has a log");
+        let index: Index = serde_json::from_slice(&log.value).expect("sound");
+        assert_eq!((index.last, index.asked, index.wish), (30, 0, None));
+        let missing = carry(&neo, &mut learner(), Some(2)).expect_err("it was rejected");
+        assert!(matches!(missing, LearningError::NoState(_, 2)), "{missing}");
+    }
+
+    #[test]
+    fn without_the_experience_nothing_of_it_was_seen() {
+        let (neo, mut kept) = ("neo".parse().expect("a name"), learner());
+        kept.retain(|kept| kept.part != Part::Log);
+        assert_eq!(carry(&neo, &mut kept, None).expect("sound"), None);
+        let lessons = lessons_of(&kept);
+        assert_eq!((lessons.count, lessons.seen, lessons.list.len()), (3, 0, 3));
+        assert!(lessons.rejected.is_empty() && lessons.states.len() == 2);
+        assert_eq!(kept.last().map(|kept| &kept.value[..]), Some(&b"value"[..]));
+    }
+}
