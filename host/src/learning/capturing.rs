@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Learning, New};
 use crate::ids::SoulName;
+use crate::souls::capture::Captured;
 
 /// How long what was captured waits for more.
 const GATHER: Duration = Duration::from_millis(500);
@@ -16,7 +17,7 @@ const GATHERED_MAX: usize = 256;
 const AT_ONCE: usize = 16;
 
 /// Adds what is captured, until the node stops.
-pub(super) async fn add(learning: Learning, mut captured: mpsc::Receiver<(SoulName, New)>) {
+pub(super) async fn add(learning: Learning, mut captured: mpsc::Receiver<Captured>) {
     let mut gathered = Vec::with_capacity(GATHERED_MAX);
     while let Some(first) = captured.recv().await {
         gathered.push(first);

@@ -54,11 +54,14 @@ pub struct New {
     pub at_ms: u64,
 }
 
+/// What a Soul did.
+pub type Captured = (SoulName, New);
+
 /// Where what is captured goes. Clones lead to the same place.
 #[derive(Debug, Clone)]
 pub struct Captures {
-    sender: mpsc::Sender<(SoulName, New)>,
-    receiver: Arc<Mutex<Option<mpsc::Receiver<(SoulName, New)>>>>,
+    sender: mpsc::Sender<Captured>,
+    receiver: Arc<Mutex<Option<mpsc::Receiver<Captured>>>>,
 }
 
 impl Default for Captures {
@@ -70,7 +73,7 @@ impl Default for Captures {
 
 impl Captures {
     /// What is captured from now on; none: somebody took it before.
-    pub fn take(&self) -> Option<mpsc::Receiver<(SoulName, New)>> {
+    pub fn take(&self) -> Option<mpsc::Receiver<Captured>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

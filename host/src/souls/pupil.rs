@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::birth;
-use super::capture::New;
+use super::capture::Captured;
 use super::checkpoint::{CheckpointError, STATE_BYTES_MAX};
 use super::host::Host;
 use super::jobs::Job;
@@ -73,7 +73,7 @@ pub(crate) type Ordered = (Box<Adoption>, oneshot::Sender<Result<Learnt, LearnEr
 
 impl Souls {
     /// What Souls of this node do, from now on, as far as their manifests let it be captured; none: somebody took it.
-    pub fn captured(&self) -> Option<mpsc::Receiver<(SoulName, New)>> {
+    pub fn captured(&self) -> Option<mpsc::Receiver<Captured>> {
         self.host().captures.take()
     }
 
