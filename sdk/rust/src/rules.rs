@@ -1,6 +1,8 @@
 //! What makes a type the rule engine of a Matrix.
 
 pub use crate::bindings::rules::exports::matrix::node::rules::{Description, Event, Outcome, Prompts, Setup};
+use serde::de::DeserializeOwned;
+
 use crate::stateful::Stateful;
 use crate::types::{Content, Message, Metric, Reply};
 
@@ -28,6 +30,17 @@ pub struct Action<'a> {
     pub seat: u32,
     /// None: the player did not answer in time, or failed.
     pub choice: Option<&'a [u8]>,
+}
+
+impl Setup {
+    /// The settings in `config`, which are JSON; an empty text stands for all defaults.
+    ///
+    /// # Errors
+    /// Says what is wrong with them, after `config: `.
+    pub fn settings<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let config = if self.config.trim().is_empty() { "{}" } else { &self.config };
+        serde_json::from_str(config).map_err(|error| format!("config: {error}"))
+    }
 }
 
 /// The rules of a Matrix. They see only what is passed in: no clock, no chance but the seed. The same

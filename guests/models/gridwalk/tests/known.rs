@@ -6,7 +6,7 @@ const EIGHT: [&str; 8] =
     ["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"];
 
 fn world(settings: Settings) -> World {
-    World::new(settings, 1, 7).unwrap()
+    World::new(settings, 1, 7).expect("sound settings")
 }
 
 fn map(rows: &[&str]) -> Vec<String> {

@@ -65,8 +65,7 @@ impl Rules for Gridworld {
         if !(1..=PLAYERS_MAX).contains(&count) {
             return Err(format!("{count} players given: these rules take 1 to {PLAYERS_MAX}"));
         }
-        let config = if setup.config.trim().is_empty() { "{}" } else { &setup.config };
-        let settings: Settings = serde_json::from_str(config).map_err(|error| format!("config: {error}"))?;
+        let settings: Settings = setup.settings()?;
         let world = World::new(settings, count, setup.seed).map_err(|error| format!("config: {error}"))?;
         let mut outcome = Outcome::empty();
         for player in 0..count {

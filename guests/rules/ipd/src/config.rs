@@ -2,6 +2,7 @@
 
 use dilemma::game::{Move, Payoffs};
 use dilemma::tournament::Settings;
+use matrix_sdk::Setup;
 use serde::{Deserialize, Serialize};
 
 /// What may be configured, as `describe` tells it.
@@ -36,10 +37,9 @@ impl Default for Config {
     }
 }
 
-/// Reads and checks a configuration; empty text is every default.
-pub(crate) fn read(json: &str) -> Result<Settings, String> {
-    let json = if json.trim().is_empty() { "{}" } else { json };
-    let config: Config = serde_json::from_str(json).map_err(|error| format!("config: {error}"))?;
+/// Reads and checks the configuration.
+pub(crate) fn read(setup: &Setup) -> Result<Settings, String> {
+    let config: Config = setup.settings()?;
     if !(1..=TURNS_MAX).contains(&config.turns) {
         return Err(format!("config: `turns` is {}: it must be from 1 to {TURNS_MAX}", config.turns));
     }
@@ -60,16 +60,12 @@ mod tests {
 
     #[test]
     fn the_schema_speaks_of_the_settings() {
-        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
-        let defaults = serde_json::to_value(Config::default()).unwrap();
-        for (name, default) in defaults.as_object().unwrap() {
-            assert_eq!(&schema["properties"][name]["default"], default, "{name}");
-        }
-        assert_eq!(schema["properties"].as_object().unwrap().len(), defaults.as_object().unwrap().len());
+        check::schema_speaks_of::<Config>(SCHEMA);
     }
 
     #[test]
     fn wrong_configurations_are_named() {
+        let read = |json: &str| super::read(&Setup { config: json.to_owned(), seed: 0, players: Vec::new() });
         let wrong = [
             "{",
             "{\"turn\": 3}",

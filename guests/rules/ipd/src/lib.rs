@@ -36,7 +36,7 @@ impl Rules for Ipd {
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {
-        let settings = config::read(&setup.config)?;
+        let settings = config::read(&setup)?;
         let count = u32::try_from(setup.players.len()).unwrap_or(u32::MAX);
         if !(PLAYERS_MIN..=PLAYERS_MAX).contains(&count) {
             return Err(format!("{count} players given: these rules take {PLAYERS_MIN} to {PLAYERS_MAX}"));

@@ -64,8 +64,7 @@ impl Rules for Market {
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {
-        let config = if setup.config.trim().is_empty() { "{}" } else { &setup.config };
-        let settings: Settings = serde_json::from_str(config).map_err(|error| format!("config: {error}"))?;
+        let settings: Settings = setup.settings()?;
         let auction = Auction::new(settings, setup.seed).map_err(|error| format!("config: {error}"))?;
         let (players, traders) = (setup.players.len(), auction.settings().traders());
         if !(1..=traders).contains(&players) {

@@ -86,8 +86,7 @@ impl Rules for Parlour {
     }
 
     fn start(setup: Setup) -> Result<(Self, Outcome), String> {
-        let config = if setup.config.trim().is_empty() { "{}" } else { &setup.config };
-        let settings: Settings = serde_json::from_str(config).map_err(|error| format!("config: {error}"))?;
+        let settings: Settings = setup.settings()?;
         settings.check().map_err(|error| format!("config: {error}"))?;
         let talk = Talk::new(settings, setup.players.len(), setup.seed)?;
         let mut rules = Self { earned: vec![0; setup.players.len()], players: setup.players, talk };

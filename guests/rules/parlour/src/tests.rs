@@ -99,12 +99,7 @@ fn a_restored_state_goes_on_alike_and_a_damaged_one_is_refused_or_harmless() {
 
 #[test]
 fn the_schema_speaks_of_the_settings() {
-    let schema: serde_json::Value = serde_json::from_str(CONFIG_SCHEMA).unwrap();
-    let defaults = serde_json::to_value(Settings::default()).unwrap();
-    for (name, default) in defaults.as_object().unwrap() {
-        assert_eq!(&schema["properties"][name]["default"], default, "{name}");
-    }
-    assert_eq!(schema["properties"].as_object().unwrap().len(), defaults.as_object().unwrap().len());
+    check::schema_speaks_of::<Settings>(CONFIG_SCHEMA);
 }
 
 #[test]

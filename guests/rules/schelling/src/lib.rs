@@ -44,8 +44,7 @@ impl Rules for Schelling {
                 setup.players.len()
             ));
         }
-        let config = if setup.config.trim().is_empty() { "{}" } else { &setup.config };
-        let settings: Settings = serde_json::from_str(config).map_err(|error| format!("config: {error}"))?;
+        let settings: Settings = setup.settings()?;
         let model = Model::new(settings, setup.seed).map_err(|error| format!("config: {error}"))?;
         let rules = Self { model };
         let outcome = rules.outcome()?;
@@ -136,12 +135,7 @@ mod tests {
 
     #[test]
     fn the_schema_speaks_of_the_settings() {
-        let schema: serde_json::Value = serde_json::from_str(CONFIG_SCHEMA).unwrap();
-        let defaults = serde_json::to_value(Settings::default()).unwrap();
-        for (name, default) in defaults.as_object().unwrap() {
-            assert_eq!(&schema["properties"][name]["default"], default, "{name}");
-        }
-        assert_eq!(schema["properties"].as_object().unwrap().len(), defaults.as_object().unwrap().len());
+        check::schema_speaks_of::<Settings>(CONFIG_SCHEMA);
     }
 
     #[test]
