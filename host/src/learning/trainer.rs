@@ -85,7 +85,7 @@ pub(super) async fn train(learning: Learning) {
             changed = changed => match changed {
                 Some(Ok(change)) => match &change.kind {
                     ChangeKind::Put(entry) => note(&mut waiting, &change.key(), &entry.value),
-                    ChangeKind::Deleted => {}
+                    ChangeKind::Deleted => forget(&mut waiting, &change.key()),
                 },
                 // It missed some.
                 Some(Err(_)) => watch = None,
@@ -103,10 +103,21 @@ pub(super) async fn train(learning: Learning) {
     }
 }
 
+/// The Soul whose log is under a key.
+fn whose(key: &[u8]) -> Option<SoulName> {
+    std::str::from_utf8(key).ok()?.parse().ok()
+}
+
+/// A log is gone, and its Soul with it.
+fn forget(all: &mut All, key: &[u8]) {
+    if let Some(soul) = whose(key) {
+        all.remove(&soul);
+    }
+}
+
 /// A log has grown, or somebody asks.
 fn note(all: &mut All, key: &[u8], value: &[u8]) {
-    let soul = std::str::from_utf8(key).ok().and_then(|key| key.parse::<SoulName>().ok());
-    let (Some(soul), Ok(index)) = (soul, serde_json::from_slice::<Index>(value)) else { return };
+    let (Some(soul), Ok(index)) = (whose(key), serde_json::from_slice::<Index>(value)) else { return };
     let new = || Waiting {
         last: 0,
         asked: 0,

@@ -15,7 +15,7 @@ use super::life::StartError;
 use super::manifest::Manifest;
 use super::placed::Placed;
 use super::registry::Souls;
-use super::swap::{Adoption, Base, Candidate, Hold, Learnt, Recalled};
+use super::swap::{Adoption, Base, Hold, Learnt, Recalled};
 use crate::capabilities::messaging::Waits;
 use crate::ids::{Digest, SoulName};
 use crate::kv::Txn;
@@ -114,11 +114,8 @@ impl Souls {
         let soul = manifest.name.clone();
         let gone = || LearnError::Later(format!("{soul} was stopped, or left, meanwhile"));
         let waits = self.handle(&soul).ok_or_else(gone)?.waits;
-        let host = self.0.host.clone();
-        let born = self.0.host.tasks.spawn("soul.candidate", async move {
-            Candidate::born(&host, manifest, &limits, (placed, waits), true).await
-        });
-        let candidate = born.await.map_err(|_| gone())?.map_err(|error| born_failed(&error))?;
+        let candidate = self.candidate(manifest, limits, (placed, waits)).await;
+        let candidate = candidate.ok_or_else(gone)?.map_err(|error| born_failed(&error))?;
         let adoption = Box::new(Adoption { candidate, base: Base::Exactly(base), learnt, with });
         let learnt = match held {
             Some(held) => {
@@ -130,9 +127,7 @@ impl Souls {
         };
         learnt.ok_or_else(gone)?
     }
-}
 
-impl Souls {
     /// Gives a Soul of this node another state, whichever it has, in one write with what `with` says.
     ///
     /// # Errors
@@ -140,14 +135,11 @@ impl Souls {
     pub async fn put_back(&self, soul: &SoulName, state: Snapshot, with: Txn) -> Result<Learnt, LearnError> {
         let gone = || LearnError::Later(format!("{soul} is stopped, or lives elsewhere"));
         let handle = self.handle(soul).ok_or_else(gone)?;
-        let host = self.0.host.clone();
-        let limits = handle.manifest.check(&host.limits);
+        let limits = handle.manifest.check(&self.host().limits);
         let limits = limits.map_err(|error| LearnError::Later(error.to_string()))?;
-        let (manifest, at) = (handle.manifest.clone(), (handle.placed, handle.waits.clone()));
-        let born = self.0.host.tasks.spawn("soul.candidate", async move {
-            Candidate::born(&host, manifest, &limits, at, true).await
-        });
-        let candidate = born.await.map_err(|_| gone())?.map_err(|error| born_failed(&error))?;
+        let at = (handle.placed, handle.waits.clone());
+        let candidate = self.candidate(handle.manifest.clone(), limits, at).await;
+        let candidate = candidate.ok_or_else(gone)?.map_err(|error| born_failed(&error))?;
         let adoption = Box::new(Adoption { candidate, base: Base::Any, learnt: state, with });
         self.ask(soul, |reply| Job::TakeUp(adoption, reply)).await.ok_or_else(gone)?
     }

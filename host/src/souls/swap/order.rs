@@ -10,8 +10,9 @@ use super::super::checkpoint;
 use super::super::error::SoulError;
 use super::super::handle::Handle;
 use super::super::jobs::Job;
+use super::super::life::StartError;
 use super::super::manifest::{Manifest, Mode, Persona};
-use super::super::placed;
+use super::super::placed::{self, Placed};
 use super::super::records::{self, Record, Wanted};
 use super::super::registry::Souls;
 use super::super::status::State;
@@ -191,6 +192,18 @@ impl Souls {
         Ok((Arc::new(manifest), limits))
     }
 
+    /// Lets the code of `manifest` be born beside a Soul, on the guests' threads. None: it was not tried to its end.
+    pub(in crate::souls) async fn candidate(
+        &self,
+        manifest: Arc<Manifest>,
+        limits: Limits,
+        at: (Placed, Waits),
+    ) -> Option<Result<Candidate, StartError>> {
+        let host = self.0.host.clone();
+        let born = async move { Candidate::born(&host, manifest, &limits, at, true).await };
+        self.0.host.tasks.spawn("soul.candidate", born).await.ok()
+    }
+
     async fn versions(&self, soul: &SoulName, handle: &Handle) -> Result<Versions, SoulError> {
         let (kv, present) = (&self.host().kv, handle.manifest.component);
         Ok(versions::load(kv, soul, present, handle.placed).await?)
@@ -204,18 +217,15 @@ impl Souls {
         versions: Versions,
         wish: &Wish,
     ) -> Result<Swapped, SoulError> {
-        let (host, soul) = (self.0.host.clone(), &handle.manifest.name);
+        let soul = &handle.manifest.name;
         let failed = |error| refused(soul, error);
         let given = match wish.kept {
-            true => Given::Kept(versions::kept(&host.kv, soul).await?.map(Box::new)),
+            true => Given::Kept(versions::kept(&self.host().kv, soul).await?.map(Box::new)),
             false => Given::Present,
         };
-        let (renewed, at) = (manifest.clone(), (handle.placed, handle.waits.clone()));
-        let born =
-            self.0.host.tasks.spawn("soul.candidate", async move {
-                Candidate::born(&host, renewed, &limits, at, true).await
-            });
-        let candidate = born.await.map_err(|_| failed(SwapError::Gone))?;
+        let at = (handle.placed, handle.waits.clone());
+        let candidate = self.candidate(manifest.clone(), limits, at).await;
+        let candidate = candidate.ok_or_else(|| failed(SwapError::Gone))?;
         let candidate = candidate.map_err(|error| failed(error.into()))?;
         if handle.jobs.as_ref().is_none_or(mpsc::Sender::is_closed) {
             return self.taken_up_at_rest(handle, candidate, given, versions, wish.cause).await;

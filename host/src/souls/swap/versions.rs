@@ -173,9 +173,14 @@ pub(in crate::souls) fn descended(
         (first.state, first.size) = (header.state, state.len() as u64);
     }
     let versions = Versions { list: vec![first], before: None, origin: Some(origin.clone()) };
-    let value = serde_json::to_vec(&versions);
+    mutation(kv, &manifest.name, &versions)
+}
+
+/// What writes the versions of a Soul.
+fn mutation(kv: &Kv, soul: &SoulName, versions: &Versions) -> Result<Mutation, KvError> {
+    let value = serde_json::to_vec(versions);
     let value = value.map_err(|error| KvError::Unavailable(error.to_string()))?.into();
-    Ok(Mutation::Put { path: kv.path(BUCKET, manifest.name.as_str().as_bytes())?, value, lease: None })
+    Ok(Mutation::Put { path: kv.path(BUCKET, soul.as_str().as_bytes())?, value, lease: None })
 }
 
 /// How many Souls could go back to a component.
@@ -217,8 +222,6 @@ impl Exchange<'_> {
         let put = |bucket: &str, value| {
             Ok::<_, KvError>(Mutation::Put { path: kv.path(bucket, key)?, value, lease: None })
         };
-        let versions = serde_json::to_vec(self.versions);
-        let versions = versions.map_err(|error| KvError::Unavailable(error.to_string()))?;
         let kept = match self.left {
             Some(left) => put(KEPT_BUCKET, left.encode()?)?,
             None => Mutation::Delete { path: kv.path(KEPT_BUCKET, key)? },
@@ -227,7 +230,7 @@ impl Exchange<'_> {
             records::mutation(kv, self.manifest, self.wanted)?,
             put(checkpoint::BUCKET, self.next.encode()?)?,
             kept,
-            put(BUCKET, versions.into())?,
+            mutation(kv, soul, self.versions)?,
         ];
         let Txn { mut require, mut then } = self.instead_of_a_turn;
         require.push(self.placed.condition(kv, soul)?);
