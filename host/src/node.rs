@@ -238,7 +238,7 @@ impl Base {
         let router = Router::new(&config.transport, random_number()?, realm.roster().clone(), metrics);
         let kv = realm.kv().clone();
         figures::observe_kv(&kv, &telemetry);
-        figures::observe_realm(&realm, &telemetry);
+        figures::observe_realm(&realm, &kv, &telemetry);
         let ground = ground(config, &telemetry, slow);
         let catalog = open_catalog(config, &kv, &bus, &telemetry, ground)?;
         let store = catalog.components().store().clone();

@@ -43,9 +43,10 @@ impl Cluster for ClusterService {
             }
         };
         let (nodes, size) = (self.0.host.realm.nodes().borrow().clone(), page_size(size)?);
+        let lag = self.0.host.kv.lag();
         let mut found = nodes.nodes.range(after + 1..).map(|(_, view)| view);
         let mut found = found.by_ref().filter(|view| removed || view.record.state != NodeState::Removed);
-        let listed: Vec<_> = found.by_ref().take(size).map(|view| self.show(view, &nodes)).collect();
+        let listed: Vec<_> = found.by_ref().take(size).map(|view| self.show(view, &nodes, &lag)).collect();
         let more = found.next().is_some();
         let last = listed.last().filter(|_| more).map(|node| node.number.to_string());
         Ok(Response::new(v1::ListNodesResponse { nodes: listed, next_page_token: last.unwrap_or_default() }))
@@ -146,10 +147,11 @@ impl ClusterService {
         let record = self.0.host.realm.want(node, state).await?;
         let nodes = self.0.host.realm.nodes().borrow().clone();
         let is_alive = nodes.nodes.get(&node).is_some_and(|view| view.is_alive);
-        Ok(Response::new(self.show(&NodeView { record, is_alive }, &nodes)))
+        let lag = self.0.host.kv.lag();
+        Ok(Response::new(self.show(&NodeView { record, is_alive }, &nodes, &lag)))
     }
 
-    fn show(&self, view: &NodeView, nodes: &Nodes) -> v1::Node {
+    fn show(&self, view: &NodeView, nodes: &Nodes, lag: &BTreeMap<u64, Option<u64>>) -> v1::Node {
         let (record, realm) = (&view.record, &self.0.host.realm);
         let network = realm.network();
         let (state, role) = match record.state {
@@ -167,7 +169,7 @@ impl ClusterService {
             role: role.to_owned(),
             alive: view.is_alive,
             connected: record.node == realm.me() || network.is_connected(record.peer),
-            lag: nodes.members.lag.get(&record.node).copied().flatten(),
+            lag: lag.get(&record.node).copied().flatten(),
             version: record.version.clone(),
             joined_at_ms: record.joined_at_ms,
             lanes_down: network

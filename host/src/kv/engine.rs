@@ -21,6 +21,7 @@ use super::leading::Leading;
 use super::lease::Leases;
 use super::log_store::{Log, LogStore};
 use super::machine::{Machine, Shared};
+use super::members::{self, Members, seen_by};
 use super::network::Network;
 use super::peers::{Desk, Inbox, Peers};
 use super::raft::{self, Raft};
@@ -54,6 +55,8 @@ pub(super) struct Parts {
     pub(super) reads: Reads,
     pub(super) leases: Arc<Leases>,
     pub(super) leading: Leading,
+    /// Tells of changes of the members.
+    pub(super) members: watch::Receiver<Members>,
     /// Whether there is room for more of the log.
     pub(super) room: Arc<Room>,
 }
@@ -218,9 +221,11 @@ async fn serve<N: Network>(
         timeout,
         snapshots_in,
     );
-    let parts = Parts { raft: raft.clone(), shared, reads, leases, leading, room };
+    let (told, members) = watch::channel(seen_by(&raft));
+    let parts = Parts { raft: raft.clone(), shared, reads, leases, leading, members, room };
     let (keeper, stopping) = (Arc::clone(&parts.leases), stop.clone());
     let mut running = vec![
+        tasks.spawn("kv-members", members::follow(raft.clone(), told, stop.clone())),
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
         tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
         tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), log, stop.clone())),

@@ -14,18 +14,41 @@ pub(super) struct History {
     bytes_max: usize,
     /// The revision after the last change: where the next one goes.
     next: u64,
+    /// Bytes of all changes that there ever were.
+    passed_bytes: u64,
+}
+
+/// A place in the history: how many changes there were, and how many bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Passed {
+    changes: u64,
+    bytes: u64,
 }
 
 impl History {
     /// An empty history that goes on at revision `next`.
     pub(super) fn new(changes_max: usize, bytes_max: usize, next: u64) -> History {
-        History { changes: VecDeque::new(), bytes: 0, changes_max, bytes_max, next }
+        History { changes: VecDeque::new(), bytes: 0, changes_max, bytes_max, next, passed_bytes: 0 }
+    }
+
+    /// Where it has come to.
+    pub(super) fn passed(&self) -> Passed {
+        Passed { changes: self.next - 1, bytes: self.passed_bytes }
+    }
+
+    /// Whether it has gone on, since `earlier`, by more than a quarter of what it keeps.
+    pub(super) fn has_gone_far_since(&self, earlier: Passed) -> bool {
+        let far = |now: u64, earlier: u64, kept: usize| now.saturating_sub(earlier) > kept as u64 / 4;
+        let Passed { changes, bytes } = self.passed();
+        far(changes, earlier.changes, self.changes_max) || far(bytes, earlier.bytes, self.bytes_max)
     }
 
     pub(super) fn push(&mut self, change: Change) {
         debug_assert_eq!(change.revision, self.next, "revisions have no gaps");
         self.next = change.revision + 1;
-        self.bytes += size(&change);
+        let bytes = size(&change);
+        self.bytes += bytes;
+        self.passed_bytes += bytes as u64;
         self.changes.push_back(Arc::new(change));
         while self.changes.len() > self.changes_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.changes.pop_front() else { break };

@@ -9,8 +9,9 @@ use openraft::alias::SnapshotOf;
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
+use super::bells::Bells;
 use super::command::{Answer, Command, Outcome};
 use super::raft::{LogEntry, LogId, Membership, TypeConfig, size_in_memory};
 use super::snapshot::{Meta, Replica, Shelf, SnapshotFile};
@@ -21,8 +22,8 @@ type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
 /// What the state machine shares with readers, watches and the lease keeper.
 pub(super) struct Shared {
     replica: RwLock<Replica>,
-    /// The store's revision: tells watches that there is something new.
-    pub(super) revision: watch::Sender<u64>,
+    /// Tells watches that there is something new.
+    pub(super) bells: Bells,
     /// Tells the lease keeper that leases came or went.
     pub(super) leases_changed: Notify,
     pub(super) counters: Arc<Counters>,
@@ -31,6 +32,13 @@ pub(super) struct Shared {
     /// What was applied since the last snapshot.
     applied_bytes: Counter,
     applied_entries: Counter,
+}
+
+/// What entries changed that others wait for.
+struct News {
+    /// The first of their revisions.
+    from: u64,
+    leases_changed: bool,
 }
 
 /// Raft's hold on the shared state.
@@ -43,7 +51,7 @@ pub(super) struct Machine {
 impl Shared {
     pub(super) fn new(replica: Replica, counters: Arc<Counters>) -> Shared {
         let shared = Shared {
-            revision: watch::Sender::new(replica.state.revision),
+            bells: Bells::default(),
             replica: RwLock::new(replica),
             leases_changed: Notify::new(),
             counters,
@@ -75,27 +83,26 @@ impl Shared {
         self.counters.snapshot_bytes.set(bytes);
     }
 
-    /// Applies entries in order; returns the answer to each.
-    fn apply<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> Vec<Answer> {
+    /// Applies entries in order; returns the answer to each, and what is to be announced once they are given.
+    fn apply<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> (Vec<Answer>, News) {
         let mut replica = self.write();
-        let leases_before = replica.state.lease_changes;
+        let (from, leases_before) = (replica.state.revision + 1, replica.state.lease_changes);
         let mut answers = Vec::new();
         for entry in entries {
             answers.push(apply_entry(&mut replica, entry));
             self.applied_bytes.add(size_in_memory(entry) as u64);
         }
-        let (revision, leases) = (replica.state.revision, replica.state.lease_changes);
+        let news = News { from, leases_changed: replica.state.lease_changes != leases_before };
         self.state_bytes.set(replica.state.bytes);
         drop(replica);
         self.applied_entries.add(answers.len() as u64);
         self.counters.applied_commands.add(answers.len() as u64);
-        self.announce(revision, leases != leases_before);
-        answers
+        (answers, news)
     }
 
-    fn announce(&self, revision: u64, leases_changed: bool) {
-        self.revision.send_if_modified(|shown| std::mem::replace(shown, revision) != revision);
-        if leases_changed {
+    fn announce(&self, news: &News) {
+        self.bells.ring(&self.read().state.history, news.from);
+        if news.leases_changed {
             self.leases_changed.notify_one();
         }
     }
@@ -155,12 +162,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
         let items: Vec<EntryResponder<TypeConfig>> = entries.try_collect().await?;
-        let answers = self.shared.apply(items.iter().map(|(entry, _)| entry));
+        let (answers, news) = self.shared.apply(items.iter().map(|(entry, _)| entry));
         for ((_, responder), answer) in items.into_iter().zip(answers) {
             if let Some(responder) = responder {
                 responder.send(answer);
             }
         }
+        // Watches come after those who wait for an answer.
+        self.shared.announce(&news);
         Ok(())
     }
 
@@ -175,11 +184,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
             shelf.install(&meta, snapshot, &bounds)
         };
         let (replica, bytes) = tokio::task::spawn_blocking(install).await??;
-        let revision = replica.state.revision;
         self.shared.state_bytes.set(replica.state.bytes);
         *self.shared.write() = replica;
         self.shared.snapshot_taken(bytes);
-        self.shared.announce(revision, true);
+        self.shared.bells.ring_all(&self.shared.read().state.history);
+        self.shared.leases_changed.notify_one();
         Ok(())
     }
 

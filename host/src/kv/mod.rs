@@ -18,6 +18,7 @@
 //! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`, `inspect`). Only here openraft
 //! and redb are named.
 
+mod bells;
 mod codec;
 mod command;
 mod config;

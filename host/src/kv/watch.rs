@@ -35,7 +35,7 @@ impl Stream for Watch {
 struct Cursor {
     shared: Arc<Shared>,
     closed: CancellationToken,
-    revision: watch::Receiver<u64>,
+    bell: watch::Receiver<u64>,
     /// What the bytes of the paths watched begin with.
     prefix: Bytes,
     /// The first revision not looked at.
@@ -55,7 +55,7 @@ pub(super) fn open(
 ) -> Result<Watch, WatchError> {
     check_bucket(bucket).map_err(|_| WatchError::InvalidBucket)?;
     // Subscribed before the history is looked at: what happens in between wakes the watch.
-    let revision = shared.revision.subscribe();
+    let bell = shared.bells.of(bucket);
     let replica = shared.read();
     let history = &replica.state.history;
     let next = from.unwrap_or(history.next());
@@ -66,7 +66,7 @@ pub(super) fn open(
     let cursor = Cursor {
         shared: Arc::clone(shared),
         closed,
-        revision,
+        bell,
         prefix: join(bucket, prefix),
         next,
         buffer,
@@ -86,7 +86,7 @@ impl Cursor {
             if let Some(change) = self.ready.pop_front() {
                 return Some(Ok(Change::clone(&change)));
             }
-            self.revision.borrow_and_update();
+            self.bell.borrow_and_update();
             match self.look() {
                 Err(lagged) => return Some(Err(lagged)),
                 Ok(true) => {}
@@ -94,7 +94,7 @@ impl Cursor {
                     tokio::select! {
                         biased;
                         () = self.closed.cancelled() => return None,
-                        changed = self.revision.changed() => changed.ok()?,
+                        changed = self.bell.changed() => changed.ok()?,
                     }
                 }
             }

@@ -35,11 +35,11 @@ pub(super) fn observe_tasks(tasks: [&Tasks; 4], telemetry: &Telemetry) {
 }
 
 /// Lets the metrics look the realm up, as long as the node runs.
-pub(super) fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
+pub(super) fn observe_realm(realm: &Realm, kv: &Kv, telemetry: &Telemetry) {
     let lanes = realm.network().lanes();
     telemetry.metrics().links.observe(move || lanes().into_iter().map(of_lane).collect());
     let (nodes, holds) = (realm.nodes(), realm.holds_lease());
-    let connected = realm.network().count();
+    let (connected, kv) = (realm.network().count(), kv.downgrade());
     telemetry.metrics().realm.observe(move || {
         let (nodes, count) = (nodes.borrow().clone(), |count: usize| count as u64);
         let present = nodes.nodes.values().filter(|view| view.record.state != NodeState::Removed);
@@ -49,7 +49,7 @@ pub(super) fn observe_realm(realm: &Realm, telemetry: &Telemetry) {
             connected: count(connected()),
             voters: count(nodes.members.voters.len()),
             lease: u64::from(*holds.borrow()),
-            lag: nodes.members.lag.values().copied().flatten().max().unwrap_or(0),
+            lag: kv.upgrade().and_then(|kv| kv.lag().into_values().flatten().max()).unwrap_or(0),
         }
     });
 }
