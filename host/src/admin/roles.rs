@@ -161,6 +161,9 @@ const ROWS: &[Row] = &[
     changes("Souls/Rollback", Role::Deploy, &["name"]),
     looks("Souls/History"),
     changes("Souls/Fork", Role::Deploy, &["name", "to"]),
+    // It changes nothing, and takes a Soul away.
+    changes("Souls/Export", Role::Deploy, &["name"]),
+    changes("Souls/Import", Role::Deploy, &["header.name"]),
     changes("Souls/Checkpoint", Role::Deploy, &["name"]),
     looks("Souls/DeadLetters"),
     changes("Souls/Resend", Role::Deploy, &["name", "id"]),

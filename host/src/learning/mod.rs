@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
-pub use self::carried::carry;
+pub use self::carried::{carry, check_kept};
 pub use self::experience::{EXPERIENCE_BYTES_MAX, New, TEACH_BYTES_MAX, TEACH_MAX};
 pub use self::feedback::Opinion;
 pub use self::lessons::{LESSONS_MAX, Lesson, Lessons, Verdict};

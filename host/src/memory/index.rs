@@ -32,6 +32,37 @@ impl Kept {
     }
 }
 
+/// Ids are below this.
+const ID_MAX: u64 = 1 << 53;
+
+/// Whether a Soul with this quota may have remembered these: the keys of its bucket, and their values.
+///
+/// # Errors
+/// `Invalid`, `Damaged`.
+pub(crate) fn check_kept<'a>(
+    kept: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+    quota: Quota,
+) -> Result<(), MemoryError> {
+    let mut index = Index::default();
+    for (key, value) in kept {
+        match Key::read(key) {
+            Some(Key::Episode(id)) if id < ID_MAX => records::read(value)?.0.check()?,
+            Some(Key::Recalled(id)) if id < ID_MAX => {}
+            Some(Key::Next) if records::read_number(value)? < ID_MAX => {}
+            _ => return invalid("a key is none that a memory has".into()),
+        }
+        index.read(key, value.clone())?;
+    }
+    let Extent { episodes, bytes, .. } = index.extent(quota);
+    if episodes > quota.episodes || bytes > quota.bytes {
+        return invalid(format!(
+            "{episodes} episodes of {bytes} bytes are more than its limits have room for: {} of {}",
+            quota.episodes, quota.bytes
+        ));
+    }
+    Ok(())
+}
+
 /// A new episode.
 #[derive(Debug)]
 pub(super) struct New {

@@ -11,6 +11,7 @@ mod learning;
 mod matrices;
 mod memory;
 mod observing;
+mod portable;
 mod shared;
 mod souls;
 mod swaps;

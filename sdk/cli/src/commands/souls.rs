@@ -1,5 +1,6 @@
 //! `matrix souls`.
 
+mod carry;
 mod dead;
 mod experience;
 mod fork;
@@ -73,6 +74,10 @@ pub(crate) enum Command {
     },
     /// Lets a new Soul begin as another is, or as a lesson left it
     Fork(fork::Args),
+    /// Writes a Soul into a file, from which another realm lets it live
+    Export(carry::ExportArgs),
+    /// Lets the Soul of a file live
+    Import(carry::ImportArgs),
     /// Gives a Soul back the state that it came to by a lesson
     Restore {
         /// Its name
@@ -124,6 +129,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
         Command::Persona(args) => persona::run(args, session).await,
+        Command::Export(args) => carry::export(&node, args, session).await,
+        Command::Import(args) => show(&carry::import(&node, args).await?),
         Command::Fork(args) => show(&fork::run(&node, args).await?),
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,

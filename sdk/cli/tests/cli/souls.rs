@@ -163,3 +163,26 @@ fn a_soul_is_forked_as_it_is_or_as_a_lesson_left_it() {
     assert!(calls[1].contains("lesson: 7, without_memory: true, with_experience: true"), "{calls:?}");
     fake.matrix(&["souls", "fork", "neo", "smith", "--lesson", "0"]).ends(2);
 }
+
+#[test]
+fn a_soul_is_written_into_a_file_signed_and_read_from_one_that_is_whole() {
+    let fake = Fake::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a path of ours").to_owned();
+    let (file, key) = (path("neo.soul"), path("key"));
+    fake.matrix(&["components", "keygen", &key]).ends(0);
+    let written = fake.json(&["souls", "export", "neo", "-o", &file, "--key", &key]).ends(0).json();
+    let signed_by = written[0]["signed_by"].as_str().expect("it is signed").to_owned();
+    let named = ["souls", "import", &file, "--name", "smith", "--signed-by", &signed_by];
+    let imported = fake.json(&named).ends(0).json();
+    assert_eq!(imported[0]["name"], "smith", "{imported:?}");
+    let other = format!("ed25519:{}", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    let refused = fake.matrix(&["souls", "import", &file, "--signed-by", &other]);
+    assert!(refused.code != 0 && refused.stderr.contains(&signed_by), "{}", refused.stderr);
+    let mut bytes = std::fs::read(&file).expect("it was written");
+    bytes.truncate(bytes.len() - 1);
+    std::fs::write(&file, bytes).expect("our own folder");
+    let refused = fake.matrix(&["souls", "import", &file]);
+    assert!(refused.code != 0 && refused.stderr.contains("cut off"), "{}", refused.stderr);
+    assert_eq!(fake.calls("Import").len(), 1);
+}
