@@ -123,6 +123,8 @@ const ROWS: &[Row] = &[
     looks("Learning/Experiences"),
     changes("Learning/Train", Role::Deploy, &["name"]),
     changes("Learning/Restore", Role::Deploy, &["name", "lesson"]),
+    // It changes nothing, and lets code run.
+    says("Learning/Compare", Role::Deploy),
     looks("Learning/Progress"),
     looks("Learning/Watch"),
     looks("Logs/Tail"),

@@ -30,6 +30,24 @@ fn spawn_sends_the_whole_manifest() {
         "turn",
         "--seed",
         "7",
+        "--learning-manual",
+        "--learning-every-experiences",
+        "9",
+        "--learning-every-seconds",
+        "11",
+        "--learning-batch",
+        "13",
+        "--learning-mode",
+        "in-place",
+        "--learning-held-out-percent",
+        "15",
+        "--learning-metric",
+        "accuracy",
+        "--learning-more-is-better",
+        "--learning-tolerance",
+        "0.5",
+        "--learning-capture",
+        "matrix",
     ];
     let run = fake.matrix(&arguments).ends(0);
     assert!(run.stdout.contains("config      pill=red\n"), "{}", run.stdout);
@@ -46,6 +64,9 @@ fn spawn_sends_the_whole_manifest() {
         "call_ms: 50",
         "every_turns: 8",
         "mode: Turn",
+        "learning: Some(Training { manual: true, every_experiences: 9, every_seconds: 11, batch: 13, mode: InPlace, \
+         held_out_percent: Some(15), metric: \"accuracy\", more_is_better: true, tolerance: Some(0.5), \
+         capture: [Matrix] })",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }
