@@ -144,7 +144,7 @@ impl Index {
         Extent { episodes, bytes: self.bytes, quota }
     }
 
-    /// What remembering something at `now_ms` changes: the episodes of `instead_of` go, and the least valuable where
+    /// What remembering at `now_ms` something that happened at `at_ms` changes: the episodes of `instead_of` go, and the least valuable where
     /// there is no room.
     ///
     /// # Errors
@@ -152,14 +152,14 @@ impl Index {
     pub(super) fn remembering(
         &self,
         impression: &Impression,
-        now_ms: u64,
+        (at_ms, now_ms): (u64, u64),
         instead_of: &[u64],
         quota: Quota,
         weights: &Weights,
     ) -> Result<Change, MemoryError> {
         impression.check()?;
         at_most("instead-of", instead_of.len(), REPLACED_MAX, "episodes")?;
-        let value = records::write(impression, now_ms);
+        let value = records::write(impression, at_ms);
         let bytes = value.len() as u64 + OVERHEAD_BYTES;
         if bytes > quota.bytes {
             let most = quota.bytes;
@@ -171,7 +171,7 @@ impl Index {
         let mut gone: Vec<_> = replaced.into_iter().filter(|id| self.episodes.contains_key(id)).collect();
         let forgotten = self.without_room(bytes, &gone, now_ms, quota, weights);
         gone.extend(&forgotten);
-        let new = New { id: self.next(), value, trace: trace(impression, now_ms) };
+        let new = New { id: self.next(), value, trace: trace(impression, at_ms) };
         Ok(Change { new: Some(Arc::new(new)), gone: self.marked(&gone), forgotten })
     }
 
