@@ -133,10 +133,17 @@ impl Incoming {
             Ok(_) => return Err(SoulError::Exists(cutting.manifest.name).into()),
             Err(error) => return Err(error.into()),
         }
-        if let Some((upload, signature)) = component {
-            let (digest, _) = upload.finish().await?;
+        let digest = cutting.manifest.component;
+        match component {
             // Each fills a stack by itself.
-            Box::pin(of.catalog.admit(digest, None, signature)).await.map_err(SoulError::from)?;
+            Some((upload, signature)) => {
+                upload.finish().await?;
+                Box::pin(of.catalog.admit(digest, None, signature)).await.map_err(SoulError::from)?;
+            }
+            None if of.catalog.record(digest).await.map_err(SoulError::from)?.is_none() => {
+                return Err(SoulError::from(ComponentError::Unknown(digest)).into());
+            }
+            None => {}
         }
         Ok(Box::pin(of.souls.plant(&cutting)).await?)
     }
