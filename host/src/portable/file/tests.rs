@@ -89,7 +89,7 @@ fn what_no_soul_can_remember_is_refused() {
 fn what_no_soul_can_have_learnt_is_refused() {
     let number = 1_u64.to_be_bytes();
     for (part, key, value) in [
-        (SoulFilePart::Lessons, &b""[..], &b"[]"[..]),
+        (SoulFilePart::Lessons, &b""[..], &b"7"[..]),
         (SoulFilePart::Lessons, b"", br#"{"seen":7}"#),
         (SoulFilePart::Lessons, b"", br#"{"states":[{"lesson":1,"bytes":1}]}"#),
         (SoulFilePart::Lessons, b"", br#"{"count":18446744073709551615}"#),
