@@ -19,7 +19,7 @@ const FILES: [&str; 13] = [
 ];
 
 /// What nodes say to each other: no services.
-const WIRE: [&str; 12] = [
+const WIRE: [&str; 13] = [
     "matrix/wire/v1/message.proto",
     "matrix/wire/v1/call.proto",
     "matrix/wire/v1/raft.proto",
@@ -32,6 +32,7 @@ const WIRE: [&str; 12] = [
     "matrix/wire/v1/backup.proto",
     "matrix/wire/v1/learning.proto",
     "matrix/wire/v1/memory.proto",
+    "matrix/wire/v1/soul_file.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@
 //! - [`backup`]: a realm in one file.
 //! - [`matrices`]: running Matrices; [`learning`]: Souls that are trained; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
-//! - [`portable`]: Souls that begin as others are.
+//! - [`portable`]: Souls that begin as others are, here or by way of a file.
 //! - [`realm`]: the nodes that share one KV.
 //! - [`transport`]: where a message goes, and the event bus.
 //! - [`kv`]: the replicated key-value store; [`p2p`]: the other nodes.

@@ -329,7 +329,7 @@ impl Base {
             router: self.router.clone(),
             bus: self.bus.clone(),
             backups: Backups::new(self.realm.clone(), self.catalog.clone(), matrices.clone()),
-            portables: Portables::new(self.kv.clone(), souls.clone()),
+            portables: Portables::new(self.realm.clone(), souls.clone(), self.catalog.clone()),
             logs: self.telemetry.logs().clone(),
             limits: config.limits_in_force().into(),
             metrics: self.telemetry.metrics().admin.clone(),

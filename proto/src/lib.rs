@@ -1,10 +1,11 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
 //! messages, clients and servers generated from them; what nodes say to each other, `matrix/wire/v1/*.proto`; and the
-//! formats of a [`backup`], of the [`audit`] log, and of a component's [`signature`].
+//! formats of a [`backup`], of a [`soul_file`], of the [`audit`] log, and of a component's [`signature`].
 
 pub mod audit;
 pub mod backup;
 pub mod signature;
+pub mod soul_file;
 
 use tonic::Code;
 

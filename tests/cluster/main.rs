@@ -4,6 +4,7 @@
 //! Not here: a wall clock that jumps. No process can be given one of its own without a library that is loaded into it.
 //! `tests/tidy` sees to it that what decides over leases, votes and connections cannot read it.
 
+mod births;
 mod damage;
 mod disks;
 mod files;

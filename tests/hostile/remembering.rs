@@ -148,16 +148,16 @@ async fn people_read_and_change_it_while_the_soul_lives_and_when_it_is_stopped()
         let fleet = node.node().fleet();
         let told = |text: &str| Edit {
             remember: Some(Impression { text: text.into(), importance: 1.0, ..Impression::default() }),
-            forget: Vec::new(),
+            ..Edit::default()
         };
         let edited = fleet.edit_memory(&soul, told("from an operator")).await.expect("room");
         assert_eq!(edited.id, Some(2));
         let said = node.ask("diarist", "recall operator").await.expect("it is answered");
         assert!(said.starts_with("2 from an operator"), "the Soul knows at once: {said}");
-        let gone = Edit { remember: None, forget: vec![1, 9] };
+        let gone = Edit { forget: vec![1, 9], ..Edit::default() };
         assert_eq!(fleet.edit_memory(&soul, gone).await.expect("room").forgotten, [1]);
         says(&node, "recall Soul", "2 from an operator").await;
-        let wrong = Edit { remember: Some(Impression::default()), forget: Vec::new() };
+        let wrong = Edit { remember: Some(Impression::default()), ..Edit::default() };
         let refusal = fleet.edit_memory(&soul, wrong).await.expect_err("it says nothing").to_string();
         assert!(refusal.contains("`text`"), "{refusal}");
         node.node().souls().stop(&soul, None).await.expect("it stops");

@@ -7,6 +7,7 @@ mod foreign;
 mod grids;
 mod interceptors;
 mod learning;
+mod lessons;
 mod markets;
 mod matrices;
 mod memory;

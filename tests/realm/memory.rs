@@ -67,3 +67,41 @@ fn memory_follows_a_soul_that_is_moved_and_one_whose_node_dies() {
     let listed = realm.matrix(home, &["memory", "list", "ada"]).ok().json();
     assert_eq!(listed["episodes"].as_array().map(Vec::len), Some(4));
 }
+
+#[test]
+fn what_was_exported_is_imported_whole_and_a_bad_line_is_named_before_anything_is_remembered() {
+    let realm = Realm::start(2);
+    let path = root().join("tests/programs/out/diarist.wasm");
+    let path = path.to_str().expect("a path of this project");
+    realm.matrix(1, &["components", "push", path, "--name", "diarist"]).ok();
+    for (soul, more) in [("ada", &[][..]), ("eve", &[]), ("tiny", &["--episodes", "2"])] {
+        let spawn = ["souls", "spawn", soul, "--component", "diarist", "--memory"];
+        realm.matrix(1, &[&spawn[..], more].concat()).ok();
+    }
+    for text in ["weighed 0.9 The harbour at dawn", "remember A storm", "placed 0.5,-0.25 Land"] {
+        realm.ask(1, "ada", text).expect("it remembers");
+    }
+    let exported = |soul: &str| realm.matrix(2, &["memory", "export", soul]).ok();
+    let all = exported("ada");
+    let file = |name: &str, text: &str| {
+        let path = realm.data(1).join(name);
+        std::fs::write(&path, text).expect("our own folder");
+        path.to_str().expect("a path of ours").to_owned()
+    };
+    let (good, bad) = (file("good.jsonl", &all.stdout), file("bad.jsonl", &format!("{}{{}}\n", all.stdout)));
+    realm.matrix(1, &["memory", "import", "eve", &bad]).refused("line 4 of");
+    assert_eq!(exported("eve").stdout, "", "nothing was taken");
+    realm.matrix(1, &["memory", "import", "nobody", &good]).refused("after 0 of 3 that are remembered");
+    // By way of the node where it does not live as well: the same, but for having been recalled.
+    let other = 3 - realm.home(1, "eve");
+    let taken = realm.matrix(other, &["memory", "import", "eve", &good]).ok().json();
+    assert_eq!((&taken["remembered"], &taken["forgotten"]), (&Value::from(3), &Value::from(0)), "{taken}");
+    let told = |run: &crate::processes::Run| {
+        let mut lines = run.lines();
+        lines.iter_mut().for_each(|line| line["recalled_at_ms"] = line["at_ms"].clone());
+        lines
+    };
+    assert_eq!(told(&exported("eve")), told(&all));
+    let taken = realm.matrix(1, &["memory", "import", "tiny", &good]).ok().json();
+    assert_eq!((&taken["remembered"], &taken["forgotten"]), (&Value::from(3), &Value::from(1)), "{taken}");
+}

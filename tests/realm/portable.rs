@@ -1,8 +1,14 @@
-//! Souls that begin as others are.
+//! Souls that begin as others are, in the same realm and, by way of a file, in another.
+
+mod lies;
 
 use serde_json::{Value, json};
 
 use crate::processes::{Realm, root};
+
+/// A Soul that learns when it is told to.
+const PUPIL: &str = "[[soul]]\nname = \"pupil\"\ncomponent = \"pupil\"\n\
+    learning = { manual = true, held_out_percent = 0, tolerance = 1e9 }\n";
 
 fn push_program(realm: &Realm, name: &str) {
     let path = root().join("tests/programs/out").join(format!("{name}.wasm"));
@@ -61,9 +67,7 @@ fn a_fork_remembers_what_its_parent_did_unless_it_is_not_to() {
 fn a_fork_of_a_lesson_learns_from_there_on_by_itself() {
     let realm = Realm::start(1);
     push_program(&realm, "pupil");
-    let manifest = "[[soul]]\nname = \"pupil\"\ncomponent = \"pupil\"\n\
-                    learning = { manual = true, held_out_percent = 0, tolerance = 1e9 }\n";
-    realm.apply_without_waiting(1, manifest);
+    realm.apply_without_waiting(1, PUPIL);
     let lesson = |soul: &str, answer: &str| {
         realm.matrix(1, &["teach", soul, "--input", "red", "--answer", answer]).ok();
         let lessons = realm.matrix(1, &["train", soul, "--now", "--watch"]).ok().lines();
@@ -96,4 +100,79 @@ fn a_fork_of_a_lesson_learns_from_there_on_by_itself() {
         "{next}"
     );
     assert_eq!(history("pupil")["lessons"].as_array().map(Vec::len), Some(2));
+}
+
+/// A file in the data folder of node 1.
+fn file(realm: &Realm, name: &str) -> String {
+    realm.data(1).join(name).to_str().expect("a path of ours").to_owned()
+}
+
+#[test]
+fn a_soul_that_is_carried_to_another_realm_answers_the_same() {
+    let (old, new) = (Realm::start(1), Realm::start(1));
+    old.push(1, "counter");
+    push_program(&old, "diarist");
+    old.matrix(1, &["souls", "spawn", "tally", "--component", "counter", "--seed", "7"]).ok();
+    let born = ["souls", "spawn", "ada", "--component", "diarist", "--memory", "--description", "a sailor"];
+    old.matrix(1, &born).ok();
+    assert_eq!(old.ask(1, "tally", "add 41"), said("41"));
+    for text in ["weighed 0.9 The harbour at dawn", "remember A storm took the mast"] {
+        old.ask(1, "ada", text).expect("it remembers");
+    }
+    let (tally, ada) = (file(&old, "tally.soul"), file(&old, "ada.soul"));
+    let written = old.matrix(1, &["souls", "export", "tally", "-o", &tally]).ok().json();
+    assert_eq!((&written["soul"], &written["signed_by"]), (&json!("tally"), &Value::Null), "{written}");
+    old.matrix(1, &["souls", "export", "ada", "-o", &ada]).ok();
+
+    let carried = new.matrix(1, &["souls", "import", &tally]).ok().json();
+    assert_eq!((&carried["name"], &carried["seed"]), (&json!("tally"), &json!(7)), "{carried}");
+    new.matrix(1, &["souls", "import", &ada, "--name", "eve"]).ok();
+    for realm in [&old, &new] {
+        assert_eq!(realm.ask(1, "tally", "add 1"), said("42"));
+    }
+    for question in ["recall mast", "recall harbour", "usage", "who"] {
+        assert_eq!(new.ask(1, "eve", question), old.ask(1, "ada", question), "{question}");
+    }
+    assert_eq!(new.ask(1, "eve", "remember Land"), said("3"));
+    let origin = new.matrix(1, &["souls", "history", "eve"]).ok().json()["origin"].clone();
+    let realm = old.matrix(1, &["status"]).ok().json()["realm"].clone();
+    assert_eq!((&origin["soul"], &origin["realm"]), (&json!("ada"), &realm), "{origin}");
+    let taken = new.matrix(1, &["souls", "import", &ada, "--name", "tally"]);
+    taken.refused("there is a Soul called tally already");
+}
+
+#[test]
+fn a_file_that_is_not_as_it_was_written_leaves_nothing() {
+    let (old, new) = (Realm::start(1), Realm::start(1));
+    old.push(1, "counter");
+    old.matrix(1, &["souls", "spawn", "tally", "--component", "counter"]).ok();
+    let (bare, bad) = (file(&old, "bare.soul"), file(&old, "bad.soul"));
+    old.matrix(1, &["souls", "export", "tally", "-o", &bare, "--without-component"]).ok();
+    new.matrix(1, &["souls", "import", &bare]).refused("push it first");
+    let mut bytes = std::fs::read(&bare).expect("it was written");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&bad, bytes).expect("our own folder");
+    new.matrix(1, &["souls", "import", &bad]).refused("of no use");
+    new.matrix(1, &["souls", "show", "tally"]).refused("no Soul called tally");
+    new.push(1, "counter");
+    new.matrix(1, &["souls", "import", &bare]).ok();
+    assert_eq!(new.ask(1, "tally", "add 1"), said("1"));
+}
+
+#[test]
+fn what_a_soul_learnt_goes_along_with_its_experience() {
+    let (old, new) = (Realm::start(1), Realm::start(1));
+    push_program(&old, "pupil");
+    old.apply_without_waiting(1, PUPIL);
+    old.matrix(1, &["teach", "pupil", "--input", "red", "--answer", "3"]).ok();
+    let lessons = old.matrix(1, &["train", "pupil", "--now", "--watch"]).ok().lines();
+    let path = file(&old, "pupil.soul");
+    old.matrix(1, &["souls", "export", "pupil", "-o", &path, "--lesson", "1", "--with-experience"]).ok();
+    new.matrix(1, &["souls", "import", &path]).ok();
+    let history = new.matrix(1, &["souls", "history", "pupil"]).ok().json();
+    assert_eq!(history["lessons"][0]["state"], lessons[0]["state"], "{history}");
+    assert_eq!(history["origin"]["lesson"], 1);
+    let of = |realm: &Realm| realm.matrix(1, &["souls", "experience", "pupil"]).ok().lines();
+    assert_eq!(of(&new), of(&old));
 }

@@ -41,6 +41,7 @@ const CRATES: [(&[&str], &[&str]); 7] = [
         &[
             "admin/",
             "backup/",
+            "portable/",
             "p2p/",
             "kv/",
             "transport/",

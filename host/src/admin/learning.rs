@@ -99,6 +99,17 @@ impl Learning for LearningService {
         self.0.mutate(key, asked).await.map(Response::new)
     }
 
+    async fn compare(
+        &self,
+        request: Request<v1::CompareRequest>,
+    ) -> Result<Response<v1::CompareResponse>, Status> {
+        let v1::CompareRequest { name: soul, first, second } = request.into_inner();
+        let (soul, learning) = (name(&soul)?, self.0.host.learning.clone());
+        // To its end, also if nobody waits any more: a call into a guest is not broken off halfway.
+        let compared = async move { Ok(convert::compared(learning.compare(&soul, [first, second]).await?)) };
+        self.0.mutate(None, compared).await.map(Response::new)
+    }
+
     async fn progress(
         &self,
         request: Request<v1::ProgressRequest>,

@@ -92,12 +92,13 @@ impl Memory for MemoryService {
         let (caller, request) = open(request)?;
         let key = Key::new(&caller, "Memory/Remember", &request.request_id)?;
         let soul = name(&request.name)?;
+        let at_ms = request.episode.as_ref().map_or(0, |episode| episode.at_ms);
         let impression = convert::impression(request.episode)?;
         let souls = self.0.host.souls.clone();
         let remembered = async move {
-            let edit = Edit { remember: Some(impression), forget: Vec::new() };
+            let edit = Edit { remember: Some(impression), at_ms, ..Edit::default() };
             let edited = souls.edit_memory(&soul, edit).await?;
-            Ok(v1::RememberResponse { id: edited.id.unwrap_or(0) })
+            Ok(v1::RememberResponse { id: edited.id.unwrap_or(0), forgotten: edited.made_room })
         };
         self.0.mutate(key, remembered).await.map(Response::new)
     }
@@ -115,7 +116,7 @@ impl Memory for MemoryService {
         }
         let souls = self.0.host.souls.clone();
         let forgotten = async move {
-            let edited = souls.edit_memory(&soul, Edit { remember: None, forget }).await?;
+            let edited = souls.edit_memory(&soul, Edit { forget, ..Edit::default() }).await?;
             Ok(v1::ForgetResponse { forgotten: edited.forgotten })
         };
         self.0.mutate(key, forgotten).await.map(Response::new)

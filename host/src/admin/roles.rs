@@ -123,6 +123,8 @@ const ROWS: &[Row] = &[
     looks("Learning/Experiences"),
     changes("Learning/Train", Role::Deploy, &["name"]),
     changes("Learning/Restore", Role::Deploy, &["name", "lesson"]),
+    // It changes nothing, and lets code run.
+    says("Learning/Compare", Role::Deploy),
     looks("Learning/Progress"),
     looks("Learning/Watch"),
     looks("Logs/Tail"),
@@ -161,6 +163,9 @@ const ROWS: &[Row] = &[
     changes("Souls/Rollback", Role::Deploy, &["name"]),
     looks("Souls/History"),
     changes("Souls/Fork", Role::Deploy, &["name", "to"]),
+    // It changes nothing, and takes a Soul away.
+    changes("Souls/Export", Role::Deploy, &["name"]),
+    changes("Souls/Import", Role::Deploy, &["header.name"]),
     changes("Souls/Checkpoint", Role::Deploy, &["name"]),
     looks("Souls/DeadLetters"),
     changes("Souls/Resend", Role::Deploy, &["name", "id"]),

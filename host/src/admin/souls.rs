@@ -168,6 +168,22 @@ impl Souls for SoulsService {
         portable::fork(&self.0, request).await.map(Response::new)
     }
 
+    type ExportStream = Answers<v1::ExportSoulResponse>;
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportSoulRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        portable::export(&self.0, request).await
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<v1::ImportSoulRequest>>,
+    ) -> Result<Response<v1::Soul>, Status> {
+        portable::import(&self.0, request).await.map(Response::new)
+    }
+
     async fn checkpoint(
         &self,
         request: Request<v1::CheckpointRequest>,

@@ -30,6 +30,16 @@ impl Ctx {
         Self { state }
     }
 
+    /// Its state.
+    pub(crate) const fn words(&self) -> &[u64; 4] {
+        &self.state
+    }
+
+    /// The source with this state; none: from there it would give nothing but zeros.
+    pub(crate) fn of(state: [u64; 4]) -> Option<Self> {
+        (state != [0; 4]).then_some(Self { state })
+    }
+
     fn next(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let output = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);

@@ -1,15 +1,22 @@
 //! What a Soul has learnt, taken over by a Soul that begins as it was.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use matrix_proto::wire::LearntState;
 use prost::Message as _;
 
-use super::LearningError;
-use super::lessons::{self, Lessons};
-use super::log::Index;
+use super::lessons::{self, LESSONS_MAX, Lesson, Lessons, REASON_BYTES_MAX, REJECTED_MAX};
+use super::log::{Index, SEGMENTS_MAX};
+use super::states::STATES_MAX;
+use super::{LearningError, experience};
 use crate::ids::SoulName;
 use crate::runtime::stateful::Snapshot;
+use crate::souls::checkpoint::STATE_BYTES_MAX;
 use crate::souls::plant::{Kept, Part};
+
+/// Ids and numbers are below this.
+const NUMBER_MAX: u64 = 1 << 53;
 
 /// Makes what is kept of one Soul's learning that of a Soul which begins as it was; what else is kept stays as it is. With
 /// a `lesson`, it is as it was after that lesson, and the state that the Soul then had is returned. Where its log of
@@ -45,6 +52,69 @@ pub fn carry(
     let LearntState { schema, state } = LearntState::decode(state).map_err(|error| damaged(&error))?;
     kept.retain(|kept| learnt(kept).is_none_or(|number| number <= lesson));
     Ok(Some(Snapshot { schema, bytes: state.into() }))
+}
+
+/// Whether a Soul may have learnt this.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_kept(soul: &SoulName, kept: &[Kept]) -> Result<(), String> {
+    let of = |part| kept.iter().filter(move |kept| kept.part == part);
+    let lessons = of(Part::Lessons).next().map(|kept| lessons::read(soul, &kept.value)).transpose();
+    let lessons = lessons.map_err(|error| error.to_string())?.unwrap_or_default();
+    let index = of(Part::Log).next().map(|kept| serde_json::from_slice(&kept.value)).transpose();
+    let index: Index = index.map_err(|error| error.to_string())?.unwrap_or_default();
+    let long = |lesson: &Lesson| lesson.reason.len() > REASON_BYTES_MAX || lesson.number > lessons.count;
+    if lessons.list.len() > LESSONS_MAX
+        || lessons.rejected.len() > REJECTED_MAX
+        || lessons.states.len() > STATES_MAX
+        || lessons.list.iter().any(long)
+        || lessons.count.max(index.last).max(lessons.seen) >= NUMBER_MAX
+        || lessons.seen > index.last
+        || lessons.rejected.iter().any(|(_, last)| *last > index.last)
+        || lessons.states.iter().any(|state| state.bytes > STATE_BYTES_MAX as u64)
+    {
+        return Err("its lessons are more than are kept, or tell of what never was".to_owned());
+    }
+    let named: BTreeSet<_> = lessons.states.iter().map(|state| state.lesson).collect();
+    let states: BTreeSet<_> = of(Part::Learnt).map(|kept| number(&kept.key)).collect();
+    if named != states || states.iter().any(|lesson| *lesson > lessons.count) {
+        return Err("its lessons name other states than are there".to_owned());
+    }
+    for kept in of(Part::Learnt) {
+        let state = LearntState::decode(kept.value.clone()).map_err(|error| error.to_string())?;
+        if state.state.len() > STATE_BYTES_MAX {
+            return Err(format!("a state has more than {STATE_BYTES_MAX} bytes"));
+        }
+    }
+    check_log(&index, &of(Part::Experience).collect::<Vec<_>>())
+}
+
+/// That the index names these segments, and each of them its experiences, without a gap.
+fn check_log(index: &Index, segments: &[&Kept]) -> Result<(), String> {
+    let wrong = || "its experience is not what the index names".to_owned();
+    if index.segments.len() != segments.len() || segments.len() > SEGMENTS_MAX {
+        return Err(wrong());
+    }
+    let mut next: Option<u64> = None;
+    for (named, kept) in index.segments.iter().zip(segments) {
+        let experiences = experience::decode(&kept.value)?;
+        if experiences.iter().any(|it| !experience::is_sound(it)) {
+            return Err("an experience is too long, or has a reward that is no number".to_owned());
+        }
+        let end = named.first.checked_add(named.count.into()).filter(|end| *end <= NUMBER_MAX);
+        let end = end.ok_or_else(wrong)?;
+        let is_so = number(&kept.key) == named.first
+            && named.first > 0
+            && next.is_none_or(|next| next == named.first)
+            && kept.value.len() as u64 == u64::from(named.bytes)
+            && experiences.iter().map(|it| it.id).eq(named.first..end);
+        if !is_so {
+            return Err(wrong());
+        }
+        next = Some(end);
+    }
+    if next.is_none_or(|next| next == index.last + 1) { Ok(()) } else { Err(wrong()) }
 }
 
 /// The lesson that a key of a kept state names; one that names none is after all others.

@@ -60,6 +60,11 @@ pub(super) fn check(experiences: &[New]) -> Result<(), LearningError> {
     Ok(())
 }
 
+/// Whether one that was kept elsewhere is within the bounds of what is taught here.
+pub(super) fn is_sound(kept: &Experience) -> bool {
+    kept.input.len() + kept.output.len() <= EXPERIENCE_BYTES_MAX && kept.reward.is_none_or(f64::is_finite)
+}
+
 /// A segment of these, the first with the id `first`.
 pub(super) fn encode(experiences: Vec<New>, first: u64) -> Vec<u8> {
     let record = |(id, new): (u64, New)| ExperienceRecord {

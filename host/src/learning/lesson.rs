@@ -93,7 +93,7 @@ async fn material(host: &Host, soul: &SoulName, training: &Training) -> Result<O
     let range = (first.id, last.id);
     let percent = training.held_out_percent();
     let (own, learn): (Vec<_>, Vec<_>) = batch.into_iter().partition(|it| is_held_out(it, percent));
-    let mut held_out = earlier(host, soul, &index, &lessons, (range.0, percent)).await?;
+    let mut held_out = held_out_before(host, soul, &index, &lessons, (range.0, percent)).await?;
     if held_out.len() < HELD_OUT_ENOUGH {
         held_out.extend(own);
         held_out.truncate(HELD_OUT_MAX);
@@ -101,8 +101,8 @@ async fn material(host: &Host, soul: &SoulName, training: &Training) -> Result<O
     Ok(Some(Material { lessons, expect, oldest: index.first(), range, learn, held_out }))
 }
 
-/// The newest of what was held out before the id `before`, in order.
-async fn earlier(
+/// The newest of what is held out of a Soul's experience before the id `before`, in order: nothing that was rejected.
+pub(super) async fn held_out_before(
     host: &Host,
     soul: &SoulName,
     index: &Index,

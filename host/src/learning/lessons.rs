@@ -13,9 +13,9 @@ use crate::souls::taught::LESSONS_BUCKET;
 /// The most lessons that are remembered; the oldest go first.
 pub const LESSONS_MAX: usize = 64;
 /// The most ranges of rejected experience that are remembered.
-const REJECTED_MAX: usize = 256;
+pub(super) const REJECTED_MAX: usize = 256;
 /// The most bytes of a reason that are kept.
-const REASON_BYTES_MAX: usize = 512;
+pub(super) const REASON_BYTES_MAX: usize = 512;
 
 /// What became of a lesson.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use crate::souls::taught::{LOGS_BUCKET, segments_bucket};
 /// A segment is added to until it has so many bytes: each addition writes it anew.
 const SEGMENT_BYTES: usize = 32 << 10;
 /// The most segments of a log: of many that are hardly filled, as each is large enough to be closed.
-const SEGMENTS_MAX: usize = 2_048;
+pub(super) const SEGMENTS_MAX: usize = 2_048;
 /// How many requests of a Soul are remembered.
 const REQUESTS_MAX: usize = 64;
 /// How often it is tried to write to a log to which others write.

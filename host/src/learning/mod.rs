@@ -7,6 +7,7 @@
 
 mod capturing;
 mod carried;
+mod compared;
 pub mod experience;
 mod feedback;
 mod judge;
@@ -21,8 +22,10 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-pub use self::carried::carry;
+pub use self::carried::{carry, check_kept};
+pub use self::compared::{Comparison, Side};
 pub use self::experience::{EXPERIENCE_BYTES_MAX, New, TEACH_BYTES_MAX, TEACH_MAX};
 pub use self::feedback::Opinion;
 pub use self::lessons::{LESSONS_MAX, Lesson, Lessons, Verdict};
@@ -30,7 +33,7 @@ pub use self::log::{Index, Taught};
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId, Txn, WatchError};
 use crate::runtime::learner::Experience;
-use crate::souls::pupil::LessonLimits;
+use crate::souls::pupil::{LearnError, LessonLimits};
 use crate::souls::taught::{LESSONS_BUCKET, LOGS_BUCKET};
 use crate::souls::{Fleet, placed};
 use crate::tasks::Tasks;
@@ -94,6 +97,18 @@ pub enum LearningError {
     /// The state that it came to by a lesson is not kept.
     #[error("no state of lesson {1} of {0} is kept: `matrix souls history {0}` tells which are")]
     NoState(SoulName, u64),
+    /// Lessons of other Souls, or the same, are compared already.
+    #[error("lessons are being compared on this node already: wait for that, or ask another node")]
+    Busy,
+    /// There is nothing to measure by.
+    #[error(
+        "nothing of the experience of {0} is held out to measure by: teach it more, or raise \
+         `learning.held_out_percent` in its manifest"
+    )]
+    NothingHeldOut(SoulName),
+    /// A copy of the Soul did not take a state up, or did not measure itself.
+    #[error("the state of lesson {1} of {0} could not be measured: {2}")]
+    Unmeasured(SoulName, u64, LearnError),
     /// Others wrote to the same log all the time.
     #[error("too many add to the experience of {0} at the same time: try again")]
     Contended(SoulName),
@@ -112,6 +127,8 @@ pub struct Learning(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     host: Host,
+    /// One comparison of lessons at a time.
+    comparing: Semaphore,
 }
 
 /// The rooms below that learning needs.
@@ -150,7 +167,7 @@ impl Progress {
 impl Learning {
     /// Trains the Souls of this node from now on, until its tasks are told to stop.
     pub fn start(host: Host) -> Self {
-        let learning = Self(Arc::new(Inner { host }));
+        let learning = Self(Arc::new(Inner { host, comparing: Semaphore::new(1) }));
         let (trained, stopping) = (learning.clone(), learning.0.host.tasks.stopping());
         let training = async move { _ = stopping.run_until_cancelled(trainer::train(trained)).await };
         learning.0.host.tasks.spawn("learning.trainer", training);

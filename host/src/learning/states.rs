@@ -11,7 +11,7 @@ use crate::runtime::stateful::Snapshot;
 use crate::souls::taught::states_bucket;
 
 /// The most states that are kept of a Soul; the oldest go first.
-const STATES_MAX: usize = 8;
+pub(super) const STATES_MAX: usize = 8;
 /// The most bytes of them all; the newest is kept whatever it has.
 const STATES_BYTES_MAX: u64 = 4 << 20;
 

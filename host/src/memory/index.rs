@@ -32,6 +32,37 @@ impl Kept {
     }
 }
 
+/// Ids are below this.
+const ID_MAX: u64 = 1 << 53;
+
+/// Whether a Soul with this quota may have remembered these: the keys of its bucket, and their values.
+///
+/// # Errors
+/// `Invalid`, `Damaged`.
+pub(crate) fn check_kept<'a>(
+    kept: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+    quota: Quota,
+) -> Result<(), MemoryError> {
+    let mut index = Index::default();
+    for (key, value) in kept {
+        match Key::read(key) {
+            Some(Key::Episode(id)) if id < ID_MAX => records::read(value)?.0.check()?,
+            Some(Key::Recalled(id)) if id < ID_MAX => {}
+            Some(Key::Next) if records::read_number(value)? < ID_MAX => {}
+            _ => return invalid("a key is none that a memory has".into()),
+        }
+        index.read(key, value.clone())?;
+    }
+    let Extent { episodes, bytes, .. } = index.extent(quota);
+    if episodes > quota.episodes || bytes > quota.bytes {
+        return invalid(format!(
+            "{episodes} episodes of {bytes} bytes are more than its limits have room for: {} of {}",
+            quota.episodes, quota.bytes
+        ));
+    }
+    Ok(())
+}
+
 /// A new episode.
 #[derive(Debug)]
 pub(super) struct New {
@@ -113,7 +144,7 @@ impl Index {
         Extent { episodes, bytes: self.bytes, quota }
     }
 
-    /// What remembering something at `now_ms` changes: the episodes of `instead_of` go, and the least valuable where
+    /// What remembering at `now_ms` something that happened at `at_ms` changes: the episodes of `instead_of` go, and the least valuable where
     /// there is no room.
     ///
     /// # Errors
@@ -121,14 +152,14 @@ impl Index {
     pub(super) fn remembering(
         &self,
         impression: &Impression,
-        now_ms: u64,
+        (at_ms, now_ms): (u64, u64),
         instead_of: &[u64],
         quota: Quota,
         weights: &Weights,
     ) -> Result<Change, MemoryError> {
         impression.check()?;
         at_most("instead-of", instead_of.len(), REPLACED_MAX, "episodes")?;
-        let value = records::write(impression, now_ms);
+        let value = records::write(impression, at_ms);
         let bytes = value.len() as u64 + OVERHEAD_BYTES;
         if bytes > quota.bytes {
             let most = quota.bytes;
@@ -140,7 +171,7 @@ impl Index {
         let mut gone: Vec<_> = replaced.into_iter().filter(|id| self.episodes.contains_key(id)).collect();
         let forgotten = self.without_room(bytes, &gone, now_ms, quota, weights);
         gone.extend(&forgotten);
-        let new = New { id: self.next(), value, trace: trace(impression, now_ms) };
+        let new = New { id: self.next(), value, trace: trace(impression, at_ms) };
         Ok(Change { new: Some(Arc::new(new)), gone: self.marked(&gone), forgotten })
     }
 

@@ -146,11 +146,24 @@ impl Memory {
         now_ms: u64,
         instead_of: &[u64],
     ) -> Result<Remembered, MemoryError> {
+        self.remember_of(impression, (now_ms, now_ms), instead_of).await
+    }
+
+    /// The same at `now_ms`, of something that happened at `at_ms`, which is no later.
+    ///
+    /// # Errors
+    /// As [`Memory::remember`].
+    pub async fn remember_of(
+        &mut self,
+        impression: &Impression,
+        (at_ms, now_ms): (u64, u64),
+        instead_of: &[u64],
+    ) -> Result<Remembered, MemoryError> {
         // What was given up before may have come late, and taken the name: then there is another.
         for last in [false, true] {
             let (quota, weights) = (self.quota, self.weights);
             let index = self.index().await?;
-            let change = index.remembering(impression, now_ms, instead_of, quota, &weights)?;
+            let change = index.remembering(impression, (at_ms, now_ms), instead_of, quota, &weights)?;
             let id = index.next();
             if self.carry_out(&change).await? {
                 return Ok(Remembered { id, forgotten: change.forgotten });

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kv::KvError;
 
+pub(crate) use self::index::check_kept;
 pub use self::keeping::{Changes, Keeping, Memory, Place};
 pub(crate) use self::records::{bucket, list};
 

@@ -281,7 +281,7 @@ proptest! {
         let (mut index, mut seen) = (super::index::Index::default(), BTreeSet::new());
         for (now, (size, importance)) in sizes.into_iter().enumerate() {
             let it = impression(&"x".repeat(size), importance);
-            let change = index.remembering(&it, now as u64, &[], quota, &Weights::default());
+            let change = index.remembering(&it, (now as u64, now as u64), &[], quota, &Weights::default());
             let change = change.expect("within the bounds");
             let id = change.new.as_ref().expect("an episode").id;
             prop_assert!(seen.insert(id) && !change.forgotten.contains(&id));

@@ -1,9 +1,25 @@
-//! Souls taken out of where they live: everything of one, at one moment, from which another Soul begins.
+//! Souls taken out of where they live: everything of one, at one moment, from which another Soul begins, here or, by way
+//! of a file, in another realm.
 
+mod export;
+mod file;
+mod import;
+
+use std::sync::Arc;
+
+use matrix_proto::soul_file::SoulFileError;
+use tokio::sync::Semaphore;
+
+pub use self::export::Pieces;
+pub use self::import::Incoming;
 use crate::clock;
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Export, Kv, KvError};
 use crate::learning::{self, LearningError};
+use crate::realm::Realm;
+use crate::runtime::catalog::Catalog;
+use crate::runtime::signatures::SealError;
+use crate::runtime::store::StoreError;
 use crate::souls::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::souls::plant::{Cutting, Kept, Part};
 use crate::souls::records::{self, Record, Wanted};
@@ -52,19 +68,43 @@ pub enum PortableError {
          delete what it does not need from its bucket"
     )]
     TooLarge(SoulName, usize),
+    /// Another file is being read or written.
+    #[error(
+        "a Soul's file is being written or read by this node already: wait for its end, or ask another node"
+    )]
+    Busy,
+    /// Its component cannot be read.
+    #[error("component {0} cannot be read: {1}")]
+    Component(Digest, String),
+    /// The file is none, or not as it was written.
+    #[error(transparent)]
+    File(#[from] SoulFileError),
+    /// Nobody trusted vouches for the file.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// What a file says is out of bounds.
+    #[error("the file does not hold a sound Soul: {0}: {1}")]
+    Wrong(&'static str, String),
+    /// Its component cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Takes Souls, and lets others begin with them. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Portables {
     kv: Kv,
+    realm: Realm,
     souls: Fleet,
+    catalog: Catalog,
+    /// One file at a time: all of a Soul is held in memory meanwhile.
+    one: Arc<Semaphore>,
 }
 
 impl Portables {
     /// Of this realm.
-    pub fn new(kv: Kv, souls: Fleet) -> Self {
-        Self { kv, souls }
+    pub fn new(realm: Realm, souls: Fleet, catalog: Catalog) -> Self {
+        Self { kv: realm.kv().clone(), realm, souls, catalog, one: Arc::new(Semaphore::new(1)) }
     }
 
     /// Lets a Soul called `name` begin as another is; from there on neither knows of the other.
@@ -108,7 +148,13 @@ impl Portables {
             (present, _) => present,
         };
         let state = checkpoint.as_ref().map_or_else(|| Digest::of(b""), |it| it.header.state);
-        let origin = Ancestor { soul: soul.clone(), lesson: wish.lesson, state, at_ms: clock::now_ms() };
+        let origin = Ancestor {
+            soul: soul.clone(),
+            realm: String::new(),
+            lesson: wish.lesson,
+            state,
+            at_ms: clock::now_ms(),
+        };
         // What it answered last in a run of a Matrix was answered by that Soul alone.
         let checkpoint = checkpoint.map(Checkpoint::outside_of_runs);
         Ok(Cutting { manifest: record.manifest, checkpoint, kept, origin })
@@ -125,8 +171,8 @@ fn kept(export: &Export, soul: &SoulName, wish: Wish) -> Result<Vec<Kept>, Porta
         } else {
             export.values(&bucket)
         };
-        bytes += found.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        kept.extend(found.into_iter().map(|(key, value)| Kept { part, key, value }));
+        let found = found.into_iter().map(|(key, value)| Kept { part, key, value });
+        kept.extend(found.inspect(|kept| bytes += kept.size()));
     }
     if bytes > BYTES_MAX { Err(PortableError::TooLarge(soul.clone(), bytes)) } else { Ok(kept) }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use matrix_proto::signature::Signature;
+use matrix_proto::signature::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -22,7 +22,7 @@ use super::limits::Limits;
 use super::memory::GuestMemory;
 use super::pace::Ground;
 use super::rules::RulesInstance;
-use super::signatures::SignatureError;
+use super::signatures::{SealError, SignatureError};
 use super::soul::SoulInstance;
 use super::stage::StageInstance;
 use super::state::GuestState;
@@ -166,6 +166,14 @@ impl Catalog {
             self.0.kv.put(NAMES_BUCKET, name.as_str().as_bytes(), value, None, None).await?;
         }
         Ok((record, compile_us))
+    }
+
+    /// Whether a Soul may live whose file is signed with `key`.
+    ///
+    /// # Errors
+    /// Whatever [`SealError`] names.
+    pub fn judge_seal(&self, key: Option<PublicKey>) -> Result<(), SealError> {
+        self.0.components.signatures().judge_seal(key)
     }
 
     /// The linear memory of all guests together.

@@ -42,7 +42,7 @@ pub struct ComponentsConfig {
     /// How many admitted components are kept in memory; those in use stay beyond that.
     pub loaded_max: usize,
     /// What becomes of components that nobody trusted has signed: `off`, the default: they run; `warn`: they run, and the
-    /// log says so; `require`: they do not.
+    /// log says so; `require`: they do not. The same holds for files that Souls are imported from.
     pub signatures: Policy,
     /// The keys that are trusted, as `matrix components keygen` prints them.
     pub trusted_keys: Vec<PublicKey>,

@@ -1,4 +1,5 @@
-//! Whose components may run: signatures, as they are uploaded and each time that a component is loaded.
+//! Whose components may run: signatures, as they are uploaded and each time that a component is loaded. The same keys are
+//! trusted for files with Souls.
 
 use std::collections::BTreeSet;
 
@@ -41,6 +42,20 @@ pub enum SignatureError {
     Import(Digest, String),
 }
 
+/// Why a file with a Soul does not count as signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Nobody signed it.
+    #[error(
+        "the file is not signed: have it exported with the `--key` of someone who is in this node's \
+         `components.trusted_keys`"
+    )]
+    Missing,
+    /// The key is not known.
+    #[error("the file is signed with {0}, which is not in this node's `components.trusted_keys`")]
+    Untrusted(PublicKey),
+}
+
 /// Which signatures count.
 #[derive(Debug, Clone, Default)]
 pub struct Signatures {
@@ -76,6 +91,26 @@ impl Signatures {
                 Ok(())
             }
             (Policy::Require, Some(fault)) => Err(fault),
+        }
+    }
+
+    /// Judges a file with a Soul before that lives; `key` is whose signature it has.
+    ///
+    /// # Errors
+    /// Whatever [`SealError`] names, where the Soul may not live.
+    pub(super) fn judge_seal(&self, key: Option<PublicKey>) -> Result<(), SealError> {
+        let fault = match key {
+            Some(key) if self.trusted.contains(&key) => return Ok(()),
+            Some(key) => SealError::Untrusted(key),
+            None => SealError::Missing,
+        };
+        match self.policy {
+            Policy::Off => Ok(()),
+            Policy::Warn => {
+                tracing::warn!(%fault, "a Soul is taken up from a file whose signature does not count");
+                Ok(())
+            }
+            Policy::Require => Err(fault),
         }
     }
 
@@ -139,6 +174,19 @@ mod tests {
         assert!(matches!(untrusted, Err(SignatureError::Untrusted(..))));
         for policy in [Policy::Off, Policy::Warn] {
             assert_eq!(Signatures::new(policy, &[]).judge(digest, &info, None), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_soul_needs_the_seal_of_somebody_trusted_where_that_is_required() {
+        let key = public_of(&SECRET);
+        let require = Signatures::new(Policy::Require, &[key]);
+        assert_eq!(require.judge_seal(Some(key)), Ok(()));
+        assert_eq!(require.judge_seal(None), Err(SealError::Missing));
+        let other = public_of(&[8; 32]);
+        assert_eq!(require.judge_seal(Some(other)), Err(SealError::Untrusted(other)));
+        for policy in [Policy::Off, Policy::Warn] {
+            assert_eq!(Signatures::new(policy, &[]).judge_seal(None), Ok(()));
         }
     }
 }

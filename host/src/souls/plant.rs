@@ -19,6 +19,7 @@ use crate::ids::SoulName;
 use crate::kv::{Condition, Expect, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::memory;
 use crate::runtime::inspect::Kind;
+use crate::runtime::limits::LimitsConfig;
 
 /// The most keys that are written at once.
 const KEYS_AT_ONCE: usize = 100;
@@ -76,7 +77,15 @@ pub struct Kept {
     pub value: Bytes,
 }
 
+/// What holding a key takes beside its bytes.
+const OVERHEAD_BYTES: usize = 128;
+
 impl Kept {
+    /// What it takes to hold it, in bytes.
+    pub fn size(&self) -> usize {
+        self.key.len() + self.value.len() + OVERHEAD_BYTES
+    }
+
     fn mutation(&self, kv: &Kv, soul: &SoulName) -> Result<Mutation, KvError> {
         let key = if self.part.is_record() { soul.as_str().as_bytes() } else { &self.key };
         let path = kv.path(&self.part.bucket(soul), key)?;
@@ -125,6 +134,11 @@ impl Fleet {
             return Err(error);
         }
         self.get(soul).await
+    }
+
+    /// The limits that Souls have here.
+    pub fn limits(&self) -> &LimitsConfig {
+        &self.here().host().limits
     }
 
     /// Clears away what was begun of a Soul that never lived, or what is left of one that is to be forgotten.

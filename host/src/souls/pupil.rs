@@ -13,12 +13,13 @@ use super::host::Host;
 use super::jobs::Job;
 use super::life::StartError;
 use super::manifest::Manifest;
-use super::placed::Placed;
+use super::placed::{self, Placed};
+use super::records::{self, Record, Wanted};
 use super::registry::Souls;
 use super::swap::{Adoption, Base, Hold, Learnt, Recalled};
 use crate::capabilities::messaging::Waits;
 use crate::ids::{Digest, SoulName};
-use crate::kv::Txn;
+use crate::kv::{KvError, Txn};
 use crate::runtime::guest::Crash;
 use crate::runtime::learner::{Experience, Figures};
 use crate::runtime::limits::Limits;
@@ -102,6 +103,31 @@ impl Souls {
         Pupil::born(self.host(), recalled, limits, held).await
     }
 
+    /// A copy of a Soul of the realm, wherever that lives, with a state that it once had. The Soul is not asked.
+    ///
+    /// # Errors
+    /// `Cannot`, `Guest`: the code does not take up the state within `limits`; `Later`.
+    pub async fn pupil_with(
+        &self,
+        soul: &SoulName,
+        state: Snapshot,
+        limits: &LessonLimits,
+    ) -> Result<Pupil, LearnError> {
+        let (host, later) = (self.host(), |error: KvError| LearnError::Later(error.to_string()));
+        let record = records::load(&host.kv, soul).await.map_err(later)?;
+        let record = record.filter(|record| record.wanted != Wanted::Deleted);
+        let placed = placed::load(&host.kv, soul).await.map_err(later)?;
+        let (Some(Record { manifest, .. }), Some(placed)) = (record, placed) else {
+            return Err(LearnError::Later(format!("there is no Soul called {soul} any more")));
+        };
+        let base = Some((state.schema.clone(), Digest::of(&state.bytes)));
+        let (mut instance, own) = bare(host, &manifest, placed, limits).await?;
+        let told = instance.restore(state, Moment::default()).await;
+        let told = told.map_err(|crash| crashed("restore", &crash))?;
+        told.map_err(|reason| refused("restore", &reason))?;
+        Ok(Pupil { manifest: Arc::new(manifest), placed, limits: own, base, instance, held: None })
+    }
+
     /// Makes what a copy has learnt the Soul's own, in one write with what `with` says, if the Soul's state is still the
     /// one that the copy began with.
     ///
@@ -156,22 +182,7 @@ impl Pupil {
         if !fallback.is_empty() {
             return Err(LearnError::Later(fallback));
         }
-        let later = |error: &dyn std::fmt::Display| LearnError::Later(error.to_string());
-        let limits = manifest.check(&host.limits).map_err(|error| later(&error))?;
-        let component = host.components.get(manifest.component).await.map_err(|error| later(&error))?;
-        for needed in ["learner", "stateful"] {
-            if !component.info().has(needed) {
-                return Err(LearnError::Cannot(needed));
-            }
-        }
-        let LessonLimits { memory_bytes, call_ms, call_fuel } = *lesson;
-        let apart = Limits { memory_bytes, call_ms, call_fuel, ..limits.clone() };
-        let guest = birth::guest(host, &manifest, &apart, placed, Waits::default());
-        let mut guest = guest.map_err(|error| later(&error))?.apart();
-        guest.rehearse(false);
-        let born = birth::born(&component, &manifest, guest).await;
-        let mut instance = born.map_err(|error| born_failed(&error))?;
-        host.metrics.runtime.instantiations.add(1);
+        let (mut instance, limits) = bare(host, &manifest, placed, lesson).await?;
         if let Some(state) = &state {
             birth::restore(&mut instance, state).await.map_err(|error| born_failed(&error))?;
         }
@@ -228,6 +239,32 @@ impl Pupil {
         }
         Ok(state)
     }
+}
+
+/// A copy as it is born, and the Soul's own limits.
+async fn bare(
+    host: &Host,
+    manifest: &Manifest,
+    placed: Placed,
+    lesson: &LessonLimits,
+) -> Result<(SoulInstance, Limits), LearnError> {
+    let later = |error: &dyn std::fmt::Display| LearnError::Later(error.to_string());
+    let limits = manifest.check(&host.limits).map_err(|error| later(&error))?;
+    let component = host.components.get(manifest.component).await.map_err(|error| later(&error))?;
+    for needed in ["learner", "stateful"] {
+        if !component.info().has(needed) {
+            return Err(LearnError::Cannot(needed));
+        }
+    }
+    let LessonLimits { memory_bytes, call_ms, call_fuel } = *lesson;
+    let apart = Limits { memory_bytes, call_ms, call_fuel, ..limits.clone() };
+    let guest = birth::guest(host, manifest, &apart, placed, Waits::default());
+    let mut guest = guest.map_err(|error| later(&error))?.apart();
+    guest.rehearse(false);
+    let born = birth::born(&component, manifest, guest).await;
+    let instance = born.map_err(|error| born_failed(&error))?;
+    host.metrics.runtime.instantiations.add(1);
+    Ok((instance, limits))
 }
 
 fn crashed(function: &str, crash: &Crash) -> LearnError {

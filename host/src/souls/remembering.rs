@@ -35,6 +35,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub struct Edit {
     /// Something to remember.
     pub remember: Option<Impression>,
+    /// When that happened, in milliseconds since the Unix epoch; 0: now. What is to come counts as now.
+    pub at_ms: u64,
     /// Episodes to forget.
     pub forget: Vec<u64>,
 }
@@ -46,6 +48,8 @@ pub struct Edited {
     pub id: Option<u64>,
     /// What was forgotten, of what was to be.
     pub forgotten: Vec<u64>,
+    /// What was forgotten for want of room.
+    pub made_room: Vec<u64>,
 }
 
 impl Edit {
@@ -53,12 +57,14 @@ impl Edit {
         let counted = &host.metrics.souls.memory;
         let forgotten = memory.forget(&self.forget).await?;
         counted.add("dropped", forgotten.len() as u64);
-        let mut edited = Edited { id: None, forgotten };
+        let mut edited = Edited { forgotten, ..Edited::default() };
         if let Some(impression) = &self.remember {
-            let remembered = memory.remember(impression, clock::now_ms(), &[]).await?;
+            let now_ms = clock::now_ms();
+            let at_ms = if self.at_ms == 0 { now_ms } else { self.at_ms.min(now_ms) };
+            let remembered = memory.remember_of(impression, (at_ms, now_ms), &[]).await?;
             counted.add("remembered", 1);
             report(&host.bus, &Source::Soul(soul.clone()), counted, &remembered.forgotten);
-            edited.id = Some(remembered.id);
+            (edited.id, edited.made_room) = (Some(remembered.id), remembered.forgotten);
         }
         Ok(edited)
     }
@@ -183,15 +189,15 @@ impl Fleet {
         let Some(node) = self.node_to_ask(soul).await? else {
             return self.here().edit_memory(soul, edit).await;
         };
-        let Edit { remember, forget } = edit;
+        let Edit { remember, at_ms, forget } = edit;
         let remember = remember.map(|impression| {
             let Impression { text, importance, tags, embedding } = impression;
-            proto::MemoryEpisode { at_ms: 0, importance, text, tags, embedding }
+            proto::MemoryEpisode { at_ms, importance, text, tags, embedding }
         });
         let edit = proto::MemoryEdit { soul: soul.to_string(), remember, forget };
         match self.ask(node, &write(Question::Remember(edit)), WITHIN).await? {
-            Answer::Remembered(proto::MemoryEdited { id, forgotten }) => {
-                Ok(Edited { id: (id > 0).then_some(id), forgotten })
+            Answer::Remembered(proto::MemoryEdited { id, forgotten, made_room }) => {
+                Ok(Edited { id: (id > 0).then_some(id), forgotten, made_room })
             }
             _ => Err(unexpected(node)),
         }
@@ -212,10 +218,12 @@ pub(super) async fn edit(
     soul: SoulName,
     asked: proto::MemoryEdit,
 ) -> Result<Answer, SoulError> {
+    let at_ms = asked.remember.as_ref().map_or(0, |episode| episode.at_ms);
     let remember = asked.remember.map(|episode| {
         let proto::MemoryEpisode { importance, text, tags, embedding, .. } = episode;
         Impression { text, importance, tags, embedding }
     });
-    let Edited { id, forgotten } = souls.edit_memory(&soul, Edit { remember, forget: asked.forget }).await?;
-    Ok(Answer::Remembered(proto::MemoryEdited { id: id.unwrap_or(0), forgotten }))
+    let edit = Edit { remember, at_ms, forget: asked.forget };
+    let Edited { id, forgotten, made_room } = souls.edit_memory(&soul, edit).await?;
+    Ok(Answer::Remembered(proto::MemoryEdited { id: id.unwrap_or(0), forgotten, made_room }))
 }

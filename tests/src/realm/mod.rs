@@ -3,6 +3,7 @@
 //!
 //! Where there can be no networks, the nodes are on loopback, and only faults of processes can be had.
 
+mod births;
 mod chance;
 mod client;
 mod door;
@@ -21,6 +22,7 @@ use matrix_proto::v1;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use births::Holdings;
 pub use chance::Chance;
 pub use door::{Door, reason};
 use process::Process;

@@ -6,7 +6,6 @@ use super::Failure;
 use crate::backup::TakeError;
 use crate::kv::{KvError, WatchError};
 use crate::memory::MemoryError;
-use crate::portable::PortableError;
 use crate::realm::RealmError;
 use crate::runtime::catalog::ComponentError;
 use crate::runtime::compile::CompileError;
@@ -75,19 +74,6 @@ impl From<SoulError> for Status {
             }
         }
         .status()
-    }
-}
-
-impl From<PortableError> for Status {
-    fn from(error: PortableError) -> Self {
-        match error {
-            PortableError::Soul(error) => error.into(),
-            PortableError::Learning(error) => error.into(),
-            PortableError::Kv(error) => error.into(),
-            PortableError::TooLarge(..) => {
-                Failure::new(Code::ResourceExhausted, "SOUL_TOO_LARGE", &error).status()
-            }
-        }
     }
 }
 

@@ -7,9 +7,10 @@ use tonic::{Code, Status};
 use super::{Failure, bad_field};
 use crate::clock;
 use crate::ids::SoulName;
-use crate::learning::{LearningError, Lesson, New, Opinion, Progress, Verdict};
+use crate::learning::{Comparison, LearningError, Lesson, New, Opinion, Progress, Side, Verdict};
 use crate::runtime::learner::{Experience, Figures, Source};
 use crate::souls::capture::Capture;
+use crate::souls::pupil::LearnError;
 use crate::souls::training::{Training, TrainingMode};
 
 /// What a caller teaches; `by` says who that is.
@@ -129,6 +130,24 @@ pub(in crate::admin) fn progress(soul: &SoulName, progress: &Progress, after: u6
     }
 }
 
+/// Two lessons side by side, as callers see them.
+pub(in crate::admin) fn compared(of: Comparison) -> v1::CompareResponse {
+    let side = |side: Side| v1::ComparedLesson {
+        lesson: side.lesson,
+        state: side.state.to_string(),
+        figures: figures(&side.figures),
+    };
+    let [first, second] = of.sides.map(side).map(Some);
+    v1::CompareResponse {
+        component: of.component.to_string(),
+        metric: of.metric,
+        more_is_better: of.more_is_better,
+        held_out: of.held_out,
+        first,
+        second,
+    }
+}
+
 fn lesson(lesson: &Lesson) -> v1::Lesson {
     let verdict = match lesson.verdict {
         Verdict::Kept => v1::LessonVerdict::Kept,
@@ -175,6 +194,16 @@ impl From<LearningError> for Status {
             }
             LearningError::NoState(_, lesson) => {
                 failure(Code::NotFound, "STATE_UNKNOWN").resource("lesson", lesson)
+            }
+            LearningError::Busy => failure(Code::ResourceExhausted, "COMPARISON_BUSY"),
+            LearningError::NothingHeldOut(soul) => {
+                failure(Code::FailedPrecondition, "NOTHING_HELD_OUT").resource("soul", soul)
+            }
+            LearningError::Unmeasured(_, _, LearnError::Later(_)) => {
+                failure(Code::Unavailable, "STATE_NOT_MEASURED")
+            }
+            LearningError::Unmeasured(_, lesson, _) => {
+                failure(Code::FailedPrecondition, "STATE_NOT_MEASURED").resource("lesson", lesson)
             }
             LearningError::Contended(soul) => {
                 failure(Code::Aborted, "EXPERIENCE_CONTENDED").resource("soul", soul)

@@ -11,6 +11,7 @@ mod learning;
 mod matrices;
 mod memory;
 mod observing;
+mod portable;
 mod shared;
 mod souls;
 mod swaps;
@@ -31,7 +32,7 @@ pub(super) use access::{
     audit_failed, book_unknown, certificate, expired, role, token, too_weak, unauthenticated, unknown_method,
 };
 pub(super) use interceptors::{chain, chain_history, chain_trial};
-pub(super) use learning::{experience, opinion, progress, taught, training, training_to};
+pub(super) use learning::{compared, experience, opinion, progress, taught, training, training_to};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
 pub(super) use memory::{episode, impression, recalled};
 pub(super) use observing::{figures, limit};

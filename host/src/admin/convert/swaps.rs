@@ -41,6 +41,7 @@ pub(in crate::admin) fn history(of: &Versions, running: String) -> v1::SoulHisto
     let versions = of.list.iter().map(version).collect();
     let origin = of.origin.as_ref().map(|origin| v1::SoulOrigin {
         soul: origin.soul.to_string(),
+        realm: origin.realm.clone(),
         lesson: origin.lesson.unwrap_or(0),
         state: origin.state.to_string(),
         at_ms: origin.at_ms,

@@ -156,7 +156,7 @@ async fn below(data: &std::path::Path, telemetry: &Telemetry, guests: &Tasks) ->
     };
     AdminHost {
         backups,
-        portables: Portables::new(kv.clone(), souls.clone()),
+        portables: Portables::new(realm.clone(), souls.clone(), catalog.clone()),
         interceptors: Interceptors::start(interceptors, guests).await,
         guests: guests.clone(),
         node_id: "test".to_owned(),

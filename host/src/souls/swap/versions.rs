@@ -79,6 +79,9 @@ impl Version {
 pub struct Ancestor {
     /// The Soul's name.
     pub soul: SoulName,
+    /// The realm that it lived in; empty: this one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub realm: String,
     /// The lesson whose state it was; none: it was the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesson: Option<u64>,

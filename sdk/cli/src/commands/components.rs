@@ -1,6 +1,6 @@
 //! `matrix components`.
 
-mod sign;
+pub(super) mod sign;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,7 +32,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 
 /// How long the node may take to take in and compile a component.
-const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
+pub(super) const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
 
 /// What to do with components.
 #[derive(Debug, Clone, clap::Subcommand)]

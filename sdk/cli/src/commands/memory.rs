@@ -1,5 +1,7 @@
 //! `matrix memory`.
 
+mod import;
+
 use matrix_proto::v1::{
     Episode, ExportMemoryRequest, ForgetRequest, ListEpisodesRequest, RecallRequest, RecallResponse,
     RememberRequest,
@@ -66,6 +68,9 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
+    /// Lets a Soul remember what a file says, in the form that `export` writes: what happened when, and not that it was
+    /// recalled since
+    Import(import::Args),
     /// Writes all that a Soul remembers to stdout, one JSON object a line
     Export {
         /// The Soul's name
@@ -101,6 +106,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let ids = if all { episodes(&node, &name).await?.iter().map(|it| it.id).collect() } else { ids };
             forget(&node, name, &ids, session).await
         }
+        Command::Import(args) => import::run(&node, args, session).await,
         Command::Export { name } => {
             let message = ExportMemoryRequest { name: name.clone() };
             let export = async |request| node.memory().export(request).await;

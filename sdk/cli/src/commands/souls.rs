@@ -1,15 +1,19 @@
 //! `matrix souls`.
 
+mod carry;
 mod dead;
+mod diff;
 mod experience;
 mod fork;
+mod learning;
 mod persona;
 mod spawn;
 mod swap;
 
 use matrix_proto::v1::{
     CheckpointRequest, CheckpointResponse, DeleteSoulRequest, Durability, DurabilityMode, GetSoulRequest,
-    ListSoulsRequest, MoveSoulRequest, Soul, SoulState, SpawnRequest, StopSoulRequest,
+    Lesson, ListSoulsRequest, MoveSoulRequest, ProgressRequest, Soul, SoulState, SpawnRequest,
+    StopSoulRequest, Training,
 };
 use serde_json::{Value, json};
 
@@ -73,6 +77,12 @@ pub(crate) enum Command {
     },
     /// Lets a new Soul begin as another is, or as a lesson left it
     Fork(fork::Args),
+    /// Writes a Soul into a file, from which another realm lets it live
+    Export(carry::ExportArgs),
+    /// Lets the Soul of a file live
+    Import(carry::ImportArgs),
+    /// Compares the states that a Soul came to by two lessons, by what is held out of its experience
+    Diff(diff::Args),
     /// Gives a Soul back the state that it came to by a lesson
     Restore {
         /// Its name
@@ -100,13 +110,19 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         return dead::run(command, session).await;
     }
     let node = session.node().await?;
-    let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul));
+    let show = |soul: &Soul| session.output.show(&json(soul), |style| human(style, soul, None));
     match command {
         Command::Dead(_) => Ok(()),
         Command::Experience(args) => experience::run(&node, args, session).await,
         Command::Spawn(args) => show(&spawn(&node, SpawnRequest::try_from(*args)?).await?),
         Command::List { prefix } => list(&node, prefix, session).await,
-        Command::Show { name } => show(&get(&node, &name).await?),
+        Command::Show { name } => {
+            let (soul, last) = (get(&node, &name).await?, last_lesson(&node, &name).await);
+            let mut shown = json(&soul);
+            shown["learning"] = learning::json(&training(&soul), last.as_ref());
+            session.output.show(&shown, |style| human(style, &soul, last.as_ref()))
+        }
+        Command::Diff(args) => diff::run(&node, args, session).await,
         Command::Stop { name } => {
             let message = StopSoulRequest { name: name.clone(), request_id: request::id()? };
             let stop = async |request| node.souls().stop(request).await;
@@ -124,6 +140,8 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             show(&node.call(format!("soul {name}"), message, move_to).await?)
         }
         Command::Persona(args) => persona::run(args, session).await,
+        Command::Export(args) => carry::export(&node, args, session).await,
+        Command::Import(args) => show(&carry::import(&node, args).await?),
         Command::Fork(args) => show(&fork::run(&node, args).await?),
         Command::Swap(args) => swap::swap(args, session).await,
         Command::Rollback(args) => swap::rollback(args, session).await,
@@ -142,6 +160,13 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
 pub(crate) async fn get(node: &Node, name: &str) -> Result<Soul, Error> {
     let message = GetSoulRequest { name: name.to_owned() };
     node.call(format!("soul {name}"), message, async |request| node.souls().get(request).await).await
+}
+
+/// What a Soul learnt last. A node of an earlier version knows of no lessons.
+async fn last_lesson(node: &Node, name: &str) -> Option<Lesson> {
+    let message = ProgressRequest { name: name.to_owned(), after: 0 };
+    let progress = async |request| node.learning().progress(request).await;
+    node.call(format!("soul {name}"), message, progress).await.ok()?.lessons.pop()
 }
 
 /// Spawns a Soul, or changes one.
@@ -206,6 +231,10 @@ fn durability(soul: &Soul) -> &'static str {
     }
 }
 
+fn training(soul: &Soul) -> Training {
+    soul.manifest.as_ref().and_then(|manifest| manifest.learning.clone()).unwrap_or_default()
+}
+
 fn json(soul: &Soul) -> Value {
     let manifest = soul.manifest.clone().unwrap_or_default();
     let persona = manifest.persona.unwrap_or_default();
@@ -227,6 +256,7 @@ fn json(soul: &Soul) -> Value {
         },
         "seed": manifest.seed,
         "durability": durability(soul),
+        "learning": learning::json(&training(soul), None),
         "placement": { "labels": placement.labels, "apart": placement.apart },
         "node": soul.node,
         "generation": soul.generation,
@@ -245,7 +275,7 @@ fn json(soul: &Soul) -> Value {
     })
 }
 
-fn human(style: &Style, soul: &Soul) -> String {
+fn human(style: &Style, soul: &Soul, last: Option<&Lesson>) -> String {
     let manifest = soul.manifest.clone().unwrap_or_default();
     let persona = manifest.persona.unwrap_or_default();
     let grants = manifest.grants.unwrap_or_default();
@@ -253,6 +283,7 @@ fn human(style: &Style, soul: &Soul) -> String {
     config.sort();
     let values: Vec<_> =
         persona.values.iter().map(|value| format!("{} {}", value.name, value.weight)).collect();
+    let [how, judged, lesson] = learning::human(&training(soul), last);
     table::fields(
         style,
         [
@@ -272,6 +303,9 @@ fn human(style: &Style, soul: &Soul) -> String {
             ("remembers", if grants.memory { "granted" } else { "" }.to_owned()),
             ("seed", manifest.seed.to_string()),
             ("durability", durability(soul).to_owned()),
+            how,
+            judged,
+            lesson,
             ("handled", soul.handled.to_string()),
             ("waiting", soul.mailbox_depth.to_string()),
             ("crashes", crashes(soul)),

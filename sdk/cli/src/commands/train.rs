@@ -91,7 +91,8 @@ async fn watch(
     Ok(())
 }
 
-fn figure(figures: &[Metric], name: &str) -> Option<f64> {
+/// A figure by its name.
+pub(super) fn figure(figures: &[Metric], name: &str) -> Option<f64> {
     figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
 }
 
@@ -138,6 +139,12 @@ fn verdict(style: &Style, lesson: &Lesson) -> String {
 fn change(lesson: &Lesson) -> String {
     let shown = |figures| figure(figures, &lesson.metric).map_or_else(|| "-".to_owned(), text::figure);
     format!("{} {} → {}", lesson.metric, shown(&lesson.before), shown(&lesson.after))
+}
+
+/// What a lesson came to, in a line.
+pub(super) fn outcome(lesson: &Lesson) -> String {
+    let Lesson { number, at_ms, .. } = lesson;
+    format!("{number} {}, {}, {}", verdict_name(lesson.verdict()), change(lesson), text::moment(*at_ms))
 }
 
 fn line(style: &Style, lesson: &Lesson, known: &[Lesson]) -> String {
@@ -239,7 +246,7 @@ pub(super) async fn restore(soul: String, lesson: u64, session: &Session<'_>) ->
     Err(Error::Answer("end of the restoring"))
 }
 
-fn figures(figures: &[Metric]) -> Value {
+pub(super) fn figures(figures: &[Metric]) -> Value {
     figures
         .iter()
         .map(|figure| (figure.name.clone(), json!(figure.value)))

@@ -30,6 +30,24 @@ fn spawn_sends_the_whole_manifest() {
         "turn",
         "--seed",
         "7",
+        "--learning-manual",
+        "--learning-every-experiences",
+        "9",
+        "--learning-every-seconds",
+        "11",
+        "--learning-batch",
+        "13",
+        "--learning-mode",
+        "in-place",
+        "--learning-held-out-percent",
+        "15",
+        "--learning-metric",
+        "accuracy",
+        "--learning-more-is-better",
+        "--learning-tolerance",
+        "0.5",
+        "--learning-capture",
+        "matrix",
     ];
     let run = fake.matrix(&arguments).ends(0);
     assert!(run.stdout.contains("config      pill=red\n"), "{}", run.stdout);
@@ -46,6 +64,9 @@ fn spawn_sends_the_whole_manifest() {
         "call_ms: 50",
         "every_turns: 8",
         "mode: Turn",
+        "learning: Some(Training { manual: true, every_experiences: 9, every_seconds: 11, batch: 13, mode: InPlace, \
+         held_out_percent: Some(15), metric: \"accuracy\", more_is_better: true, tolerance: Some(0.5), \
+         capture: [Matrix] })",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }
@@ -162,4 +183,27 @@ fn a_soul_is_forked_as_it_is_or_as_a_lesson_left_it() {
     assert!(calls[0].contains("lesson: 0, without_memory: false, with_experience: false"), "{calls:?}");
     assert!(calls[1].contains("lesson: 7, without_memory: true, with_experience: true"), "{calls:?}");
     fake.matrix(&["souls", "fork", "neo", "smith", "--lesson", "0"]).ends(2);
+}
+
+#[test]
+fn a_soul_is_written_into_a_file_signed_and_read_from_one_that_is_whole() {
+    let fake = Fake::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a path of ours").to_owned();
+    let (file, key) = (path("neo.soul"), path("key"));
+    fake.matrix(&["components", "keygen", &key]).ends(0);
+    let written = fake.json(&["souls", "export", "neo", "-o", &file, "--key", &key]).ends(0).json();
+    let signed_by = written[0]["signed_by"].as_str().expect("it is signed").to_owned();
+    let named = ["souls", "import", &file, "--name", "smith", "--signed-by", &signed_by];
+    let imported = fake.json(&named).ends(0).json();
+    assert_eq!(imported[0]["name"], "smith", "{imported:?}");
+    let other = format!("ed25519:{}", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    let refused = fake.matrix(&["souls", "import", &file, "--signed-by", &other]);
+    assert!(refused.code != 0 && refused.stderr.contains(&signed_by), "{}", refused.stderr);
+    let mut bytes = std::fs::read(&file).expect("it was written");
+    bytes.truncate(bytes.len() - 1);
+    std::fs::write(&file, bytes).expect("our own folder");
+    let refused = fake.matrix(&["souls", "import", &file]);
+    assert!(refused.code != 0 && refused.stderr.contains("cut off"), "{}", refused.stderr);
+    assert_eq!(fake.calls("Import").len(), 1);
 }

@@ -77,7 +77,8 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn secret(path: &Path) -> Result<[u8; 32], Error> {
+/// The secret key in a file that only its owner may read.
+pub(in crate::commands) fn secret(path: &Path) -> Result<[u8; 32], Error> {
     let failed = |error| Error::file("cannot read the key", path, error);
     let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {

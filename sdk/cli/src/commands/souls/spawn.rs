@@ -87,6 +87,8 @@ pub(crate) struct Args {
     /// Save its state after so many seconds [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Durability")]
     every_seconds: Option<u32>,
+    #[command(flatten)]
+    learning: super::learning::LearningArgs,
     /// A label that its node must have; can be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair, help_heading = "Placement")]
     on: Vec<(String, String)>,
@@ -137,7 +139,7 @@ impl TryFrom<Args> for SpawnRequest {
                 labels: args.on.into_iter().collect(),
                 apart: args.apart.unwrap_or_default(),
             }),
-            learning: None,
+            learning: Some(args.learning.into()),
             memory: None,
         };
         Ok(Self { manifest: Some(manifest), request_id: request::id()? })

@@ -82,7 +82,7 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
     let learnt: Vec<_> = lessons.iter().map(train::lesson_json).collect();
     let from = origin.as_ref().map(|of| {
         let lesson = Some(of.lesson).filter(|lesson| *lesson > 0);
-        json!({ "soul": of.soul, "lesson": lesson, "state": of.state, "at_ms": of.at_ms })
+        json!({ "soul": of.soul, "realm": of.realm, "lesson": lesson, "state": of.state, "at_ms": of.at_ms })
     });
     let json =
         json!({ "running": running, "wanted": wanted, "origin": from, "versions": all, "lessons": learnt });
@@ -102,7 +102,7 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
             ]);
         }
         let mut runs = vec![("running", running.clone()), ("wanted", wanted.clone())];
-        runs.extend(origin.as_ref().map(|of| ("fork of", ancestor(of))));
+        runs.extend(origin.as_ref().map(|of| ("comes from", ancestor(of))));
         let lineage = train::lineage(style, &lessons);
         format!("{}{}{lineage}", table::fields(style, runs), table.render(style, "no versions"))
     })
@@ -110,7 +110,8 @@ pub(crate) async fn history(name: String, session: &Session<'_>) -> Result<(), E
 
 fn ancestor(of: &SoulOrigin) -> String {
     let lesson = if of.lesson > 0 { format!(" after lesson {}", of.lesson) } else { String::new() };
-    format!("{}{lesson}, {}, state {}", of.soul, text::moment(of.at_ms), text::short_digest(&of.state))
+    let realm = if of.realm.is_empty() { String::new() } else { format!(" of realm {}", of.realm) };
+    format!("{}{realm}{lesson}, {}, state {}", of.soul, text::moment(of.at_ms), text::short_digest(&of.state))
 }
 
 pub(super) fn show(swapped: &SwapSoulResponse, session: &Session<'_>) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use matrix_proto::v1::logs_server::Logs;
 use matrix_proto::v1::souls_server::Souls;
 use matrix_proto::v1::subscribe_response::Item;
 use matrix_proto::v1::*;
+use matrix_proto::wire::SoulFileHeader;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -157,9 +158,32 @@ impl Souls for Services {
         drop(self.enter("History", request.get_ref())?);
         let versions = swapped(SoulVersionCause::Swap).version.into_iter().collect();
         let running = "sha256:cd".to_owned();
-        let (soul, state) = ("trinity".to_owned(), "sha256:ef".to_owned());
-        let origin = Some(SoulOrigin { soul, lesson: 7, state, at_ms: 1 });
+        let (soul, realm, state) = ("trinity".to_owned(), String::new(), "sha256:ef".to_owned());
+        let origin = Some(SoulOrigin { soul, realm, lesson: 7, state, at_ms: 1 });
         Ok(Response::new(SoulHistoryResponse { wanted: running.clone(), running, versions, origin }))
+    }
+
+    type ExportStream = Answers<ExportSoulResponse>;
+
+    async fn export(
+        &self,
+        request: Request<ExportSoulRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        drop(self.enter("Export", request.get_ref())?);
+        let (writer, first) = matrix_proto::soul_file::Writer::new(SoulFileHeader::default());
+        answers([first, writer.seal()].map(|data| ExportSoulResponse { data }).into())
+    }
+
+    async fn import(&self, request: Request<Streaming<ImportSoulRequest>>) -> Result<Response<Soul>, Status> {
+        let mut parts = request.into_inner();
+        let Some(import_soul_request::Part::Header(header)) = parts.message().await?.and_then(|it| it.part)
+        else {
+            return Err(Status::invalid_argument("no header"));
+        };
+        drop(self.enter("Import", &header)?);
+        while parts.message().await?.is_some() {}
+        let manifest = SoulManifest { name: header.name, ..SoulManifest::default() };
+        Ok(Response::new(Soul { manifest: Some(manifest), ..Soul::default() }))
     }
 
     async fn fork(&self, request: Request<ForkSoulRequest>) -> Result<Response<Soul>, Status> {
