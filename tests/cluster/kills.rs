@@ -22,6 +22,7 @@ async fn a_killed_leader_is_replaced() {
     let up = realm.until_up(leader).await;
     load.goes_on(HEALED).await;
     let seen = load.end(&realm, "a killed leader").await;
+    realm.until_same().await;
     let pause = seen.longest_pause();
     eprintln!(
         "node {next} leads after {took:?}, clients go on after {again:?}, longest pause {pause:?}, up {up:?}"
@@ -59,6 +60,7 @@ async fn three_killed_nodes_come_back_with_all_they_acknowledged() {
     let ready = realm.until_ready().await;
     let again = load.goes_on(HEALED).await;
     load.end(&realm, "three killed nodes").await;
+    realm.until_same().await;
     eprintln!("ready after {ready:?}, clients go on after {again:?}");
 }
 
@@ -74,6 +76,7 @@ async fn a_leader_that_ends_in_order_hands_over() {
     realm.until_ready().await;
     load.goes_on(HEALED).await;
     let seen = load.end(&realm, "a leader that ends in order").await;
+    realm.until_same().await;
     let pause = seen.longest_pause();
     eprintln!("it ended in {took:?}, another led {late:?} later, writes paused for {pause:?}");
     assert!(pause <= HANDED_OVER, "writes paused for {pause:?}");

@@ -80,6 +80,7 @@ async fn cut_to_one(realm: &TestRealm, net: &Net, what: &str, cut: impl Fn(&Net,
     let again = load.goes_on(HEALED).await;
     let ready = realm.until_ready().await;
     let seen = load.end(realm, what).await;
+    realm.until_same().await;
     let (terms, pause) = (seen.terms, seen.longest_pause());
     eprintln!(
         "{what}: {dropped} packets cut, {terms} terms, longest pause {pause:?}; healed: {again:?}, {ready:?}"

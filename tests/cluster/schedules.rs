@@ -109,5 +109,6 @@ async fn any_order_of_faults_leaves_the_history_right() {
             eprintln!("{what}: all ready after {ready:?}, all clients after {again:?}");
         }
         load.end(&realm, &format!("seed {seed}")).await;
+        realm.until_same().await;
     }
 }

@@ -119,5 +119,6 @@ async fn a_snapshot_cut_in_the_middle_is_installed_whole_or_not_at_all() {
     holds_all(&realm, follower).await;
     load.goes_on(HEALED).await;
     load.end(&realm, "a snapshot cut in the middle").await;
+    realm.until_same().await;
     eprintln!("cut after {come} bytes; it is up {up:?} after its restart");
 }

@@ -49,6 +49,7 @@ async fn a_leader_whose_sync_fails_ends_and_loses_nothing_that_was_acknowledged(
         eprintln!("{fault:?}: it ended after {ended:?}, and {next} led {took:?} later");
     }
     load.end(&realm, "syncs that fail at the leader").await;
+    realm.until_same().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

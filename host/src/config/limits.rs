@@ -72,6 +72,8 @@ impl Config {
             NodeLimit::connections => self.admin.connections_max as u64,
             NodeLimit::streams => self.admin.streams_max as u64,
             NodeLimit::request_bytes => self.admin.message_bytes_max as u64,
+            NodeLimit::audit_file_bytes => self.admin.audit.file_bytes,
+            NodeLimit::audit_files => self.admin.audit.files as u64,
             other => self.set_for_components(other).unwrap_or_else(|| fixed(other)),
         }
     }

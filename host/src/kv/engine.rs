@@ -227,7 +227,7 @@ async fn serve<N: Network>(
         tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), machine, stop.clone())),
     ];
     running.extend(inbox.map(|inbox| tasks.spawn("kv-peers", inbox.run(desk, stop.clone()))));
-    recover(&raft, founds, timeout).await;
+    recover(&parts, founds, timeout).await;
     // Whoever opened the store may have given up: then it closes again.
     if ready.send(Ok(parts)).is_ok() {
         stop.cancelled().await;
@@ -262,7 +262,12 @@ async fn start_raft<N: Network>(
 
 /// Waits until the state is what it was. A realm's only voter has recovered when this returns. One of several may wait
 /// long for the others: the node starts without them, and its reads say that they are unavailable.
-async fn recover(raft: &Raft, founds: bool, timeout: Duration) {
+async fn recover(parts: &Parts, founds: bool, timeout: Duration) {
+    let raft = &parts.raft;
+    if parts.leading.is_alone() {
+        // Nobody else can lead, so it need not wait for anybody's lease. A Raft that has stopped says so below.
+        drop(raft.trigger().elect(false).await);
+    }
     let waits = founds || raft.is_initialized().await.unwrap_or(false);
     if waits && let Err(error) = raft.wait_for_recovery(Some(timeout)).await {
         tracing::warn!(%error, "the store opened before the realm confirmed its log");

@@ -41,6 +41,9 @@ pub(super) fn settings(config: &KvConfig) -> openraft::Config {
         election_timeout_min: config.heartbeat_ms * 4,
         election_timeout_max: config.heartbeat_ms * 8,
         enable_pre_vote: Some(true),
+        // Followers get entries before this node's own disk has them. A leader that went on in its old term after a
+        // crash could give the place of such an entry, which a quorum may have acknowledged, to another one.
+        enable_leader_restore: Some(false),
         // Snapshots go by bytes as well as by entries: the upkeep task triggers them.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,

@@ -10,11 +10,11 @@ mod evidence;
 pub mod load;
 mod process;
 mod souls;
+mod until;
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use matrix_proto::v1;
@@ -25,6 +25,7 @@ pub use chance::Chance;
 pub use door::{Door, reason};
 use process::Process;
 pub use process::Usage;
+pub use until::{until, until_told};
 
 use crate::cgroup::MemoryGroup;
 use crate::disk::SmallDisk;
@@ -35,8 +36,6 @@ use crate::net::{Net, Unavailable};
 pub const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a node may take to tell how it is, before it counts as silent.
 const STATUS: Duration = Duration::from_millis(500);
-/// How often nodes are asked that tell nothing by themselves.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// One realm a process at a time: what is measured is then that realm's.
 static ONLY: Mutex<()> = Mutex::const_new(());
@@ -296,15 +295,32 @@ impl TestRealm {
     /// Waits until all nodes are alive and decide.
     pub async fn until_ready(&self) -> Duration {
         let ready = || async {
-            let told: Option<Vec<_>> = self.statuses().await.into_iter().collect();
-            let told = told?;
+            let told = self.statuses().await;
+            let all = Some(told.len() as u64);
+            let alive = told.iter().all(|status| status.as_ref().map(|status| status.nodes_alive) == all);
             let role = |status: &v1::StatusResponse| status.raft.as_ref().map(|raft| raft.role.clone());
-            let count =
-                |role_: &str| told.iter().filter(|status| role(status).as_deref() == Some(role_)).count();
-            let alive = told.iter().all(|status| status.nodes_alive == told.len() as u64);
-            (alive && count("leader") == 1 && count("follower") == told.len() - 1).then_some(())
+            let roles: Vec<_> = told.iter().map(|status| status.as_ref().and_then(role)).collect();
+            let count = |role: &str| roles.iter().filter(|of| of.as_deref() == Some(role)).count();
+            let decide = count("leader") == 1 && count("follower") == told.len() - 1;
+            let seen = || told.iter().map(standing).collect::<Vec<_>>().join("; ");
+            (alive && decide).then_some(()).ok_or_else(seen)
         };
-        until("all nodes are alive and decide", PATIENCE, ready).await.1
+        until_told("all nodes are alive and decide", PATIENCE, ready).await.1
+    }
+
+    /// Waits until all nodes have applied the same part of the log, which must have made the same of each.
+    pub async fn until_same(&self) {
+        let same = || async {
+            let told = self.statuses().await;
+            let raft = |status: &Option<v1::StatusResponse>| status.as_ref()?.raft.clone();
+            let states: Option<Vec<_>> = told.iter().map(raft).collect();
+            let first = states.as_ref().and_then(|states| states.first()).map_or(0, |raft| raft.applied);
+            let even = states.filter(|states| states.iter().all(|raft| raft.applied == first));
+            even.ok_or_else(|| told.iter().map(standing).collect::<Vec<_>>().join("; "))
+        };
+        let states = until_told("all nodes have applied the same", PATIENCE, same).await.0;
+        let same = states.windows(2).all(|pair| pair[0].revision == pair[1].revision);
+        assert!(same, "the same entries made different states: {states:?}");
     }
 
     /// The place of the node that leads, as far as nodes tell: in the highest term in which any does.
@@ -337,22 +353,11 @@ impl Drop for TestRealm {
     }
 }
 
-/// Waits until `ask` gives something; returns it, and how long that took.
-///
-/// # Panics
-/// Where it takes longer than `within`.
-pub async fn until<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> (T, Duration)
-where
-    F: Future<Output = Option<T>>,
-{
-    let start = Instant::now();
-    loop {
-        if let Some(found) = ask().await {
-            let took = start.elapsed();
-            assert!(took <= within, "it took {took:?} until this: {what}");
-            return (found, took);
-        }
-        assert!(start.elapsed() < within, "within {within:?} it never came to this: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
+/// How a node says that it stands, in a few words.
+fn standing(status: &Option<v1::StatusResponse>) -> String {
+    let Some(status) = status else { return "silent".to_owned() };
+    let raft = status.raft.clone().unwrap_or_default();
+    let v1::RaftStatus { role, term, applied, revision } = raft;
+    let alive = status.nodes_alive;
+    format!("{role} of term {term}, applied {applied}, revision {revision}, sees {alive} alive")
 }

@@ -48,6 +48,21 @@ async fn dropped_without_closing_all_comes_back() {
     assert_eq!(put(&kv, "more", "x").await, revision + 1);
 }
 
+/// What a leader sent to others before its own disk had it must not share its place in a term with what comes later.
+#[tokio::test]
+async fn a_leader_that_starts_again_leads_in_a_new_term() {
+    let dir = folder();
+    let kv = open(dir.path()).await;
+    put(&kv, "key", "value").await;
+    let before = kv.members();
+    drop(kv);
+    let kv = open(dir.path()).await;
+    put(&kv, "key", "another").await;
+    let after = kv.members();
+    assert!(before.is_leader() && after.is_leader());
+    assert!(after.term > before.term, "{} after {}", after.term, before.term);
+}
+
 #[tokio::test]
 async fn what_lies_on_disk_holds_all_that_was_acknowledged() {
     let (dir, crashed) = (folder(), folder());

@@ -177,6 +177,10 @@ macro_rules! every_limit {
                 streams: "admin.streams_max", "streams", "the call is refused: NODE_BUSY";
                 /// A client's message.
                 request_bytes: "admin.message_bytes_max", "bytes", "the call is refused";
+                /// One file of the audit log.
+                audit_file_bytes: "admin.audit.file_bytes", "bytes", "the next file is begun";
+                /// Files of the audit log.
+                audit_files: "admin.audit.files", "files", "the oldest file is removed";
             }
         }
     };
