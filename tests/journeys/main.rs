@@ -2,6 +2,7 @@
 //! processes, real components, and results held to tables made by another implementation.
 
 mod access;
+mod author;
 mod dead;
 mod memory;
 mod process;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    memory, nodes, send, souls, teach, top, train,
+    access, apply, ask, build, chat, cluster, completion, components, dev, events, interceptors, kv, logs,
+    matrices, memory, new, nodes, send, souls, teach, test, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -42,6 +42,14 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes a folder to write a component in
+    New(new::Args),
+    /// Builds the component of such a folder
+    Build(build::Args),
+    /// Plays scenarios against a component, on a node of their own
+    Test(test::Args),
+    /// Builds on each change, and gives the running node the new code
+    Dev(dev::Args),
     /// Shows how the node is
     Status,
     /// Lists, drains and removes the nodes of the realm

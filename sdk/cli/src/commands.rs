@@ -5,10 +5,12 @@ pub(crate) mod access;
 pub(crate) mod apply;
 pub(crate) mod ask;
 mod backup;
+pub(crate) mod build;
 pub(crate) mod chat;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod components;
+pub(crate) mod dev;
 pub(crate) mod events;
 pub(crate) mod interceptors;
 pub(crate) mod kv;
@@ -16,12 +18,14 @@ pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod matrices;
 pub(crate) mod memory;
+pub(crate) mod new;
 pub(crate) mod nodes;
 mod rollout;
 pub(crate) mod send;
 pub(crate) mod souls;
 pub(crate) mod status;
 pub(crate) mod teach;
+pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod train;
 
@@ -37,6 +41,10 @@ const PAGE_SIZE: u32 = 500;
 /// Carries out a command.
 pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), Error> {
     match command {
+        Command::New(args) => new::run(&args, session),
+        Command::Build(args) => build::run(args, session).await,
+        Command::Test(args) => test::run(args, session).await,
+        Command::Dev(args) => dev::run(args, session).await,
         Command::Status => status::run(session).await,
         Command::Apply(args) => apply::run(args, session).await,
         Command::Nodes(command) => nodes::run(command, session).await,

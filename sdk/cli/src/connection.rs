@@ -69,6 +69,18 @@ pub(crate) struct ConnectionArgs {
     key_file: Option<std::path::PathBuf>,
 }
 
+impl ConnectionArgs {
+    /// The node whose data folder this is.
+    pub(crate) fn of_folder(data_dir: &Path) -> Self {
+        Self { data_dir: Some(data_dir.to_owned()), ..Self::default() }
+    }
+
+    /// Whether the arguments name a node.
+    pub(crate) fn names_a_node(&self) -> bool {
+        self.node.is_some() || self.data_dir.is_some()
+    }
+}
+
 /// Puts the token on each call.
 #[derive(Debug, Clone)]
 pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);

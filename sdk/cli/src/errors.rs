@@ -91,6 +91,16 @@ pub(crate) enum Error {
         /// Why, as the node says.
         reason: Option<String>,
     },
+    /// Something that was tried did not succeed, as its author must see to it.
+    #[error("{what}")]
+    Failed {
+        /// What failed.
+        what: String,
+        /// Where.
+        place: String,
+        /// What to change.
+        change: String,
+    },
     /// Something did not happen in time.
     #[error("{what}")]
     Deadline {
@@ -148,7 +158,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } => Exit::Usage,
-            Self::Local { .. } | Self::Answer(_) => Exit::Failure,
+            Self::Local { .. } | Self::Answer(_) | Self::Failed { .. } => Exit::Failure,
             Self::Manifest(_) => Exit::Invalid,
             Self::NoNode { .. } => Exit::Unavailable,
             Self::Node { status, .. } => Exit::from(status.code()),

@@ -5,6 +5,7 @@
 
 mod address;
 mod args;
+mod author;
 mod commands;
 mod connection;
 mod content;
@@ -50,6 +51,8 @@ fn run(cli: args::Cli, environment: &Environment, output: &Output) -> Result<(),
     let session = Session::new(cli.global, environment, output);
     let end = runtime.block_on(async {
         tokio::select! {
+            // What is interrupted by Ctrl-C in order, ends in order.
+            biased;
             end = commands::run(cli.command, &session) => end,
             _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
         }

@@ -1,6 +1,6 @@
 //! Manifests for `matrix apply`: TOML in, messages of the node's interface out. Pure.
 
-mod form;
+pub(crate) mod form;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,6 +15,9 @@ const SEED_MAX: u64 = 1 << 53;
 
 /// The most bytes in a name, as the node has it.
 const NAME_BYTES_MAX: usize = 63;
+
+/// What a name must be.
+pub(crate) const NAMES: &str = "use 1 to 63 of a-z, 0-9 and -, no hyphen at an end";
 
 /// What a manifest asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,15 +63,19 @@ pub(crate) struct ManifestError {
 impl Manifest {
     /// Reads a manifest. `file` is how errors call it.
     pub(crate) fn parse(text: &str, file: &str) -> Result<Self, ManifestError> {
-        let at = |span: Option<std::ops::Range<usize>>| place(text, file, span);
         let form: Form = toml::from_str(text).map_err(|error| ManifestError {
             what: error.message().to_owned(),
-            place: at(error.span()),
+            place: place(text, file, error.span()),
             change: None,
         })?;
+        Self::checked(form, text, file)
+    }
+
+    /// Checks what was read from `text`.
+    pub(crate) fn checked(form: Form, text: &str, file: &str) -> Result<Self, ManifestError> {
         check(&form).map_err(|fault| ManifestError {
             what: fault.what,
-            place: at(Some(fault.span)),
+            place: place(text, file, Some(fault.span)),
             change: Some(fault.change),
         })?;
         Ok(Self {
@@ -125,19 +132,23 @@ fn check(form: &Form) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_name(name: &Spanned<String>, of: &str) -> Result<(), Fault> {
-    let text = name.get_ref();
-    let good = (1..=NAME_BYTES_MAX).contains(&text.len())
+/// Whether this is a name, as the node has them.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
-        && !text.ends_with('-');
-    if good {
+        && !text.ends_with('-')
+}
+
+fn check_name(name: &Spanned<String>, of: &str) -> Result<(), Fault> {
+    let text = name.get_ref();
+    if is_name(text) {
         return Ok(());
     }
     Err(Fault {
         span: name.span(),
         what: format!("`{}` is no name of {of}", crate::text::one_line(text)),
-        change: format!("use 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, no hyphen at an end"),
+        change: NAMES.to_owned(),
     })
 }
 
@@ -164,7 +175,7 @@ fn check_seed(seed: &Option<Spanned<u64>>) -> Result<(), Fault> {
 }
 
 /// `FILE:LINE:COLUMN` of a span, both counted from 1; only the file where there is no span.
-fn place(text: &str, file: &str, span: Option<std::ops::Range<usize>>) -> String {
+pub(crate) fn place(text: &str, file: &str, span: Option<std::ops::Range<usize>>) -> String {
     let before = span.and_then(|span| text.get(..span.start));
     let Some(before) = before else { return file.to_owned() };
     let line = before.matches('\n').count() + 1;

@@ -58,9 +58,11 @@ impl Style {
 }
 
 /// The way out.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
+    /// Nothing is told beside results.
+    quiet: bool,
     stdout: Style,
     stderr: Style,
     stdout_is_terminal: bool,
@@ -74,11 +76,22 @@ impl Output {
         let colour = !environment.no_colour;
         Self {
             format,
+            quiet: false,
             stdout: Style { colour: stdout && colour },
             stderr: Style { colour: stderr && colour },
             stdout_is_terminal: stdout,
             stderr_is_terminal: stderr,
         }
+    }
+
+    /// The same streams, for what is part of a larger piece of work: nothing is told of how far it is.
+    pub(crate) fn quiet(&self) -> Self {
+        Self { quiet: true, ..*self }
+    }
+
+    /// Whether anybody is to be told how far a piece of work is.
+    pub(crate) fn tells_progress(&self) -> bool {
+        self.format == Format::Human && !self.quiet
     }
 
     /// Whether results are JSON.
@@ -116,7 +129,7 @@ impl Output {
 
     /// Tells a person something beside the result, on a line of stderr; programs are not told.
     pub(crate) fn note(&self, text: &str) {
-        if self.format == Format::Human {
+        if self.tells_progress() {
             // A note that nobody can read is no reason to fail.
             drop(writeln!(io::stderr().lock(), "{}", self.stderr.dim(text)));
         }

@@ -33,7 +33,7 @@ impl<'a> Progress<'a> {
     /// Starts a piece of work of `total` units; none: it is not known yet.
     pub(crate) fn start(output: &'a Output, what: String, unit: Unit, total: Option<u64>) -> Self {
         let mut progress = Self { output, what, unit, bar: None };
-        if output.is_json() {
+        if !output.tells_progress() {
             return progress;
         }
         if output.stderr_is_terminal() {

@@ -24,6 +24,11 @@ impl<'a> Session<'a> {
         Self { output, connection: global.connection, environment, deadline: global.timeout }
     }
 
+    /// Whether the user named a node on the command line.
+    pub(crate) fn names_a_node(&self) -> bool {
+        self.connection.names_a_node()
+    }
+
     /// Connects to the node.
     pub(crate) async fn node(&self) -> Result<Node, Error> {
         Node::connect(&self.connection, self.environment, self.deadline).await

@@ -100,6 +100,11 @@ pub(crate) struct LocalComponent {
 }
 
 impl LocalComponent {
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// Reads and hashes a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let bytes = read_file(path, COMPONENT_BYTES_MAX)?;
@@ -261,7 +266,7 @@ async fn pull(session: &Session<'_>, reference: &str, out: Option<&Path>) -> Res
 }
 
 /// The name that a file's name suggests.
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     stem.replace(['_', '.', ' '], "-")
 }

@@ -69,7 +69,8 @@ impl From<Level> for LogLevel {
     }
 }
 
-fn json(line: &LogLine) -> Value {
+/// A line for programs.
+pub(super) fn json(line: &LogLine) -> Value {
     json!({
         "at_ms": line.at_ms,
         "level": level_name(line.level()),
@@ -79,7 +80,8 @@ fn json(line: &LogLine) -> Value {
     })
 }
 
-fn human(style: &Style, line: &LogLine) -> String {
+/// A line for people.
+pub(super) fn human(style: &Style, line: &LogLine) -> String {
     let dropped = match line.dropped {
         0 => String::new(),
         count => style.yellow(&format!("({count} lines are lost)")) + "\n",

@@ -49,7 +49,7 @@ impl Report {
                 );
             }
             Error::Node { status, place } => report.add_status(status, place),
-            Error::Conflict { place, change, .. } => {
+            Error::Conflict { place, change, .. } | Error::Failed { place, change, .. } => {
                 report.place.push(place.clone());
                 report.change.push(change.clone());
             }

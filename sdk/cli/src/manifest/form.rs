@@ -14,19 +14,19 @@ use super::MatrixEntry;
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Form {
+pub(crate) struct Form {
     #[serde(default)]
-    pub(super) components: BTreeMap<Spanned<String>, String>,
+    pub(crate) components: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
-    pub(super) soul: Vec<Soul>,
+    pub(crate) soul: Vec<Soul>,
     #[serde(default)]
-    pub(super) matrix: Vec<Matrix>,
+    pub(crate) matrix: Vec<Matrix>,
 }
 
 /// A `[[soul]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Soul {
+pub(crate) struct Soul {
     pub(super) name: Spanned<String>,
     component: String,
     #[serde(default)]
@@ -185,7 +185,7 @@ impl From<Durability> for v1::Durability {
 /// A `[[matrix]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Matrix {
+pub(crate) struct Matrix {
     pub(super) name: Spanned<String>,
     rules: String,
     #[serde(default)]
@@ -247,7 +247,8 @@ fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     Ok(Some(value.to_string()))
 }
 
-fn to_json(value: toml::Value) -> Result<Value, String> {
+/// TOML as JSON; an error where JSON has no such value.
+pub(crate) fn to_json(value: toml::Value) -> Result<Value, String> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => Value::from(number),

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod author;
 mod components;
 mod connection;
 mod fake;

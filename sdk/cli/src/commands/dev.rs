@@ -1,0 +1,179 @@
+//! `matrix dev`.
+
+mod place;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use matrix_proto::v1::{DeleteComponentRequest, LogLevel, LogLine, TailRequest};
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
+use tonic::Streaming;
+
+use self::place::{Place, PlaceArgs, Served};
+use super::{build as shown, components, logs};
+use crate::author::build::{self, Built};
+use crate::author::project::Project;
+use crate::author::watch::{Debounce, LOOK_EVERY, Snapshot};
+use crate::connection::Node;
+use crate::errors::Error;
+use crate::output::Output;
+use crate::session::Session;
+use crate::{request, text};
+
+/// How long to wait before logs are asked for again, when the node broke them off.
+const TAIL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many builds are left on the node: the one that runs, and the one to go back to.
+const BUILDS_KEPT: usize = 2;
+
+/// What to work on, and who is to have it.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// The folder with its matrix.toml
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Builds, deploys, and does both again whenever something changes, until the user presses Ctrl-C.
+pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
+    let project = Project::read(&args.folder)?;
+    let place = args.place.place(project.kind)?;
+    build::prepare(&project).await?;
+    let node = session.node().await?;
+    let output = session.output;
+    // Before anything runs, so that nothing that it logs is missed.
+    let lines = follow(&place, &node).await?;
+    tokio::select! {
+        biased;
+        // To be interrupted is how this ends.
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        end = work(&project, &place, &node, output) => end,
+        end = tail(lines, &place, &node, output) => end,
+    }
+}
+
+/// Builds and deploys, again and again. What fails is told, and tried anew after the next change.
+async fn work(project: &Project, place: &Place, node: &Node, output: &Output) -> Result<(), Error> {
+    let quiet = output.quiet();
+    let mut brought = Vec::new();
+    let look = || Snapshot::of(&project.folder, &unwatched(project));
+    loop {
+        // Before the build: what changes in the midst of it is built next.
+        let built_from = look();
+        match build::build(project).await {
+            Ok(built) => {
+                output.show(&shown::json(project, &built), |style| shown::human(style, project, &built))?;
+                match deploy(project, place, &built, node, &quiet, &mut brought).await {
+                    Ok(served) => tell(place, &served, output)?,
+                    Err(error) => drop(error.print(output)),
+                }
+            }
+            Err(error) => drop(error.print(output)),
+        }
+        output.note("waiting for changes; Ctrl-C ends");
+        changed(built_from, look).await;
+    }
+}
+
+/// What a change of is no reason to build: what is built, and what is only played.
+fn unwatched(project: &Project) -> Vec<&'static str> {
+    [project.language.unwatched, &["out", "scenarios", "README.md"]].concat()
+}
+
+/// Waits until something differs from what was built, and changes no more.
+async fn changed(built_from: Snapshot, look: impl Fn() -> Snapshot) {
+    let mut debounce = Debounce::new(built_from);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = Instant::now();
+    loop {
+        looks.tick().await;
+        let now = Instant::now();
+        if debounce.see(look(), now - before) {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Uploads a component, gives it to whom it is for, and asks the node whether it serves it.
+async fn deploy(
+    project: &Project,
+    place: &Place,
+    built: &Built,
+    node: &Node,
+    quiet: &Output,
+    brought: &mut Vec<String>,
+) -> Result<Served, Error> {
+    let start = Instant::now();
+    let digest = &built.component.digest;
+    if !components::upload(node, quiet, &built.component, &project.name).await?.existed {
+        brought.push(digest.clone());
+    }
+    let change = place.serve(node, digest).await?;
+    let serves = place.serves(node).await?;
+    if serves != *digest {
+        return Err(Error::Conflict {
+            what: format!("the node serves {}, not {digest}", text::one_line(&serves)),
+            place: place.to_string(),
+            change: "see who else swaps it: `history`".to_owned(),
+        });
+    }
+    let served = Served { change, digest: serves, took: start.elapsed() };
+    forget(node, brought).await;
+    Ok(served)
+}
+
+/// Deletes what was brought before the last builds; the node keeps what somebody uses.
+async fn forget(node: &Node, brought: &mut Vec<String>) {
+    let old = brought.len().saturating_sub(BUILDS_KEPT);
+    for digest in brought.drain(..old) {
+        let Ok(request_id) = request::id() else { return };
+        let place = format!("component {digest}");
+        let message = DeleteComponentRequest { reference: digest, request_id };
+        // One that is in use stays, and is no business of whoever waits for their build.
+        drop(node.call(place, message, async |request| node.components().delete(request).await).await);
+    }
+}
+
+fn tell(place: &Place, served: &Served, output: &Output) -> Result<(), Error> {
+    let Served { change, digest, took } = served;
+    let took = took.as_millis() as u64;
+    let json =
+        json!({ "served": digest, "by": place.to_string(), "change": change.word(), "deploy_ms": took });
+    output.show(&json, |style| {
+        let word = style.green(change.word());
+        format!("{word} {place} serves {} after {}\n", text::short_digest(digest), text::duration(took))
+    })
+}
+
+/// Asks for what the component logs from now on.
+async fn follow(place: &Place, node: &Node) -> Result<Streaming<LogLine>, Error> {
+    let level = LogLevel::Debug.into();
+    let request = TailRequest { source: place.log_source(), level, lines: 0, follow: true };
+    node.stream("logs", request, async |request| node.logs().tail(request).await).await
+}
+
+/// Shows what the component logs.
+async fn tail(
+    mut lines: Streaming<LogLine>,
+    place: &Place,
+    node: &Node,
+    output: &Output,
+) -> Result<(), Error> {
+    loop {
+        while let Ok(Some(line)) = lines.message().await {
+            output.show(&logs::json(&line), |style| logs::human(style, &line))?;
+        }
+        // The node restarts, or drops who reads too slowly.
+        lines = loop {
+            tokio::time::sleep(TAIL_AGAIN).await;
+            if let Ok(lines) = follow(place, node).await {
+                break lines;
+            }
+        };
+    }
+}

@@ -1,0 +1,48 @@
+//! `matrix new`, and what `matrix build` and `matrix test` refuse.
+
+use crate::fake::Fake;
+
+#[test]
+fn a_new_folder_says_what_it_is_and_is_never_written_over() {
+    let fake = Fake::start();
+    let made = fake.matrix(&["new", "--kind", "rules", "my-game"]).ends(0);
+    assert!(made.stdout.starts_with("created rules my-game, in "), "{}", made.stdout);
+    let read =
+        |file: &str| std::fs::read_to_string(fake.folder.path().join("my-game").join(file)).expect(file);
+    assert!(read("matrix.toml").contains("kind = \"rules\"\nname = \"my-game\"\n"));
+    assert!(read("Cargo.toml").contains("name = \"my-game\""));
+    let sdk = std::fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../rust")).expect("it is there");
+    assert!(read("Cargo.toml").contains(&format!("matrix-sdk = {{ path = \"{}\" }}", sdk.display())));
+    assert!(read("README.md").lines().count() <= 12);
+    let refused = fake.matrix(&["new", "my-game"]).ends(8);
+    assert!(refused.stderr.contains("where: my-game"), "{}", refused.stderr);
+}
+
+#[test]
+fn an_sdk_may_be_a_folder_a_checkout_or_a_repository() {
+    let fake = Fake::start();
+    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    fake.matrix(&["new", "first", "--sdk", project]).ends(0);
+    fake.matrix(&["new", "second", "--sdk", &format!("{project}/sdk/rust")]).ends(0);
+    fake.matrix(&["new", "third", "--sdk", "https://example.org/matrix.git"]).ends(0);
+    let cargo = |name: &str| {
+        std::fs::read_to_string(fake.folder.path().join(name).join("Cargo.toml")).expect("it is made")
+    };
+    assert_eq!(cargo("first").replace("first", "second"), cargo("second"));
+    assert!(cargo("third").contains("matrix-sdk = { git = \"https://example.org/matrix.git\" }"));
+    let refused = fake.matrix(&["new", "four", "--sdk", "nowhere"]).ends(2);
+    assert!(refused.stderr.contains("--sdk FOLDER"), "{}", refused.stderr);
+    assert!(!fake.folder.path().join("four").exists());
+}
+
+#[test]
+fn what_cannot_be_built_or_tested_is_told_with_what_to_change() {
+    let fake = Fake::start();
+    for arguments in [&["new", "Bad"][..], &["new", "fn"], &["new", "x", "--lang", "cobol"], &["build"]] {
+        fake.matrix(arguments).ends(2);
+    }
+    fake.file("a.wasm", "bytes");
+    let refused = fake.matrix(&["test", "a.wasm"]);
+    assert!(refused.stderr.contains("leave --node and --data-dir out"), "{}", refused.stderr);
+    refused.ends(2);
+}
