@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    access, apply, ask, chat, cluster, completion, components, events, interceptors, kv, logs, matrices,
-    memory, nodes, send, souls, teach, top, train,
+    access, apply, ask, chat, check, cluster, completion, components, events, interceptors, kv, logs,
+    matrices, memory, nodes, send, souls, teach, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Access(access::Command),
     /// Makes the node hold what a manifest says
     Apply(apply::Args),
+    /// Says whether a component keeps what its world promises
+    Check(check::Args),
     /// Uploads, lists and removes components
     #[command(subcommand, visible_alias = "component")]
     Components(components::Command),
