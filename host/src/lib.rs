@@ -7,6 +7,7 @@
 //! - [`matrices`]: running Matrices; [`learning`]: Souls that are trained; [`souls`]: living Souls.
 //! - [`runtime`]: from uploaded bytes to live instances; [`capabilities`]: what these may ask for.
 //! - [`portable`]: Souls that begin as others are, here or by way of a file.
+//! - [`bench`]: components one at a time, outside any realm.
 //! - [`realm`]: the nodes that share one KV.
 //! - [`transport`]: where a message goes, and the event bus.
 //! - [`kv`]: the replicated key-value store; [`p2p`]: the other nodes.
@@ -27,6 +28,7 @@ pub mod admin;
 pub mod config;
 
 pub mod backup;
+pub mod bench;
 pub mod portable;
 
 pub mod learning;

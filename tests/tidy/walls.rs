@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 14] = [
     &["node"],
     &["config"],
     &["admin"],
-    &["backup", "portable"],
+    &["backup", "portable", "bench"],
     &["matrices", "learning"],
     &["souls"],
     &["runtime", "capabilities"],

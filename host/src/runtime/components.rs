@@ -25,7 +25,7 @@ use crate::ids::Digest;
 /// The folder of uploaded components, in the data folder.
 const COMPONENTS_DIR: &str = "components";
 /// The folder of compiled components, in the data folder.
-const COMPILED_DIR: &str = "compiled";
+pub(crate) const COMPILED_DIR: &str = "compiled";
 
 /// How components are kept and admitted.
 #[derive(Debug, Clone, Serialize, Deserialize)]

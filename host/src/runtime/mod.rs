@@ -27,7 +27,7 @@ mod packing;
 pub mod rules;
 pub mod signatures;
 pub mod soul;
-mod stage;
+pub(crate) mod stage;
 pub mod state;
 pub mod stateful;
 pub mod store;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    access, apply, ask, build, chat, cluster, completion, components, dev, events, interceptors, kv, logs,
-    matrices, memory, new, nodes, send, souls, teach, test, top, train,
+    access, apply, ask, build, chat, check, cluster, completion, components, dev, events, interceptors, kv,
+    logs, matrices, memory, new, nodes, send, souls, teach, test, top, train,
 };
 use crate::connection::ConnectionArgs;
 use crate::errors::EXIT_CODES_HELP;
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Access(access::Command),
     /// Makes the node hold what a manifest says
     Apply(apply::Args),
+    /// Says whether a component keeps what its world promises
+    Check(check::Args),
     /// Uploads, lists and removes components
     #[command(subcommand, visible_alias = "component")]
     Components(components::Command),

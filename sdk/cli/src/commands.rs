@@ -7,6 +7,7 @@ pub(crate) mod ask;
 mod backup;
 pub(crate) mod build;
 pub(crate) mod chat;
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod components;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
         Command::Nodes(command) => nodes::run(command, session).await,
         Command::Cluster(command) => cluster::run(command, session).await,
         Command::Access(command) => access::run(command, session).await,
+        Command::Check(args) => check::run(args, session).await,
         Command::Components(command) => components::run(command, session).await,
         Command::Souls(command) => souls::run(command, session).await,
         Command::Memory(command) => memory::run(command, session).await,

@@ -3,6 +3,7 @@
 //! A program does what a message says: `WORD`, or `WORD ARGUMENT`. So one component holds many
 //! behaviours, and behaves until it is told not to.
 
+pub mod fault;
 pub mod insect;
 
 use std::hint::black_box;
