@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the Souls of other languages: `languages.sh python …`, to guests/out/<soul>-<language>.wasm, and runs their unit
+# Builds the Souls of other languages: `languages.sh python js`, to guests/out/<soul>-<language>.wasm, and runs their unit
 # tests. What it needs of tools it installs below target/languages, in the versions that the project pins.
 #
 # Ends with 3 where the machine lacks what it cannot install itself, and says what.
@@ -38,10 +38,33 @@ python() {
     done
 }
 
+js() {
+    node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' \
+        2>/dev/null && npm --version >/dev/null 2>&1 ||
+        missing "Node.js 20.19 or later with npm is needed: apt-get install nodejs npm, or nodejs.org"
+    built=$tools/js
+    mkdir -p $built/guests
+    cp -r sdk/js/. $built
+    cp -r guests/js/. $built/guests
+    if ! is_fresh $built/installed sdk/js/package-lock.json; then
+        (cd $built && npm ci --silent --ignore-scripts --no-audit --no-fund)
+        touch $built/installed
+    fi
+    rm -rf $built/dist $built/guests/dist
+    (cd $built && node_modules/.bin/tsc && node_modules/.bin/tsc -p guests)
+    said=$(cd $built && MATRIX_AXELROD_TABLE=../../../tests/data/axelrod-4.14.0-turns-200.json \
+        node --test --test-reporter=tap tests/*.mjs guests/tests/*.mjs) || { echo "$said" >&2 && exit 1; }
+    for soul in $souls; do
+        is_fresh "guests/out/$soul-js.wasm" sdk/js "guests/js/$soul.ts" wit ||
+            node $built/bin/matrix-soul.mjs build "$built/guests/$soul.ts" -o "guests/out/$soul-js.wasm"
+    done
+}
+
 mkdir -p guests/out $tools
 for language in "$@"; do
     case $language in
     python) (python) ;;
-    *) echo "\`$language\` is unknown; there is python" >&2 && exit 2 ;;
+    js) (js) ;;
+    *) echo "\`$language\` is unknown; there are python and js" >&2 && exit 2 ;;
     esac
 done

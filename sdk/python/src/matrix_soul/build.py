@@ -25,7 +25,7 @@ IMPORTS = {
 
 #: `--stub-wasi` takes away every package called `wasi`: Python's clock, files and sockets, which a Soul must not have, and also
 #: the log and the KV, which the node gives. These go by a name of the same length until the component is made.
-DISGUISED = [(b"wasi:logging", b"node:logging"), (b"wasi:keyvalue", b"node:keyvalue")]
+DISGUISED = [(b"wasi:logging", b"wasx:logging"), (b"wasi:keyvalue", b"wasx:keyvalue")]
 
 #: The component's own module. `prelude` comes first: what the Soul's code imports has the Soul's clock.
 ENTRY = """\
