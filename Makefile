@@ -89,7 +89,7 @@ guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh
 
 # Which languages, of those that guests/languages.sh knows.
-LANGUAGES ?= python js
+LANGUAGES ?= c python js
 
 languages: ## Builds the Souls in other languages to guests/out/*.wasm, and runs their unit tests.
 	@guests/languages.sh $(LANGUAGES)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the Souls of other languages: `languages.sh python js`, to guests/out/<soul>-<language>.wasm, and runs their unit
+# Builds the Souls of other languages: `languages.sh c python js`, to guests/out/<soul>-<language>.wasm, and runs their unit
 # tests. What it needs of tools it installs below target/languages, in the versions that the project pins.
 #
 # Ends with 3 where the machine lacks what it cannot install itself, and says what.
@@ -60,11 +60,26 @@ js() {
     done
 }
 
+c() {
+    for tool in clang-19 wasm-ld-19 cargo cc make; do
+        command -v $tool >/dev/null || missing "$tool is needed: apt-get install clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc make gcc"
+    done
+    make() { command make --silent -f sdk/c/Makefile BUILD=$tools/c TOOL=$tools/c/tool "$@"; }
+    make test SOURCES= TESTS=sdk/c/tests/sdk.c
+    for soul in $souls; do
+        make test SOURCES="guests/c/$soul.c" TESTS="guests/c/tests/$soul.c" ARGUMENTS=tests/data/axelrod-4.14.0-turns-200.json
+    done
+    make SOURCES=guests/c/echo.c OUT=guests/out/echo-c.wasm
+    make SOURCES=guests/c/counter.c EXPORTS=agent,stateful OUT=guests/out/counter-c.wasm
+    make SOURCES=guests/c/strategist.c EXPORTS=agent,stateful,player OUT=guests/out/strategist-c.wasm
+}
+
 mkdir -p guests/out $tools
 for language in "$@"; do
     case $language in
     python) (python) ;;
     js) (js) ;;
-    *) echo "\`$language\` is unknown; there are python and js" >&2 && exit 2 ;;
+    c) (c) ;;
+    *) echo "\`$language\` is unknown; there are c, python and js" >&2 && exit 2 ;;
     esac
 done
