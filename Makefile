@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm learn test soak mutants verify fix bench scale guests test-guests programs clean-data
+.PHONY: help run realm learn test soak mutants verify fix bench scale guests languages test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -87,6 +87,12 @@ scale: ## Calculates what realms of up to 100,000 nodes would cost, from what is
 
 guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 	@guests/build.sh
+
+# Which languages, of those that guests/languages.sh knows.
+LANGUAGES ?= c python js
+
+languages: ## Builds the Souls in other languages to guests/out/*.wasm, and runs their unit tests.
+	@guests/languages.sh $(LANGUAGES)
 
 test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm.
 	@tests/programs/build.sh

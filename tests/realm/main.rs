@@ -6,6 +6,7 @@ mod ending;
 mod foreign;
 mod grids;
 mod interceptors;
+mod languages;
 mod learning;
 mod lessons;
 mod markets;

@@ -88,6 +88,15 @@ impl Realm {
 
     /// So many nodes; `settings` are what each one's configuration says more.
     pub(crate) fn start_with(count: u64, settings: impl Fn(u64) -> String) -> Self {
+        Self::start_prepared(count, settings, |_| {})
+    }
+
+    /// As [`start_with`](Self::start_with); `prepare` is given each data folder before its node starts.
+    pub(crate) fn start_prepared(
+        count: u64,
+        settings: impl Fn(u64) -> String,
+        prepare: impl Fn(&Path),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut realm = Self { folder, nodes: BTreeMap::new() };
         for node in 1..=count {
@@ -97,6 +106,7 @@ impl Realm {
             }
             std::fs::create_dir_all(realm.data(node)).expect("our own folder");
             std::fs::write(realm.data(node).join("matrixd.toml"), text).expect("our own folder");
+            prepare(&realm.data(node));
             let token = (node > 1).then(|| realm.matrix(1, &["cluster", "invite"]).ok().json());
             let token = token.map(|json| json["token"].as_str().expect("a token").to_owned());
             realm.spawn(node, token.as_deref());

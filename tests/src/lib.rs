@@ -1,12 +1,13 @@
 //! Shared by the tests of the whole: a node in this process ([`node`]), what it tells ([`watch`]), how long
 //! its neighbour takes to answer ([`neighbour`]), what is left in it at the end ([`left`]), and components
-//! written by hand ([`by_hand`]), for what no compiler would ever make; and for realms, a network that does to
+//! written by hand ([`by_hand`]), for what no compiler would ever make; tables of reference ([`axelrod`]); and for realms, a network that does to
 //! packets what it is told ([`net`]), disks that can be filled ([`disk`]) or fail ([`faulty`]), bounds of memory
 //! ([`cgroup`]), checkers of what clients of the KV have seen ([`history`]), and nodes as processes with such clients ([`realm`]); and what a realm would cost
 //! that no machine can hold ([`scale`]).
 //!
 //! The programs that the tests load are built by `tests/programs/build.sh`.
 
+pub mod axelrod;
 pub mod by_hand;
 pub mod cgroup;
 pub mod disk;

@@ -29,8 +29,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The data folder, in a folder of a test's own.
 const DATA: &str = "data";
+/// Where the compiled components of these nodes are kept.
+const KEPT: &str = "compiled-by-tests";
 /// The folder of compiled components, in a data folder.
-const COMPILED: &str = "compiled";
+pub const COMPILED: &str = "compiled";
 
 /// How many instances a test's node holds: enough for every test, and little address space.
 const LIVE_INSTANCES_MAX: u32 = 64;
@@ -64,8 +66,9 @@ impl TestNode {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let only = ONLY.lock().await;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        if kept().exists() {
-            mirror(&kept(), &folder.path().join(DATA).join(COMPILED)).expect("what is kept can be copied");
+        if kept(KEPT).exists() {
+            mirror(&kept(KEPT), &folder.path().join(DATA).join(COMPILED))
+                .expect("what is kept can be copied");
         }
         Self::start_on(folder, only, change).await
     }
@@ -127,7 +130,7 @@ impl TestNode {
         let stopped = tokio::time::timeout(PATIENCE, node.stop()).await;
         stopped.expect("a node stops in time").expect("a node leaves nothing behind");
         if self.folder.is_some() {
-            mirror(&self.data().join(COMPILED), &kept()).expect("what was compiled can be kept");
+            mirror(&self.data().join(COMPILED), &kept(KEPT)).expect("what was compiled can be kept");
         }
     }
 
@@ -324,13 +327,17 @@ fn draft(soul: &str, body: Bytes) -> Draft {
     }
 }
 
-/// Where compiled components are kept for the nodes to come: compiling would take most of a test's time.
-fn kept() -> PathBuf {
-    target().join("compiled-by-tests")
+/// Where compiled components are kept, under a name, for the nodes to come: compiling would take most of a test's time.
+#[must_use]
+pub fn kept(name: &str) -> PathBuf {
+    target().join(name)
 }
 
 /// Makes the folder `to` hold what `from` holds; it has then the same key too. Each file appears whole.
-fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
+///
+/// # Errors
+/// As the disk says.
+pub fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(to)?;
     let stale = std::fs::read_dir(to)?.map(|file| file.map(|file| file.file_name()));
     for name in stale.collect::<Result<Vec<_>, _>>()? {

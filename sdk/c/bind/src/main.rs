@@ -1,0 +1,81 @@
+//! Two steps of building a Soul in C that a C compiler does not do.
+//!
+//! `matrix-bind generate WIT EXPORTS FOLDER` writes the bindings of a Soul that exports so much (words of `agent`, `stateful`, `player`,
+//! `learner`, with commas between) to `FOLDER/soul.h`, `soul.c` and `soul_component_type.o`.
+//! `matrix-bind component CORE OUT` makes a component of what was compiled and linked with them.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use wit_bindgen_core::Files;
+use wit_component::ComponentEncoder;
+use wit_parser::Resolve;
+
+/// All that a Soul may import; what its code does not call is not imported.
+const IMPORTS: [&str; 8] = [
+    "matrix:node/types@0.1.0",
+    "matrix:node/messaging@0.1.0",
+    "matrix:node/memory@0.1.0",
+    "matrix:node/events@0.1.0",
+    "wasi:logging/logging@0.1.0-draft",
+    "wasi:keyvalue/store@0.2.0-draft",
+    "wasi:keyvalue/atomics@0.2.0-draft",
+    "wasi:keyvalue/batch@0.2.0-draft",
+];
+/// All that it may export.
+const EXPORTS: [&str; 4] = ["agent", "stateful", "player", "learner"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["generate", wit, exports, folder] => generate(Path::new(wit), exports, Path::new(folder)),
+        ["component", core, out] => component(Path::new(core), Path::new(out)),
+        _ => Err("say `generate WIT EXPORTS FOLDER` or `component CORE OUT`".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("matrix-bind: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error of a library in one line, and where it came about.
+fn at<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> String {
+    move |error| format!("{}: {error:#}", path.display())
+}
+
+fn generate(wit: &Path, exports: &str, folder: &Path) -> Result<(), String> {
+    if let Some(wrong) = exports.split(',').find(|export| !EXPORTS.contains(export)) {
+        return Err(format!("a Soul cannot export `{wrong}`: there are {}", EXPORTS.join(", ")));
+    }
+    let imports: String = IMPORTS.iter().map(|import| format!("import {import};\n")).collect();
+    let exports: String =
+        exports.split(',').map(|export| format!("export matrix:node/{export}@0.1.0;\n")).collect();
+    let mut resolve = Resolve::default();
+    resolve.push_path(wit).map_err(at(wit))?;
+    let world = format!("package matrix:component;\nworld soul {{\n{imports}{exports}}}\n");
+    let package = resolve.push_str("world.wit", &world).map_err(at(wit))?;
+    let world = resolve.select_world(&[package], Some("soul")).map_err(at(wit))?;
+    let mut files = Files::default();
+    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files).map_err(at(wit))?;
+    std::fs::create_dir_all(folder).map_err(at(folder))?;
+    for (name, bytes) in files.iter() {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(at(&path))?;
+    }
+    Ok(())
+}
+
+fn component(core: &Path, out: &Path) -> Result<(), String> {
+    let module = std::fs::read(core).map_err(at(core))?;
+    // A node gives a Soul no clock, files or entropy: code that asks for them is refused here, by the names of what it asks for.
+    let mut encoder = ComponentEncoder::default();
+    let component = encoder.validate(true).module(&module).and_then(|it| it.encode()).map_err(at(core))?;
+    // Written aside and renamed, so that whoever reads the old one at this moment reads it whole.
+    let partial = out.with_extension("part");
+    std::fs::write(&partial, component).map_err(at(&partial))?;
+    std::fs::rename(&partial, out).map_err(at(out))
+}

@@ -1,0 +1,28 @@
+/* What the files of the SDK say to each other, and no author needs. */
+#ifndef MATRIX_INSIDE_H
+#define MATRIX_INSIDE_H
+
+#include <stdarg.h>
+
+#include "matrix_soul.h"
+
+/* The most figures of a lesson. */
+#define MATRIX_METRICS_MAX 32
+
+struct matrix_named {
+    const char *name;
+    double value;
+};
+
+struct matrix_metrics {
+    struct matrix_named figures[MATRIX_METRICS_MAX];
+    size_t count;
+};
+
+void matrix_vprint(matrix_buffer *buffer, const char *format, va_list arguments);
+/* A line of the log, as the node or the fake one takes it. */
+void matrix_log_line(matrix_level level, matrix_bytes line);
+void matrix_move_to(uint64_t ms);
+void matrix_seed(uint64_t seed);
+
+#endif

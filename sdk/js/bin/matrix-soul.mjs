@@ -1,0 +1,121 @@
+#!/usr/bin/env node
+// Builds a component of a Soul: `matrix-soul build counter.ts -o counter.wasm --wit …/wit`.
+//
+// The component exports what the class is, and imports what the code imports of `matrix-soul`.
+
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+import { componentize } from "componentize-qjs";
+import { rolldown } from "rolldown";
+
+/** What modules of this package take of the node. */
+const IMPORTS = {
+  logging: "wasi:logging/logging@0.1.0-draft",
+  messaging: "matrix:node/messaging@0.1.0",
+  memory: "matrix:node/memory@0.1.0",
+  events: "matrix:node/events@0.1.0",
+  store: "wasi:keyvalue/store@0.2.0-draft",
+  atomics: "wasi:keyvalue/atomics@0.2.0-draft",
+  batch: "wasi:keyvalue/batch@0.2.0-draft",
+};
+// Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a Soul must not have, and also the log
+// and the KV, which the node gives. These go by a name of the same length until the component is made.
+const DISGUISED = [
+  ["wasi:logging", "wasx:logging"],
+  ["wasi:keyvalue", "wasx:keyvalue"],
+];
+const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
+
+const disguised = (text) => DISGUISED.reduce((made, [real, other]) => made.replaceAll(real, other), text);
+const undisguised = (bytes) =>
+  Buffer.from(DISGUISED.reduce((made, [real, other]) => made.replaceAll(other, real), bytes.toString("latin1")), "latin1");
+
+/** One module of the file and all that it imports, but for what a node gives. */
+async function bundle(input, file) {
+  const made = await rolldown({ input, external: /^(wasx|matrix):/, logLevel: "warn" });
+  await made.write({ file, format: "esm" });
+}
+
+/** What a Soul's module wants of the node, and what its class is to a node. */
+async function look(source, folder) {
+  const probe = join(folder, "probe.mjs");
+  writeFileSync(
+    join(folder, "probe-entry.mjs"),
+    `import Soul from ${JSON.stringify(source)};
+import { exportsOf } from ${JSON.stringify(join(dist, "soul.js"))};
+import { wanted } from ${JSON.stringify(join(dist, "host.js"))};
+export default { wanted: [...wanted], exports: exportsOf(Soul) };`,
+  );
+  await bundle(join(folder, "probe-entry.mjs"), probe);
+  return (await import(pathToFileURL(probe))).default;
+}
+
+/** The folder of interfaces with the world of this component. */
+function world(wit, folder, wanted, exported) {
+  cpSync(join(wit, "deps"), join(folder, "wit/deps"), { recursive: true });
+  mkdirSync(join(folder, "wit/deps/matrix-node"));
+  for (const name of readdirSync(wit).filter((name) => extname(name) === ".wit")) {
+    cpSync(join(wit, name), join(folder, "wit/deps/matrix-node", name));
+  }
+  for (const name of readdirSync(join(folder, "wit/deps"), { recursive: true })) {
+    const file = join(folder, "wit/deps", name);
+    if (extname(name) === ".wit") writeFileSync(file, disguised(readFileSync(file, "utf8")));
+  }
+  const imports = wanted.map((name) => `    import ${disguised(IMPORTS[name])};\n`);
+  const exports = exported.map((name) => `    export matrix:node/${name}@0.1.0;\n`);
+  writeFileSync(
+    join(folder, "wit/world.wit"),
+    `package matrix:component;\n\nworld component {\n${[...imports, ...exports].join("")}}\n`,
+  );
+}
+
+async function build(source, wit, output) {
+  const folder = mkdtempSync(join(dirname(output), ".matrix-soul-"));
+  try {
+    const found = await look(source, folder);
+    const wanted = ["logging", ...found.wanted];
+    world(wit, folder, wanted, found.exports);
+    const imports = wanted.map((name) => `import * as ${name} from "${disguised(IMPORTS[name])}";\n`);
+    const gives = wanted.map((name) => `give("${name}", ${name});\n`);
+    const exports = found.exports.map((name) => `export const ${name} = made.${name};\n`);
+    // The prelude comes first: what the Soul's code does when it is loaded has the Soul's clock.
+    const entry = `import { line } from ${JSON.stringify(join(dist, "prelude.js"))};
+import { give } from ${JSON.stringify(join(dist, "host.js"))};
+import { exportsFor } from ${JSON.stringify(join(dist, "component.js"))};
+import Soul from ${JSON.stringify(source)};
+${imports.join("")}${gives.join("")}const made = exportsFor(Soul, (fault) => line("error", fault));
+${exports.join("")}`;
+    writeFileSync(join(folder, "entry.mjs"), entry);
+    await bundle(join(folder, "entry.mjs"), join(folder, "bundled.mjs"));
+    const { component } = await componentize({
+      witPath: join(folder, "wit"),
+      world: "component",
+      jsSource: readFileSync(join(folder, "bundled.mjs"), "utf8"),
+      sync: true,
+      stubWasi: true,
+    });
+    // Written aside and renamed, so that whoever reads the old one at this moment reads it whole.
+    writeFileSync(join(folder, "out.wasm"), undisguised(component));
+    renameSync(join(folder, "out.wasm"), output);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const options = { output: { type: "string", short: "o" }, wit: { type: "string", default: "wit" } };
+const { positionals, values } = parseArgs({ options, allowPositionals: true });
+const [command, source] = positionals;
+if (command !== "build" || source === undefined || positionals.length > 2) {
+  console.error("usage: matrix-soul build SOURCE [-o COMPONENT] [--wit FOLDER]");
+  process.exit(2);
+}
+const output = resolve(values.output ?? `${basename(source, extname(source))}.wasm`);
+try {
+  await build(resolve(source), resolve(values.wit), output);
+} catch (error) {
+  console.error(`matrix-soul: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
+}

@@ -1,0 +1,31 @@
+/** Where a Soul meets the node: the interfaces inside a component, a fake node in tests, and otherwise nothing. @module */
+
+const bound = new Map<string, any>();
+/** The interfaces that the modules which were loaded take of the node, such as `messaging`. */
+export const wanted = new Set<string>();
+
+/** Gives an interface: called by a component's own module, and by fake nodes. */
+export function give(name: string, functions: object): void {
+  bound.set(name, functions);
+}
+
+/** An interface, to be found when it is called. */
+export function port(name: string): any {
+  wanted.add(name);
+  const find = (_: unknown, key: string | symbol) => {
+    const functions = bound.get(name);
+    if (functions === undefined) {
+      throw new Error(`\`${name}\` is reached inside a node only: in tests, run the Soul in a \`Node\` of \`matrix-soul/testing\``);
+    }
+    // A fake is an object whose methods need it; a generated namespace does not mind.
+    return typeof functions[key] === "function" ? functions[key].bind(functions) : functions[key];
+  };
+  return new Proxy({}, { get: find });
+}
+
+/** What an interface failed with: a case of its error's variant. Whatever else was thrown is thrown on. */
+export function failure(error: unknown): { tag: string; val?: any } {
+  const payload = (error as { payload?: unknown } | null)?.payload;
+  if (typeof payload === "object" && payload !== null && "tag" in payload) return payload as { tag: string };
+  throw error;
+}

@@ -1,0 +1,118 @@
+"""Builds a component of a Soul: ``matrix-soul build counter.py -o counter.wasm``.
+
+The component exports what the class is (a Soul, with a state, a player, a learner), and imports what the code imports of
+`matrix_soul`.
+"""
+
+import argparse
+import importlib
+import inspect
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .soul import Definition, Soul, definition
+
+#: What a module of this package takes of the node.
+IMPORTS = {
+    "messaging": ["matrix:node/messaging@0.1.0"],
+    "memory": ["matrix:node/memory@0.1.0"],
+    "events": ["matrix:node/events@0.1.0"],
+    "keyvalue": ["wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft"],
+}
+
+#: `--stub-wasi` takes away every package called `wasi`: Python's clock, files and sockets, which a Soul must not have, and also
+#: the log and the KV, which the node gives. These go by a name of the same length until the component is made.
+DISGUISED = [(b"wasi:logging", b"wasx:logging"), (b"wasi:keyvalue", b"wasx:keyvalue")]
+
+#: The component's own module. `prelude` comes first: what the Soul's code imports has the Soul's clock.
+ENTRY = """\
+from matrix_soul import prelude
+prelude.install()
+import {module}
+from matrix_soul import component
+globals().update(component.exports(component.Home({module}.{inhabitant})))
+"""
+
+
+class BuildError(Exception):
+    """Why no component was built, in words for the author."""
+
+
+def find(module: str) -> type[Soul]:
+    """The one Soul that a module defines. Raises `BuildError` where there is none, or several."""
+    members = vars(importlib.import_module(module)).values()
+    defined = [it for it in members if inspect.isclass(it) and it.__module__ == module]
+    found = [it for it in defined if isinstance(vars(it).get("__matrix_soul__"), Definition)]
+    if len(found) != 1:
+        names = ", ".join(it.__name__ for it in found) or "none"
+        raise BuildError(f"`{module}` must define one class marked with `@soul`, and has {names}")
+    return found[0]
+
+
+def world(inhabitant: type[Soul]) -> str:
+    """The world of a Soul, in WIT: as its module was imported, what it reaches is known."""
+    used = [name for name in IMPORTS if f"matrix_soul.{name}" in sys.modules]
+    lines = ["import wasi:logging/logging@0.1.0-draft;"]
+    lines += [f"import {it};" for name in used for it in IMPORTS[name]]
+    lines += [f"export matrix:node/{it}@0.1.0;" for it in definition(inhabitant).exports(inhabitant)]
+    return "package matrix:component;\n\nworld component {\n" + "".join(f"    {it}\n" for it in lines) + "}\n"
+
+
+def build(source: Path, wit: Path, output: Path) -> None:
+    """Builds the component of the Soul in a file. Raises `BuildError`."""
+    tool = shutil.which("componentize-py", path=str(Path(sys.executable).parent)) or shutil.which("componentize-py")
+    if tool is None:
+        raise BuildError("`componentize-py` is missing: install `matrix-soul[build]`")
+    if not (wit / "agent.wit").is_file():
+        raise BuildError(f"{wit} does not hold the interfaces of a node: say `--wit` and the project's folder `wit`")
+    sys.path.insert(0, str(source.parent))
+    inhabitant = find(source.stem)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        packages = made / "wit" / "deps"
+        shutil.copytree(wit / "deps", packages)
+        shutil.copytree(wit, packages / "matrix-node", ignore=shutil.ignore_patterns("deps"))
+        (made / "wit" / "world.wit").write_text(world(inhabitant))
+        for file in made.glob("wit/**/*.wit"):
+            file.write_bytes(_replaced(file.read_bytes(), DISGUISED))
+        entry = made / "matrix_soul_entry.py"
+        entry.write_text(ENTRY.format(module=source.stem, inhabitant=inhabitant.__name__))
+        paths = [made, source.parent, Path(__file__).parent.parent]
+        command = [tool, "-d", made / "wit", "-w", "component", "componentize", "--stub-wasi"]
+        command += [it for path in paths for it in ("-p", path)]
+        ended = subprocess.run([*command, entry.stem, "-o", made / "out.wasm"], capture_output=True, text=True)
+        if ended.returncode != 0:
+            raise BuildError(f"componentize-py: {ended.stdout}{ended.stderr}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Copied aside and renamed, so that whoever reads the old one at this moment reads it whole.
+        partial = output.with_name(f".{output.name}")
+        partial.write_bytes(_replaced((made / "out.wasm").read_bytes(), [(new, old) for old, new in DISGUISED]))
+        partial.replace(output)
+
+
+def _replaced(data: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
+    for old, new in pairs:
+        data = data.replace(old, new)
+    return data
+
+
+def main() -> None:
+    """The command ``matrix-soul``."""
+    parser = argparse.ArgumentParser(prog="matrix-soul", description="Builds Souls for Matrix OS.")
+    command = parser.add_subparsers(required=True).add_parser("build", help="builds the component of a Soul")
+    command.add_argument("source", type=Path, help="the file that defines the Soul")
+    command.add_argument("-o", "--output", type=Path, help="the component; SOURCE.wasm unless told")
+    command.add_argument("--wit", type=Path, default=Path("wit"), help="the project's folder `wit`")
+    given = parser.parse_args()
+    source = given.source.resolve()
+    try:
+        build(source, given.wit, given.output or source.with_suffix(".wasm"))
+    except BuildError as error:
+        sys.exit(f"matrix-soul: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+//! Souls in other languages than Rust: what they are on a node, and that nobody can tell them apart.
+//!
+//! `guests/languages.sh` builds them, and runs their unit tests. A language whose tools are missing on this machine is left
+//! out, by name; where the variable `CI` is set, nothing may be left out.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use matrix_tests::axelrod;
+use matrix_tests::node::{COMPILED, kept, mirror};
+use serde_json::Value;
+
+use crate::processes::{Realm, root};
+use crate::tournament;
+
+/// The languages, as the names of their components end.
+const LANGUAGES: [&str; 2] = ["python", "js"];
+/// The Souls that there are in each of them, and in Rust.
+const SOULS: [&str; 3] = ["echo", "counter", "strategist"];
+/// The strategies that each language has.
+const STRATEGIES: [&str; 12] = [
+    "Cooperator",
+    "Defector",
+    "TitForTat",
+    "TitFor2Tats",
+    "SuspiciousTitForTat",
+    "Grudger",
+    "Alternator",
+    "WinStayLoseShift",
+    "GoByMajority",
+    "Bully",
+    "Appeaser",
+    "Gradual",
+];
+/// What `guests/languages.sh` ends with where tools are missing.
+const TOOLS_MISSING: i32 = 3;
+/// Interpreters are large, and the compiler of a node that is built for development is slow.
+const SETTINGS: &str = "[components.compiler]\ncpu_seconds_max = 600\nwall_seconds_max = 600\n";
+/// Where compiled components are kept from one run of the tests to the next.
+const KEPT: &str = "compiled-of-languages";
+/// How long a node may take to end in order.
+const END: Duration = Duration::from_secs(30);
+
+/// What was built, once.
+struct Built {
+    languages: Vec<&'static str>,
+    compiled: PathBuf,
+}
+
+/// Builds the Souls, and has them compiled once for all nodes of these tests.
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let languages = LANGUAGES.into_iter().filter(|language| is_built(language)).collect();
+        let built = Built { languages, compiled: kept(KEPT) };
+        let mut realm = start(1, &built.compiled);
+        push_all(&realm, &built.languages);
+        realm.stop(1, END);
+        mirror(&realm.data(1).join(COMPILED), &built.compiled).expect("our own folder");
+        built
+    })
+}
+
+/// Whether a language's Souls could be built; if not, its tools are missing.
+fn is_built(language: &str) -> bool {
+    let script = Command::new("guests/languages.sh").current_dir(root()).arg(language).output();
+    let output = script.expect("the script starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let is_left_out = output.status.code() == Some(TOOLS_MISSING);
+    assert!(output.status.success() || is_left_out, "{language}: {said}");
+    assert!(!is_left_out || std::env::var_os("CI").is_none(), "nothing may be left out: {language}: {said}");
+    if is_left_out {
+        eprintln!("LEFT OUT: Souls in {language}: {said}");
+    }
+    !is_left_out
+}
+
+/// Nodes that have compiled before what is in the folder.
+fn start(count: u64, compiled: &Path) -> Realm {
+    let prepare = |data: &Path| {
+        if compiled.exists() {
+            mirror(compiled, &data.join(COMPILED)).expect("our own folder");
+        }
+    };
+    Realm::start_prepared(count, |_| SETTINGS.to_owned(), prepare)
+}
+
+/// Uploads the Souls of these languages, those in Rust, and the rules of the tournament.
+fn push_all(realm: &Realm, languages: &[&str]) {
+    realm.push(1, "ipd");
+    for soul in SOULS {
+        realm.push(1, soul);
+        languages.iter().for_each(|language| realm.push(1, &format!("{soul}-{language}")));
+    }
+}
+
+#[test]
+fn souls_in_every_language_answer_and_refuse() {
+    let Built { languages, compiled } = built();
+    let realm = start(1, compiled);
+    push_all(&realm, languages);
+    for language in languages {
+        let soul = |kind: &str| format!("{kind}-{language}");
+        for kind in ["echo", "counter"] {
+            realm.matrix(1, &["souls", "spawn", &soul(kind), "--component", &soul(kind)]).ok();
+        }
+        assert_eq!(realm.ask(1, &soul("echo"), "Grüße 🌍"), Ok("Grüße 🌍".to_owned()), "{language}");
+        let refused = realm.ask(1, &soul("counter"), "subtract 1").expect_err("it cannot");
+        assert!(refused.contains("say `add N` or `get`"), "{language}: {refused}");
+        assert_eq!(realm.ask(1, &soul("counter"), "add 1"), Ok("1".to_owned()), "a refusal is no crash");
+        let nobody =
+            ["souls", "spawn", "nobody", "--component", &soul("strategist"), "--config", "strategy=Nobody"];
+        realm.matrix(1, &nobody).refused("TitForTat");
+    }
+}
+
+#[test]
+fn a_count_outlives_its_node_and_goes_from_language_to_language() {
+    let Built { languages, compiled } = built();
+    let mut realm = start(1, compiled);
+    push_all(&realm, languages);
+    for language in languages {
+        let component = format!("counter-{language}");
+        let spawn = ["souls", "spawn", language, "--component", &component, "--every-turns", "1"];
+        realm.matrix(1, &spawn).ok();
+        assert_eq!(realm.ask(1, language, "add 41"), Ok("41".to_owned()));
+    }
+    realm.kill(1);
+    realm.restart(1);
+    for language in languages {
+        assert_eq!(
+            realm.ask(1, language, "add 1"),
+            Ok("42".to_owned()),
+            "{language}: after its node was killed"
+        );
+    }
+    realm.matrix(1, &["souls", "spawn", "tally", "--component", "counter"]).ok();
+    assert_eq!(realm.ask(1, "tally", "add 300"), Ok("300".to_owned()));
+    let mut count = 300;
+    for language in languages {
+        realm.matrix(1, &["souls", "swap", "tally", &format!("counter-{language}")]).ok();
+        count += 1;
+        assert_eq!(realm.ask(1, "tally", "add 1"), Ok(count.to_string()), "now in {language}");
+    }
+}
+
+/// The tournament, its players in all languages by turns; without `languages` in Rust alone.
+fn mixed(languages: &[&str]) -> String {
+    let mut text = tournament();
+    let mut components = String::new();
+    for language in languages {
+        components += &format!("strategist-{language} = \"../out/strategist-{language}.wasm\"\n");
+    }
+    text = text.replacen("[components]\n", &format!("[components]\n{components}"), 1);
+    let suffixes: Vec<String> = languages.iter().map(|language| format!("-{language}")).collect();
+    let suffixes = suffixes.iter().map(String::as_str).chain([""]).cycle();
+    for (strategy, suffix) in STRATEGIES.into_iter().zip(suffixes) {
+        let of =
+            |suffix| format!("component = \"strategist{suffix}\"\nconfig = {{ strategy = \"{strategy}\" }}");
+        assert!(text.contains(&of("")), "the manifest has {strategy}");
+        text = text.replace(&of(""), &of(suffix));
+    }
+    text
+}
+
+#[test]
+fn a_tournament_in_several_languages_is_exact_on_one_node_and_on_three() {
+    let Built { languages, compiled } = built();
+    let manifest = mixed(languages);
+    let mut hashes: Vec<Value> = Vec::new();
+    for count in [1, 3] {
+        let realm = start(count, compiled);
+        realm.apply(1, &manifest);
+        let found = realm.finished(count, "tournament");
+        assert_eq!(found["missed_actions"], 0, "{found}");
+        let node = found["node"].as_u64().expect("a node");
+        let events = ["events", "--kind", "guest.match.finished", "--source", "matrix:tournament"];
+        let events = realm.matrix(node, &events).ok().lines();
+        assert_eq!(
+            axelrod::told(&events),
+            axelrod::table(200),
+            "on {count} nodes, in {languages:?} and Rust"
+        );
+        let replayed = realm.matrix(node, &["matrices", "replay", "tournament"]).ok().json();
+        assert_eq!(replayed["same"], true, "{replayed}");
+        hashes.push(found["state_hash"].clone());
+    }
+    assert_eq!(hashes[0], hashes[1]);
+}
