@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 pub use self::rules::{Heard, RulesOnBench};
-pub use self::soul::{Circumstances, Outside, Said, SoulOnBench, State};
+pub use self::soul::{Circumstances, Crowd, Outside, Said, SoulOnBench, State};
 pub use self::stage::{Judged, StageOnBench};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
