@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 pub use self::rules::{Heard, RulesOnBench};
-pub use self::soul::{Circumstances, Outside, Said, SoulOnBench, State};
+pub use self::soul::{Circumstances, Crowd, Outside, Said, SoulOnBench, State};
 pub use self::stage::{Judged, StageOnBench};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, cli, config, events, logging, random};
@@ -124,7 +124,8 @@ impl Bench {
         };
         let (told, logs, counted) = (bus.clone(), telemetry.logs().clone(), metrics.clone());
         let nothing = move || nothing(&told, &logs, &counted);
-        let (tried, refusals) = (limits.default.clone(), metrics.runtime.refused.clone());
+        // A node takes a component up before anybody says what it may use.
+        let (tried, refusals) = (Limits::default(), metrics.runtime.refused.clone());
         let catalog = Catalog::new(components, &engine, kv.clone(), ground, tried, refusals, nothing)?;
         let (lost_kv, guests) = (OnceCell::new(), AtomicU64::new(0));
         Ok(Self { folder, limits, catalog, kv, lost_kv, bus, router, telemetry, tasks, guests })

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::{Bench, BenchError, fence};
 use crate::capabilities::grants::Grants;
-use crate::capabilities::messaging::holding::Room;
 use crate::capabilities::messaging::{self, Waits};
 use crate::capabilities::rehearsal::{Deed, Rehearsal};
 use crate::capabilities::{Capabilities, config, events, keyvalue, memory, random};
@@ -22,17 +21,16 @@ use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::stateful::Snapshot;
 use crate::transport::bus::Source;
 use crate::transport::envelope::{Address, Content, Envelope, ReplyTo};
+use crate::transport::mailbox::{Inbox, Mailbox};
+use crate::transport::router::Router;
 
 /// What becomes of what a Soul does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
     /// It is written down, and not done: a question fails, everything else succeeds.
     Noted,
-    /// It is done, and nobody else is there.
+    /// It is done, and nobody else is there but a [`Crowd`].
     Empty,
-    /// As for a Soul that keeps its turns and has said too much that has not arrived: every message finds its recipient's
-    /// mailbox full.
-    Full,
 }
 
 /// What a Soul finds around itself.
@@ -159,17 +157,41 @@ impl Bench {
         )));
         let grants = Arc::new(grants.clone());
         let (router, waits) = (self.router.clone(), Waits::default());
-        let mut said = messaging::Ctx::new(name.clone(), router, grants.clone(), limits, refused, waits);
-        if *outside == Outside::Full {
-            said.hold(Room::default());
-        }
-        plain.messaging = Some(said);
+        plain.messaging =
+            Some(messaging::Ctx::new(name.clone(), router, grants.clone(), limits, refused, waits));
         plain.keyvalue = Some(keyvalue::Ctx::new(kv, name.as_str(), fence, grants, limits, refused));
         Ok(plain)
     }
 }
 
+/// Addresses that are there, and whose mailboxes are full. They go with it.
+#[derive(Debug)]
+pub struct Crowd {
+    router: Router,
+    inboxes: Vec<(Address, Inbox)>,
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for (address, _) in &self.inboxes {
+            self.router.directory().remove(address);
+        }
+    }
+}
+
 impl Bench {
+    /// Makes Souls and Matrices known whose mailboxes take nothing.
+    pub fn crowd(&self, addresses: impl IntoIterator<Item = Address>) -> Crowd {
+        let full = |address: Address| {
+            let (mailbox, inbox) = Mailbox::new(0);
+            self.router.directory().insert(address.clone(), mailbox);
+            (address, inbox)
+        };
+        let has_mailbox = |address: &Address| matches!(address, Address::Soul(_) | Address::Matrix(_));
+        let inboxes = addresses.into_iter().filter(has_mailbox).map(full).collect();
+        Crowd { router: self.router.clone(), inboxes }
+    }
+
     /// Under which name a Soul's things are kept: a fresh one where anything is, so that no two share any; the same
     /// where only notes are taken, for the name stands in them.
     fn name(&self, outside: Outside) -> SoulName {

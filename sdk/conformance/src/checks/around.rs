@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use matrixd::bench::{Circumstances, Outside, Said};
 use matrixd::capabilities::grants::Grants;
+use matrixd::capabilities::rehearsal::Deed;
+use matrixd::transport::envelope::Address;
 
 use super::{Done, Stop, crashed};
 use crate::script;
@@ -29,7 +31,14 @@ pub(super) async fn denied(subject: &Subject) -> Done {
 
 pub(super) async fn full(subject: &Subject) -> Done {
     asks(subject, &[MESSAGING])?;
-    let around = Circumstances { outside: Outside::Full, ..subject.usual() };
+    let written = written_to(subject).await?;
+    if written.is_empty() {
+        return Err(Stop::LeftOut(
+            "it wrote to nobody: tell it something that it writes over (--say TEXT)".into(),
+        ));
+    }
+    let _crowd = subject.bench.crowd(written);
+    let around = Circumstances { outside: Outside::Empty, ..subject.usual() };
     survives(subject, &around, false, "where mailboxes are full").await
 }
 
@@ -59,6 +68,19 @@ fn asks(subject: &Subject, imports: &[&str]) -> Done {
         return Ok(());
     }
     Err(Stop::LeftOut(format!("the component imports nothing of {}", imports.join(", "))))
+}
+
+/// Whom the Soul writes to over plain messages.
+async fn written_to(subject: &Subject) -> Result<Vec<Address>, Stop> {
+    let (mut soul, mut written) = (subject.born().await?, Vec::new());
+    for one in script::plain(&subject.options.say) {
+        tell_one(&mut soul, &one, None).await.map_err(crashed(about(&one)))?.ok();
+        written.extend(soul.deeds().into_iter().filter_map(|deed| match deed {
+            Deed::Send(to, _) | Deed::Ask(to, _) => Some(to),
+            _ => None,
+        }));
+    }
+    Ok(written)
 }
 
 /// A Soul goes through a trouble and out of it again.

@@ -113,7 +113,7 @@ fn odd() -> [Experience; 3] {
         reward,
         at_ms: 0,
     };
-    [of(b"", b"", None), of(b"\xff\xfe\x00", b"\xff", Some(-1.0)), of(&[b'a'; 60_000], b"x", Some(0.0))]
+    [of(b"", b"", None), of(b"\xff\xfe\x00", b"\xff", Some(-1.0)), of(&[b'a'; 16_000], b"x", Some(0.0))]
 }
 
 pub(super) async fn evaluate(subject: &Subject) -> Done {

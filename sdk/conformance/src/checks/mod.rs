@@ -127,10 +127,10 @@ const SOUL: [Check; 19] = checks! {
     "soul.upgrade", "it takes up the state of an older version", ["soul.restore"], state::upgrade;
     "soul.alone", "it goes on where nobody has the address that it writes to", ["soul.answers"], around::alone;
     "soul.denied", "it goes on where it is granted nothing", ["soul.answers"], around::denied;
-    "soul.mailbox-full", "it goes on where recipients' mailboxes are full", ["soul.answers"], around::full;
+    "soul.mailbox-full", "it goes on where recipients' mailboxes are full", ["soul.alone"], around::full;
     "soul.quota", "it goes on where its quotas are used up", ["soul.answers"], around::quota;
-    "soul.late", "it goes on after messages whose deadline has passed", ["soul.answers"], around::late;
-    "soul.kv-lost", "it goes on where the KV fails", ["soul.answers"], around::kv_lost;
+    "soul.late", "it goes on after messages whose deadline has passed", ["soul.alone"], around::late;
+    "soul.kv-lost", "it goes on where the KV fails", ["soul.alone"], around::kv_lost;
 };
 
 const PLAYERS: [Check; 2] = checks! {
