@@ -68,7 +68,7 @@ fix: ## Formats the code, and mends what lints can mend.
 	cargo fmt --manifest-path guests/Cargo.toml --all
 	cargo clippy --workspace --all-targets --fix --allow-dirty
 
-# Which benchmarks: all, or some of tournament, schelling, messages, souls, neighbour, kv, between, three, moving, swap; `--rounds N` goes here too.
+# Which benchmarks: all, or some of tournament, schelling, messages, souls, neighbour, kv, between, three, moving, swap, training, languages; `--rounds N` goes here too.
 ONLY ?=
 # Where the programs in Python are installed that are measured beside the node.
 RIVALS := target/bench-python

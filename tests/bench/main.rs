@@ -12,6 +12,7 @@ mod distribution;
 mod etcd;
 mod etcd_cluster;
 mod kv;
+mod languages;
 mod messages;
 mod moving;
 mod nats;
@@ -33,7 +34,7 @@ use table::{Row, print};
 const ROUNDS: usize = 5;
 
 /// What there is to measure, in the order in which it is done.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "tournament",
     "schelling",
     "messages",
@@ -45,6 +46,7 @@ const GROUPS: [&str; 11] = [
     "moving",
     "swap",
     "training",
+    "languages",
 ];
 
 /// What the command line says.
@@ -91,6 +93,7 @@ async fn main() -> Result<(), String> {
             "moving" => moving::measure(rounds).await,
             "swap" => swap::measure(rounds).await,
             "three" => three::measure(rounds).await,
+            "languages" => languages::measure(rounds).await,
             "training" => training::measure(rounds).await,
             _ => kv::measure(rounds).await,
         });

@@ -36,7 +36,8 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
     rows
 }
 
-fn row(what: &str, unit: &'static str, ours: Vec<f64>, wanted: Wanted) -> Row {
+/// A row of this node's figures alone.
+pub(crate) fn row(what: &str, unit: &'static str, ours: Vec<f64>, wanted: Wanted) -> Row {
     Row { what: what.into(), unit, ours, other: None, wanted }
 }
 
@@ -62,7 +63,8 @@ async fn births(rounds: usize) -> Row {
     row("a Soul created, its first message answered, warm component", "µs", ours, Wanted::AtMost(40.0))
 }
 
-async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> SoulInstance {
+/// An instance of a Soul that has answered its first message.
+pub(crate) async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> SoulInstance {
     let refused = &telemetry.metrics().refusals;
     let log = Arc::new(GuestLog::new(node.node().logs().clone(), "soul:new", 0, refused));
     let capabilities = Capabilities {
@@ -86,7 +88,15 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
     let state = GuestState::new(&Limits::default(), capabilities);
     let soul = SoulInstance::start(component, state, origin, Moment::default()).await;
     let mut soul = soul.expect("it does not crash").expect("it does not refuse");
-    let envelope = Envelope {
+    let envelope = greeting();
+    let answers = soul.receive(Batch::of([&envelope]), Moment::default()).await;
+    assert!(answers.is_ok_and(|answers| matches!(&answers[..], [Ok(Some(_))])), "it echoes");
+    soul
+}
+
+/// A message of one word.
+pub(crate) fn greeting() -> Envelope {
+    Envelope {
         id: MessageId(1),
         sender: "client:bench".parse().expect("an address"),
         recipient: "soul:new".parse().expect("an address"),
@@ -99,10 +109,7 @@ async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> 
         left_in: None,
         reply_to: ReplyTo::Sender,
         receipt: false,
-    };
-    let answers = soul.receive(Batch::of([&envelope]), Moment::default()).await;
-    assert!(answers.is_ok_and(|answers| matches!(&answers[..], [Ok(Some(_))])), "it echoes");
-    soul
+    }
 }
 
 /// A compiled component from the disk, its tag checked, its bytes read through.

@@ -35,6 +35,13 @@ pub(crate) fn stranger(arguments: &[&str]) -> Run {
     run(Path::new("/nowhere"), arguments)
 }
 
+/// A command that runs the one in its arguments with less priority, so that tests that measure time do not suffer.
+pub(crate) fn giving_way() -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10"]);
+    command
+}
+
 fn run(data: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(built("matrix"));
     command.arg("--data-dir").arg(data).args(["--output", "json"]).args(arguments);
@@ -46,6 +53,7 @@ fn run(data: &Path, arguments: &[&str]) -> Run {
 /// Nodes of one realm, by number; all are killed when this is dropped.
 pub(crate) struct Realm {
     folder: TempDir,
+    gives_way: bool,
     nodes: BTreeMap<u64, Child>,
 }
 
@@ -88,17 +96,23 @@ impl Realm {
 
     /// So many nodes; `settings` are what each one's configuration says more.
     pub(crate) fn start_with(count: u64, settings: impl Fn(u64) -> String) -> Self {
-        Self::start_prepared(count, settings, |_| {})
+        Self::start_as(false, count, settings, |_| {})
     }
 
-    /// As [`start_with`](Self::start_with); `prepare` is given each data folder before its node starts.
-    pub(crate) fn start_prepared(
+    /// As [`start_with`](Self::start_with), but for tests that keep processors busy: the nodes give way to those of others.
+    /// `prepare` is given each data folder before its node starts.
+    pub(crate) fn start_aside(count: u64, settings: impl Fn(u64) -> String, prepare: impl Fn(&Path)) -> Self {
+        Self::start_as(true, count, settings, prepare)
+    }
+
+    fn start_as(
+        gives_way: bool,
         count: u64,
         settings: impl Fn(u64) -> String,
         prepare: impl Fn(&Path),
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut realm = Self { folder, nodes: BTreeMap::new() };
+        let mut realm = Self { folder, gives_way, nodes: BTreeMap::new() };
         for node in 1..=count {
             let mut text = settings(node);
             if !text.contains("[admin]") {
@@ -128,7 +142,10 @@ impl Realm {
 
     fn command(&self, node: u64, token: Option<&str>) -> Command {
         let log = File::options().append(true).create(true).open(self.data(node).join("log"));
-        let mut command = Command::new(built("matrixd"));
+        let mut command = if self.gives_way { giving_way() } else { Command::new(built("matrixd")) };
+        if self.gives_way {
+            command.arg(built("matrixd"));
+        }
         command.arg("--data-dir").arg(self.data(node)).stderr(log.expect("our own folder"));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         if let Some(token) = token {
