@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm learn test soak mutants verify fix bench scale guests languages test-guests programs clean-data
+.PHONY: help run realm learn test soak mutants verify fix bench scale guests languages languages-tools test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -90,6 +90,9 @@ guests: ## Builds the Souls and rules in guests/ to guests/out/*.wasm.
 
 # Which languages, of those that guests/languages.sh knows.
 LANGUAGES ?= c python js
+
+languages-tools: ## Installs what other languages need of the system, with apt-get; as root.
+	apt-get install --yes --no-install-recommends clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc python3-venv
 
 languages: ## Builds the Souls in other languages to guests/out/*.wasm, and runs their unit tests.
 	@guests/languages.sh $(LANGUAGES)

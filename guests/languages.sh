@@ -25,7 +25,8 @@ python() {
     if ! is_fresh $tools/python/installed sdk/python/requirements.txt; then
         rm -rf $tools/python
         python3 -m venv $tools/python
-        $tools/python/bin/pip install --quiet --disable-pip-version-check --requirement sdk/python/requirements.txt
+        $tools/python/bin/pip install --quiet --disable-pip-version-check --requirement sdk/python/requirements.txt ||
+            missing "the packages of sdk/python/requirements.txt cannot be installed by pip"
         touch $tools/python/installed
     fi
     export PYTHONPATH=sdk/python/src:guests/python PYTHONDONTWRITEBYTECODE=1
@@ -47,7 +48,8 @@ js() {
     cp -r sdk/js/. $built
     cp -r guests/js/. $built/guests
     if ! is_fresh $built/installed sdk/js/package-lock.json; then
-        (cd $built && npm ci --silent --ignore-scripts --no-audit --no-fund)
+        (cd $built && npm ci --silent --ignore-scripts --no-audit --no-fund) ||
+            missing "the packages of sdk/js/package-lock.json cannot be installed by npm"
         touch $built/installed
     fi
     rm -rf $built/dist $built/guests/dist

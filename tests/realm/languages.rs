@@ -1,7 +1,7 @@
 //! Souls in other languages than Rust: what they are on a node, and that nobody can tell them apart.
 //!
 //! `guests/languages.sh` builds them, and runs their unit tests. A language whose tools are missing on this machine is left
-//! out, by name; where the variable `CI` is set, nothing may be left out.
+//! out, by name; where the variable `MATRIX_NOTHING_LEFT_OUT` is set, none may be.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,8 @@ fn is_built(language: &str) -> bool {
     let said = String::from_utf8_lossy(&output.stderr);
     let is_left_out = output.status.code() == Some(TOOLS_MISSING);
     assert!(output.status.success() || is_left_out, "{language}: {said}");
-    assert!(!is_left_out || std::env::var_os("CI").is_none(), "nothing may be left out: {language}: {said}");
+    let may_be = std::env::var_os("MATRIX_NOTHING_LEFT_OUT").is_none();
+    assert!(!is_left_out || may_be, "nothing may be left out: {language}: {said}");
     if is_left_out {
         // Straight to the stream: what tests that pass print is not shown.
         let _ = writeln!(std::io::stderr(), "LEFT OUT: Souls in {language}: {}", said.trim());
