@@ -61,6 +61,8 @@ pub(crate) async fn measure(rounds: usize) -> Vec<Row> {
 
 async fn one_round(bytes: &[u8], round: usize) -> Figures {
     let node = TestNode::start_with(|config| {
+        // Interpreters have several memories, each of which takes a place.
+        config.engine.live_instances_max = 8 * ALIVE as u32;
         config.components.compiler.cpu_seconds_max = COMPILE_SECONDS;
         config.components.compiler.wall_seconds_max = COMPILE_SECONDS;
     })
