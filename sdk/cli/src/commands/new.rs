@@ -68,7 +68,8 @@ fn sdk_of(given: Option<&str>, language: &Language) -> Result<String, Error> {
         return Ok(language.sdk_git.replace("{}", &quoted(given)));
     }
     let given = Path::new(given);
-    for folder in [given.to_owned(), given.join("sdk").join(language.sdk)] {
+    // A checkout first: what is in its root is no SDK.
+    for folder in [given.join("sdk").join(language.sdk), given.to_owned()] {
         if let Some(folder) = sdk_in(folder, language)? {
             return Ok(language.sdk_folder.replace("{}", &quoted(&folder)));
         }
@@ -79,8 +80,7 @@ fn sdk_of(given: Option<&str>, language: &Language) -> Result<String, Error> {
 /// The folder, from the root on, if an SDK is in it.
 fn sdk_in(folder: PathBuf, language: &Language) -> Result<Option<String>, Error> {
     let Ok(folder) = folder.canonicalize() else { return Ok(None) };
-    if !folder.join(language.sdk_mark).is_file() || folder.file_name().is_none_or(|name| name != language.sdk)
-    {
+    if !folder.join(language.sdk_mark).is_file() {
         return Ok(None);
     }
     let text = folder.to_str().map(str::to_owned);
