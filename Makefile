@@ -50,6 +50,7 @@ soak: ## Cuts the KV's power 10,000 times, and a realm's links and nodes at rand
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --test cluster -- --ignored --nocapture $(SOAK)
 	cargo test --workspace --locked --test hostile -- --ignored --nocapture $(SOAK)
+	cargo test --workspace --locked --test conformance -- --ignored --nocapture $(SOAK)
 
 # Which mutants: all, or some of tests/mutants/*.patch by name.
 MUTANTS ?=

@@ -51,6 +51,7 @@ async fn players_are_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: `make soak` runs it"]
 async fn the_mirror_is_right() {
     // As its world has them; and it reads whatever it is told, which takes its time.
     let limits = [
