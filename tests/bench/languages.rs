@@ -1,9 +1,10 @@
 //! What a Soul costs by the language that it is written in: `echo`, in each.
 
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use matrix_tests::node::{TestNode, resident_bytes};
+use matrixd::clock;
 use matrixd::runtime::batch::Batch;
 use matrixd::runtime::soul::SoulInstance;
 use matrixd::runtime::state::Moment;
@@ -68,7 +69,7 @@ async fn one_round(bytes: &[u8], round: usize) -> Figures {
     })
     .await;
     // A custom section, which has a name and says nothing: what was compiled before is of no use.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time since 1970").as_nanos();
+    let now = u128::from(clock::now_ms());
     let unique = [bytes, &[0, 17, 16], &now.to_le_bytes().map(|byte| byte & 0x7F)].concat();
     let catalog = node.node().catalog();
     let mut upload =
