@@ -141,7 +141,7 @@ fn a_count_outlives_its_node_and_goes_from_language_to_language() {
     push_all(&realm, languages);
     for language in languages {
         let component = format!("counter-{language}");
-        let spawn = ["souls", "spawn", language, "--component", &component, "--every-turns", "1"];
+        let spawn = ["souls", "spawn", language, "--component", &component, "--durability", "turn"];
         realm.matrix(1, &spawn).ok();
         assert_eq!(realm.ask(1, language, "add 41"), Ok("41".to_owned()));
     }
