@@ -68,6 +68,8 @@ pub(crate) struct Language {
     pub(crate) products: Products,
     /// Files and folders of the project that no author writes: a change of them is no reason to build.
     pub(crate) unwatched: &'static [&'static str],
+    /// What a new folder has, of whatever kind.
+    common: &'static [File],
     soul: &'static [File],
     rules: &'static [File],
     transport: &'static [File],
@@ -110,21 +112,14 @@ pub(crate) static LANGUAGES: [Language; 1] = [Language {
     ],
     products: super::build::told_by_cargo,
     unwatched: &["target", "Cargo.lock"],
+    common: &[TOOLCHAIN, LOCK, SETTINGS, IGNORED],
     soul: &[
         CARGO,
-        TOOLCHAIN,
-        LOCK,
-        SETTINGS,
-        IGNORED,
         File { path: "README.md", text: include_str!("../../templates/rust/soul/README.md.in") },
         File { path: "src/lib.rs", text: include_str!("../../templates/rust/soul/lib.rs.in") },
         File { path: "scenarios/first.toml", text: include_str!("../../templates/rust/soul/first.toml.in") },
     ],
     rules: &[
-        TOOLCHAIN,
-        LOCK,
-        SETTINGS,
-        IGNORED,
         File {
             path: "Cargo.toml",
             text: concat!(
@@ -139,10 +134,6 @@ pub(crate) static LANGUAGES: [Language; 1] = [Language {
         File { path: "scenarios/first.toml", text: include_str!("../../templates/rust/rules/first.toml.in") },
     ],
     transport: &[
-        TOOLCHAIN,
-        LOCK,
-        SETTINGS,
-        IGNORED,
         File {
             path: "Cargo.toml",
             text: concat!(
@@ -184,12 +175,13 @@ pub(crate) fn parse(name: &str) -> Result<&'static Language, String> {
 
 impl Language {
     /// The files of a new folder.
-    pub(crate) fn files(&self, kind: Kind) -> &'static [File] {
-        match kind {
+    pub(crate) fn files(&self, kind: Kind) -> impl Iterator<Item = &'static File> {
+        let own = match kind {
             Kind::Soul => self.soul,
             Kind::Rules => self.rules,
             Kind::Transport => self.transport,
-        }
+        };
+        self.common.iter().chain(own)
     }
 }
 

@@ -66,8 +66,8 @@ pub(crate) fn write(folder: &Path, filling: &Filling<'_>) -> Result<Vec<&'static
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(folder, error)),
     }
-    let files = filling.language.files(filling.kind);
-    for file in files {
+    let mut written = Vec::new();
+    for file in filling.language.files(filling.kind) {
         let path = folder.join(file.path);
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
@@ -75,8 +75,9 @@ pub(crate) fn write(folder: &Path, filling: &Filling<'_>) -> Result<Vec<&'static
         let made = std::fs::File::create_new(&path);
         made.and_then(|mut made| made.write_all(fill(file.text, filling).as_bytes()))
             .map_err(|error| Error::file("cannot write the file", &path, error))?;
+        written.push(file.path);
     }
-    Ok(files.iter().map(|file| file.path).collect())
+    Ok(written)
 }
 
 /// `my-soul` as a type is written: `MySoul`.
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn settings_of_a_new_folder_are_toml_and_say_what_it_is() {
         for kind in KINDS {
-            for file in LANGUAGES[0].files(kind).iter().filter(|file| file.path.ends_with(".toml")) {
+            for file in LANGUAGES[0].files(kind).filter(|file| file.path.ends_with(".toml")) {
                 let filled = fill(file.text, &filling(kind));
                 toml::from_str::<toml::Table>(&filled)
                     .unwrap_or_else(|error| panic!("{}: {error}", file.path));
