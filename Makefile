@@ -34,7 +34,7 @@ TEXT ?= guests/models/writing/tests/data/austen.txt
 learn: guests programs ## Teaches a mirror how somebody writes, and opens a chat with it: make learn TEXT=letters.txt.
 	@guests/souls/mirror/learn.sh $(TARGET) $(DATA)/mirror $(TEXT)
 
-test: guests test-guests ## Passes every fast test: the test command of the README and of CI.
+test: guests test-guests programs ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
 

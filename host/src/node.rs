@@ -18,8 +18,8 @@ pub use end::End;
 
 use crate::admin::{Admin, AdminConfig, AdminHost};
 use crate::backup::Backups;
+use crate::capabilities::Capabilities;
 use crate::capabilities::logging::GuestLog;
-use crate::capabilities::{Capabilities, cli, config, events, logging, random};
 use crate::config::Config;
 use crate::kv::Kv;
 use crate::learning::{self, Learning};
@@ -385,14 +385,5 @@ fn open_catalog(
 /// What a component is tried out with when it is uploaded: no way to anything.
 fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
     let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
-    Capabilities {
-        memory: None,
-        messaging: None,
-        keyvalue: None,
-        events: events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), refused),
-        logging: logging::Ctx::new(log.clone()),
-        config: config::Ctx::default(),
-        cli: cli::Ctx::new(log),
-        random: random::Ctx::new(0),
-    }
+    Capabilities::alone(bus.clone(), Source::Node, None, log, refused)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use matrix_tests::node::{TestNode, built, manifest, resident_bytes};
+use matrixd::capabilities::Capabilities;
 use matrixd::capabilities::logging::GuestLog;
-use matrixd::capabilities::{Capabilities, cli, config, events, logging, random};
 use matrixd::ids::{Digest, MessageId};
 use matrixd::runtime::batch::Batch;
 use matrixd::runtime::component::Component;
@@ -16,7 +16,7 @@ use matrixd::runtime::soul::{Origin, SoulInstance};
 use matrixd::runtime::state::{GuestState, Moment};
 use matrixd::telemetry::{Telemetry, TelemetryConfig};
 use matrixd::transport::bus::Source;
-use matrixd::transport::envelope::{Content, Envelope, ReplyTo};
+use matrixd::transport::envelope::{Content, Envelope};
 
 use crate::table::{Row, Wanted};
 
@@ -67,16 +67,7 @@ async fn births(rounds: usize) -> Row {
 pub(crate) async fn born(node: &TestNode, telemetry: &Telemetry, component: &Component) -> SoulInstance {
     let refused = &telemetry.metrics().refusals;
     let log = Arc::new(GuestLog::new(node.node().logs().clone(), "soul:new", 0, refused));
-    let capabilities = Capabilities {
-        memory: None,
-        messaging: None,
-        keyvalue: None,
-        events: events::Ctx::new(node.node().bus().clone(), Source::Node, None, log.clone(), refused),
-        logging: logging::Ctx::new(log.clone()),
-        config: config::Ctx::default(),
-        cli: cli::Ctx::new(log),
-        random: random::Ctx::new(1),
-    };
+    let capabilities = Capabilities::alone(node.node().bus().clone(), Source::Node, None, log, refused);
     let origin = Origin {
         name: "new".into(),
         description: String::new(),
@@ -96,20 +87,10 @@ pub(crate) async fn born(node: &TestNode, telemetry: &Telemetry, component: &Com
 
 /// A message of one word.
 pub(crate) fn greeting() -> Envelope {
-    Envelope {
-        id: MessageId(1),
-        sender: "client:bench".parse().expect("an address"),
-        recipient: "soul:new".parse().expect("an address"),
-        in_reply_to: None,
-        content: Content { content_type: "text/plain".into(), body: "hello".into() },
-        sent_at_ms: 0,
-        hops: 1,
-        trace: None,
-        deadline: None,
-        left_in: None,
-        reply_to: ReplyTo::Sender,
-        receipt: false,
-    }
+    let content = Content { content_type: "text/plain".into(), body: "hello".into() };
+    let [sender, recipient] =
+        ["client:bench", "soul:new"].map(|address| address.parse().expect("an address"));
+    Envelope::plain(MessageId(1), sender, recipient, content)
 }
 
 /// A compiled component from the disk, its tag checked, its bytes read through.

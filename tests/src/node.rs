@@ -360,11 +360,7 @@ pub fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
 /// If it was not built.
 pub fn built(program: &str) -> PathBuf {
     let program = target().join(program);
-    assert!(
-        program.exists(),
-        "{} is missing: run `cargo test --workspace --no-run` first",
-        program.display()
-    );
+    assert!(program.exists(), "{} is missing: run `make programs` first", program.display());
     program
 }
 

@@ -23,7 +23,7 @@ pub use self::rules::{Heard, RulesOnBench};
 pub use self::soul::{Circumstances, Crowd, Outside, Said, SoulOnBench, State};
 pub use self::stage::{Judged, StageOnBench};
 use crate::capabilities::logging::GuestLog;
-use crate::capabilities::{Capabilities, cli, config, events, logging, random};
+use crate::capabilities::{Capabilities, config, random};
 use crate::ids::Digest;
 use crate::kv::{Condition, Expect, Kv, KvConfig, KvError, Roster};
 use crate::runtime::catalog::{Catalog, ComponentError};
@@ -226,13 +226,8 @@ fn plain(
         Arc::new(GuestLog::new(logs.clone(), &source.to_string(), limits.log_lines_per_second, refused));
     let told = Some(limits.events_per_second);
     Capabilities {
-        memory: None,
-        messaging: None,
-        keyvalue: None,
-        events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),
-        logging: logging::Ctx::new(log.clone()),
         config,
-        cli: cli::Ctx::new(log),
         random: random::Ctx::new(seed),
+        ..Capabilities::alone(bus.clone(), source, told, log, refused)
     }
 }

@@ -20,7 +20,7 @@ use crate::runtime::soul::{Origin, SoulInstance, Turn};
 use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::stateful::Snapshot;
 use crate::transport::bus::Source;
-use crate::transport::envelope::{Address, Content, Envelope, ReplyTo};
+use crate::transport::envelope::{Address, Content, Envelope};
 use crate::transport::mailbox::{Inbox, Mailbox};
 use crate::transport::router::Router;
 
@@ -282,18 +282,10 @@ impl SoulOnBench {
 }
 
 fn envelope(said: &Said) -> Envelope {
+    let (sender, recipient) = (said.sender.clone(), said.recipient.clone());
     Envelope {
-        id: MessageId(said.id),
-        sender: said.sender.clone(),
-        recipient: said.recipient.clone(),
         in_reply_to: said.in_reply_to.map(MessageId),
-        content: said.content.clone(),
         sent_at_ms: said.at_ms,
-        hops: 1,
-        trace: None,
-        deadline: None,
-        left_in: None,
-        reply_to: ReplyTo::Sender,
-        receipt: false,
+        ..Envelope::plain(MessageId(said.id), sender, recipient, said.content.clone())
     }
 }

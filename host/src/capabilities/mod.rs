@@ -20,11 +20,15 @@ pub mod random;
 pub mod rehearsal;
 pub mod types;
 
+use std::sync::Arc;
+
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::runtime::limits::Limits;
 use crate::runtime::state::GuestState;
+use crate::telemetry::metrics::TotalBy;
+use crate::transport::bus::{Bus, Source};
 
 /// Everything that one guest may do.
 #[derive(Debug)]
@@ -48,6 +52,27 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Those of a guest that reaches nobody and keeps nothing: it has no settings, draws from the seed 0, writes to `log`,
+    /// and tells events as `source`, at most `told` a second; none: it may not.
+    pub fn alone(
+        bus: Bus,
+        source: Source,
+        told: Option<u32>,
+        log: Arc<logging::GuestLog>,
+        refused: &TotalBy,
+    ) -> Self {
+        Self {
+            messaging: None,
+            keyvalue: None,
+            memory: None,
+            events: events::Ctx::new(bus, source, told, log.clone(), refused),
+            logging: logging::Ctx::new(log.clone()),
+            config: config::Ctx::default(),
+            cli: cli::Ctx::new(log),
+            random: random::Ctx::new(0),
+        }
+    }
+
     /// What a guest logs and tells is heard from now on, as far as its limits allow.
     pub(crate) fn hear(&mut self, limits: &Limits) {
         self.logging.allow(limits.log_lines_per_second);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
 use crate::capabilities::logging::GuestLog;
-use crate::capabilities::{Capabilities, cli, config, events, logging, random};
+use crate::capabilities::{Capabilities, random};
 use crate::clock;
 use crate::ids::MatrixName;
 use crate::kv::Kv;
@@ -116,14 +116,8 @@ impl MatrixHost {
         let refused = &self.metrics.refusals;
         let log = Arc::new(GuestLog::new(self.logs.clone(), &source.to_string(), 0, refused));
         Capabilities {
-            messaging: None,
-            keyvalue: None,
-            memory: None,
-            events: events::Ctx::new(self.bus.clone(), source, Some(0), log.clone(), refused),
-            logging: logging::Ctx::new(log.clone()),
-            config: config::Ctx::default(),
-            cli: cli::Ctx::new(log),
             random: random::Ctx::new(seed),
+            ..Capabilities::alone(self.bus.clone(), source, Some(0), log, refused)
         }
     }
 

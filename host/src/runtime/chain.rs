@@ -19,7 +19,7 @@ use super::state::GuestState;
 use super::usage::{Usage, Usages};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::quota::Quota;
-use crate::capabilities::{Capabilities, cli, config, events, logging, random};
+use crate::capabilities::{Capabilities, config};
 use crate::clock;
 use crate::ids::Digest;
 use crate::telemetry::instruments::{InterceptorMetrics, Metrics};
@@ -340,17 +340,10 @@ pub(super) fn capabilities(
     log: &Arc<GuestLog>,
 ) -> Capabilities {
     let Ground { bus, metrics, limits, .. } = ground;
-    let refused = &metrics.refusals;
     let (source, told) = (Source::Component(component), Some(limits.events_per_second));
     Capabilities {
-        memory: None,
-        messaging: None,
-        keyvalue: None,
-        events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),
-        logging: logging::Ctx::new(log.clone()),
         config: config::Ctx::new(settings.clone()),
-        cli: cli::Ctx::new(log.clone()),
-        random: random::Ctx::new(0),
+        ..Capabilities::alone(bus.clone(), source, told, log.clone(), &metrics.refusals)
     }
 }
 

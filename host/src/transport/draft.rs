@@ -1,6 +1,6 @@
 //! A message before it leaves, and what came back.
 
-use super::envelope::{Address, Content, Envelope, ReplyTo, TraceContext};
+use super::envelope::{Address, Content, Envelope, TraceContext};
 use crate::ids::MessageId;
 
 /// A message before the node has given it an id.
@@ -25,18 +25,11 @@ impl Draft {
     #[inline]
     pub(super) fn stamped(self, Stamp { id, sent_at_ms }: Stamp) -> Envelope {
         Envelope {
-            id,
-            sender: self.sender,
-            recipient: self.recipient,
             in_reply_to: self.in_reply_to,
-            content: self.content,
             sent_at_ms,
             hops: self.hops.saturating_add(1),
             trace: self.trace,
-            deadline: None,
-            left_in: None,
-            reply_to: ReplyTo::Sender,
-            receipt: false,
+            ..Envelope::plain(id, self.sender, self.recipient, self.content)
         }
     }
 }

@@ -130,6 +130,26 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// The first of its kind: it follows from no other and answers none, has no trace and no deadline, nobody waits for
+    /// it, and it was sent at 0.
+    #[inline]
+    pub fn plain(id: MessageId, sender: Address, recipient: Address, content: Content) -> Self {
+        Self {
+            id,
+            sender,
+            recipient,
+            in_reply_to: None,
+            content,
+            sent_at_ms: 0,
+            hops: 1,
+            trace: None,
+            deadline: None,
+            left_in: None,
+            reply_to: ReplyTo::Sender,
+            receipt: false,
+        }
+    }
+
     /// Whether its sender has stopped waiting: nobody wants the answer any more.
     pub fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)

@@ -33,7 +33,7 @@ pub mod wire;
 pub(crate) mod testing {
     //! Messages for tests.
 
-    use super::envelope::{Content, Envelope, ReplyTo};
+    use super::envelope::{Content, Envelope};
     use crate::ids::MessageId;
 
     pub(crate) fn content(text: &str) -> Content {
@@ -41,19 +41,8 @@ pub(crate) mod testing {
     }
 
     pub(crate) fn envelope(text: &str) -> Envelope {
-        Envelope {
-            id: MessageId(1),
-            sender: "client:test".parse().expect("an address"),
-            recipient: "soul:neo".parse().expect("an address"),
-            in_reply_to: None,
-            content: content(text),
-            sent_at_ms: 0,
-            hops: 1,
-            trace: None,
-            deadline: None,
-            left_in: None,
-            reply_to: ReplyTo::Sender,
-            receipt: false,
-        }
+        let [sender, recipient] =
+            ["client:test", "soul:neo"].map(|address| address.parse().expect("an address"));
+        Envelope::plain(MessageId(1), sender, recipient, content(text))
     }
 }

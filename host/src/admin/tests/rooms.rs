@@ -11,8 +11,8 @@ use tonic::{Request, Status};
 
 use super::*;
 use crate::backup::Backups;
+use crate::capabilities::Capabilities;
 use crate::capabilities::logging::GuestLog;
-use crate::capabilities::{self, Capabilities};
 use crate::kv::{Kv, Roster};
 use crate::learning::{self, Learning, LearningConfig};
 use crate::matrices::{Matrices, MatricesConfig, MatrixHost};
@@ -220,16 +220,7 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
     let refusals = metrics.refusals.clone();
     let nothing = move || {
         let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, &refusals));
-        Capabilities {
-            memory: None,
-            messaging: None,
-            keyvalue: None,
-            events: capabilities::events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), &refusals),
-            logging: capabilities::logging::Ctx::new(log.clone()),
-            config: capabilities::config::Ctx::default(),
-            cli: capabilities::cli::Ctx::new(log),
-            random: capabilities::random::Ctx::new(0),
-        }
+        Capabilities::alone(bus.clone(), Source::Node, None, log, &refusals)
     };
     let limits = LimitsConfig::default().default;
     let ground = Ground {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::super::jobs::ActRequest;
 use crate::ids::{MatrixName, MessageId};
 use crate::runtime::soul::Turn;
-use crate::transport::envelope::{Address, Content, Envelope, ReplyTo, TraceContext};
+use crate::transport::envelope::{Address, Content, Envelope, TraceContext};
 
 /// The longest body that is recorded, in bytes: what is longer would keep too much in memory.
 pub(crate) const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -51,18 +51,11 @@ impl Said {
     pub(crate) fn envelope(&self) -> Envelope {
         let said = self.clone();
         Envelope {
-            id: said.id,
-            sender: said.sender,
-            recipient: said.recipient,
             in_reply_to: said.in_reply_to,
-            content: said.content,
             sent_at_ms: said.sent_at_ms,
             hops: said.hops,
             trace: said.trace,
-            deadline: None,
-            left_in: None,
-            reply_to: ReplyTo::Sender,
-            receipt: false,
+            ..Envelope::plain(said.id, said.sender, said.recipient, said.content)
         }
     }
 }

@@ -13,20 +13,9 @@ fn content(content_type: &str, body: &[u8]) -> Content {
 }
 
 fn plain(hops: u16, body: &[u8]) -> Envelope {
-    Envelope {
-        id: MessageId(1 << 64 | 2),
-        sender: "soul:a".parse().expect("an address"),
-        recipient: "topic:b/c".parse().expect("an address"),
-        in_reply_to: None,
-        content: content("t", body),
-        sent_at_ms: 300,
-        hops,
-        trace: None,
-        deadline: None,
-        left_in: None,
-        reply_to: ReplyTo::Sender,
-        receipt: false,
-    }
+    let [sender, recipient] = ["soul:a", "topic:b/c"].map(|address| address.parse().expect("an address"));
+    let first = Envelope::plain(MessageId(1 << 64 | 2), sender, recipient, content("t", body));
+    Envelope { sent_at_ms: 300, hops, ..first }
 }
 
 /// Everything that travels.
