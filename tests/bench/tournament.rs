@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use dilemma::strategies::Strategy;
 use matrix_tests::node::{TestNode, manifest, matrix, name};
 use matrixd::matrices::manifest::MatrixManifest;
 
@@ -15,32 +16,7 @@ use crate::table::{Row, Wanted};
 const TURNS: u32 = 200;
 
 /// The players, as both programs call them.
-const STRATEGIES: [&str; 24] = [
-    "Cooperator",
-    "Defector",
-    "TitForTat",
-    "TitFor2Tats",
-    "TwoTitsForTat",
-    "SuspiciousTitForTat",
-    "Grudger",
-    "Alternator",
-    "WinStayLoseShift",
-    "GoByMajority",
-    "HardGoByMajority",
-    "Bully",
-    "AntiTitForTat",
-    "CyclerCCD",
-    "CyclerDC",
-    "FirstByTidemanAndChieruzzi",
-    "FirstByShubik",
-    "FirstByDavis",
-    "Gradual",
-    "HardTitForTat",
-    "HardTitFor2Tats",
-    "Appeaser",
-    "Prober",
-    "ContriteTitForTat",
-];
+const STRATEGIES: [&str; 24] = Strategy::NAMES;
 
 /// Measures it.
 pub(crate) async fn measure(rounds: usize, python: &Path) -> Vec<Row> {
