@@ -1,22 +1,37 @@
-/** Where the one instance of a Soul lives inside its component, and how calls reach it. @module */
+/** Where the one instance of what a component is lives, and how calls reach it. @module */
 import * as clock from "./clock.js";
+import { judging } from "./judging.js";
+import { aboutOf, type Inhabitant } from "./kinds.js";
+import type { InterceptorClass } from "./interceptor.js";
 import * as packing from "./packing.js";
-import { Experience, exportsOf, type Learner, type Player, type Soul, type SoulClass } from "./soul.js";
+import type { RulesClass } from "./rules.js";
+import { refereeing } from "./refereeing.js";
+import { Experience, type Learner, type Player, type Soul, type SoulClass } from "./soul.js";
 import { Content, Refusal } from "./types.js";
 
 /** The functions of one interface. */
 export type Functions = Record<string, (...given: any[]) => any>;
 
-/** The interfaces by which a node reaches a Soul of this class, by name. `complain` is told of faults before they end it. */
-export function exportsFor(inhabitant: SoulClass, complain: (fault: unknown) => void): Record<string, Functions> {
+/** The interfaces by which a node reaches a component of this class, by name. `complain` is told of faults before they end it. */
+export function exportsFor(inhabitant: Inhabitant, complain: (fault: unknown) => void): Record<string, Functions> {
+  const { kind, exports } = aboutOf(inhabitant);
+  const made = {
+    soul: () => living(inhabitant as SoulClass),
+    rules: () => refereeing(inhabitant as RulesClass),
+    interceptor: () => judging(inhabitant as InterceptorClass),
+  }[kind]();
+  const guarded = (functions: Functions): Functions => {
+    const entries = Object.entries(functions).map(([name, call]) => [name, (...given: any[]) => entered(call, given, complain)]);
+    return Object.fromEntries(entries);
+  };
+  return Object.fromEntries(exports.map((name) => [name, guarded(made[name] ?? {})]));
+}
+
+function living(inhabitant: SoulClass): Record<string, Functions> {
   let living: (Soul<any> & Player & Partial<Learner>) | undefined;
   const soul = () => {
     if (living === undefined) throw new Refusal("called before `init`: a node gives birth to a Soul before anything else");
     return living;
-  };
-  const guarded = (functions: Functions): Functions => {
-    const entries = Object.entries(functions).map(([name, call]) => [name, (...given: any[]) => entered(call, given, complain)]);
-    return Object.fromEntries(entries);
   };
   const learn = (step: "train" | "evaluate") => (batch: any[]) => {
     const learner = soul();
@@ -24,7 +39,7 @@ export function exportsFor(inhabitant: SoulClass, complain: (fault: unknown) => 
     if (figures === undefined) throw new Refusal(`the Soul has no \`${step}\``);
     return Object.entries(figures).map(([name, value]) => ({ name, value }));
   };
-  const made: Record<string, Functions> = {
+  return {
     agent: {
       init(birth) {
         clock.seed(Number(birth.seed));
@@ -52,7 +67,6 @@ export function exportsFor(inhabitant: SoulClass, complain: (fault: unknown) => 
     },
     learner: { train: learn("train"), evaluate: learn("evaluate") },
   };
-  return Object.fromEntries(exportsOf(inhabitant).map((name) => [name, guarded(made[name] ?? {})]));
 }
 
 function answer(soul: () => Soul<any>, read: () => import("./types.js").Message): unknown {
