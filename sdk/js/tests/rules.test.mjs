@@ -249,6 +249,29 @@ test("bytes are letters for whoever searches them", () => {
   assert.ok([...binary(bytes)].every((letter, at) => letter.charCodeAt(0) === bytes[at]));
 });
 
+test("long texts are read and written as short ones are", () => {
+  const { fromBase64 } = Uint8Array;
+  const { toBase64 } = Uint8Array.prototype;
+  const all = ["a", "é", "€", "🌍", "\ud800", "\udc00", "\udc00\ud800", "\ud83c\udf0d\udf0d", "\0", "\uffff"].map((it) => it.repeat(40));
+  const texts = [all.join("|"), all[3].repeat(9), all[0].repeat(9)];
+  const set = (from, to) => {
+    Uint8Array.fromBase64 = from;
+    Uint8Array.prototype.toBase64 = to;
+  };
+  try {
+    set(undefined, undefined);
+    const bytes = texts.map(encode);
+    const expected = [bytes.map(decode), bytes.map(binary)];
+    // As an engine has them.
+    set((text) => Uint8Array.from(Buffer.from(text, "base64")), function () { return Buffer.from(this).toString("base64"); });
+    assert.deepEqual(texts.map(encode), bytes);
+    assert.deepEqual([bytes.map(decode), bytes.map(binary)], expected);
+    assert.equal(decode(Uint8Array.of(...bytes[1], 0xff)), undefined);
+  } finally {
+    set(fromBase64, toBase64);
+  }
+});
+
 test("JSON that is nested too deep is none", () => {
   for (const deep of ["[".repeat(129) + "]".repeat(129), "[".repeat(100_000), '{"a":'.repeat(129)]) {
     assert.throws(() => parseJson(deep), /128 deep/);

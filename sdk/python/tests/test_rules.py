@@ -226,6 +226,41 @@ logging.getLogger().warning("a line is written all the same")
         self.assertEqual((ended.returncode, ended.stderr), (0, "a line is written all the same\n"))
 
 
+class Worlds(unittest.TestCase):
+    def test_a_world_has_what_the_class_is_and_what_its_code_reaches(self) -> None:
+        program = """
+import sys
+from matrix_soul import Interceptor, Refusal, Rules, build, interceptor, rules
+if len(sys.argv) > 1:
+    import matrix_soul.keyvalue
+@rules(schema="a/1", name="a", version="0.1.0", players=(1, 2))
+class Plain(Rules):
+    pass
+@interceptor
+class Judge(Interceptor):
+    def configured(self, settings):
+        pass
+try:
+    print(build.world(Plain), build.world(Judge))
+except build.BuildError as error:
+    print(error)
+"""
+        path = str(Path(__file__).parents[1] / "src")
+
+        def said(*arguments: str) -> str:
+            command = [sys.executable, "-c", program, *arguments]
+            return subprocess.run(command, env={"PYTHONPATH": path}, capture_output=True, text=True, check=True).stdout
+
+        lines = [line.strip() for line in said().splitlines() if line.startswith("    ")]
+        logging = "import wasi:logging/logging@0.1.0-draft;"
+        self.assertEqual(
+            lines,
+            [logging, "export matrix:node/rules@0.1.0;", "export matrix:node/stateful@0.1.0;"]
+            + [logging, "import wasi:config/store@0.2.0-rc.1;", "export matrix:node/interceptor@0.1.0;"],
+        )
+        self.assertIn("`Plain` cannot use `matrix_soul.keyvalue`", said("all"))
+
+
 @interceptor
 class Shout(Interceptor):
     """Changes what it is told to, in every way."""
