@@ -25,6 +25,8 @@ const IMPORTS = {
 // What the code of rules and of interceptors may use: rules see only what they are passed; a stage of the transport sends nothing,
 // and waits for nothing.
 const ALLOWED = ["events", "config"];
+// The module, and its function, by which a node reaches a component of a kind: others are no part of it.
+const HOMES = { soul: "living", rules: "refereeing", interceptor: "judging" };
 // Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a component must not have, and also the
 // log, the settings and the KV, which the node gives. These go by a name of the same length until the component is made.
 const DISGUISED = ["logging", "config", "keyvalue"].map((name) => [`wasi:${name}`, `wasx:${name}`]);
@@ -85,13 +87,15 @@ async function build(source, wit, output) {
     const imports = wanted.map((name) => `import * as ${name} from "${disguised(IMPORTS[name])}";\n`);
     const gives = wanted.map((name) => `give("${name}", ${name});\n`);
     const exports = found.exports.map((name) => `export const ${name} = made.${name};\n`);
+    const home = HOMES[found.kind];
     const chance = found.kind === "soul" ? "" : `import ${JSON.stringify(join(dist, "no-chance.js"))};\n`;
     // The prelude comes first: what the author's code does when it is loaded has the component's clock.
     const entry = `import { line } from ${JSON.stringify(join(dist, "prelude.js"))};
 ${chance}import { give } from ${JSON.stringify(join(dist, "host.js"))};
-import { exportsFor } from ${JSON.stringify(join(dist, "component.js"))};
+import { guarded } from ${JSON.stringify(join(dist, "guarded.js"))};
+import { ${home} } from ${JSON.stringify(join(dist, `${home}.js`))};
 import Inhabitant from ${JSON.stringify(source)};
-${imports.join("")}${gives.join("")}const made = exportsFor(Inhabitant, (fault) => line("error", fault));
+${imports.join("")}${gives.join("")}const made = guarded(${home}(Inhabitant), (fault) => line("error", fault));
 ${exports.join("")}`;
     writeFileSync(join(folder, "entry.mjs"), entry);
     await bundle(join(folder, "entry.mjs"), join(folder, "bundled.mjs"));

@@ -1,6 +1,6 @@
 /** Where an instance of an interceptor lives inside its component, and how messages reach it. @module */
 import * as clock from "./clock.js";
-import type { Functions } from "./component.js";
+import type { Functions } from "./guarded.js";
 import { failure, port } from "./host.js";
 import type { Interceptor, InterceptorClass } from "./interceptor.js";
 import * as packing from "./packing.js";

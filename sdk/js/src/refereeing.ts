@@ -1,5 +1,5 @@
 /** Where the one instance of rules lives inside its component, and how calls reach it. @module */
-import type { Functions } from "./component.js";
+import type { Functions } from "./guarded.js";
 import * as packing from "./packing.js";
 import { Setup, type Outcome, type RulesClass, type Rules } from "./rules.js";
 import { group } from "./settings.js";

@@ -1,5 +1,6 @@
 /** Rules and interceptors in tests: `matrix-soul/testing` hands them on. @module */
-import { exportsFor, type Functions } from "./component.js";
+import { exportsFor } from "./component.js";
+import type { Functions } from "./guarded.js";
 import { give, given } from "./host.js";
 import type { InterceptorClass } from "./interceptor.js";
 import * as packing from "./packing.js";

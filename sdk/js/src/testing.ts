@@ -15,7 +15,8 @@
  * unless a test denies them. `Date` and `Math.random` are the test's own: `clock` has what a Soul would see. @module
  */
 import * as clock from "./clock.js";
-import { exportsFor, type Functions } from "./component.js";
+import { exportsFor } from "./component.js";
+import type { Functions } from "./guarded.js";
 import { give } from "./host.js";
 import { Experience, type Metrics, type SoulClass } from "./soul.js";
 import { Buckets, Episodes, failed } from "./stores.js";
