@@ -15,6 +15,10 @@ use crate::options::Options;
 use crate::report::{Checked, Outcome, Report};
 use crate::subject::Subject;
 
+/// How long a component may be compiled. That it takes longer here than a node would wait says nothing of it: a kit that was
+/// built for development needs a minute for an interpreter, and the machine may have other things to do.
+const COMPILE_SECONDS_MAX: u64 = 600;
+
 /// The folder of the bench, in the kit's own.
 const BENCH_DIR: &str = "bench";
 
@@ -103,6 +107,8 @@ impl Kit {
         let compiler = CompilerConfig {
             program: self.program.clone(),
             arguments: vec![OsString::from(CHILD_COMMAND)],
+            cpu_seconds_max: COMPILE_SECONDS_MAX,
+            wall_seconds_max: COMPILE_SECONDS_MAX,
             ..CompilerConfig::default()
         };
         let bench = Bench::open(BenchConfig { folder: bench_folder, compiler, limits }).await?;

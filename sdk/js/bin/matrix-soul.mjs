@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Builds a component of a Soul: `matrix-soul build counter.ts -o counter.wasm --wit …/wit`.
+// Builds a component: `matrix-soul build counter.ts -o counter.wasm --wit …/wit`.
 //
-// The component exports what the class is, and imports what the code imports of `matrix-soul`.
+// The component exports what the class is (a Soul, rules, an interceptor), and imports what the code imports of `matrix-soul`.
 
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
@@ -17,16 +17,19 @@ const IMPORTS = {
   messaging: "matrix:node/messaging@0.1.0",
   memory: "matrix:node/memory@0.1.0",
   events: "matrix:node/events@0.1.0",
+  config: "wasi:config/store@0.2.0-rc.1",
   store: "wasi:keyvalue/store@0.2.0-draft",
   atomics: "wasi:keyvalue/atomics@0.2.0-draft",
   batch: "wasi:keyvalue/batch@0.2.0-draft",
 };
-// Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a Soul must not have, and also the log
-// and the KV, which the node gives. These go by a name of the same length until the component is made.
-const DISGUISED = [
-  ["wasi:logging", "wasx:logging"],
-  ["wasi:keyvalue", "wasx:keyvalue"],
-];
+// What the code of rules and of interceptors may use: rules see only what they are passed; a stage of the transport sends nothing,
+// and waits for nothing.
+const ALLOWED = ["events", "config"];
+// The module, and its function, by which a node reaches a component of a kind: others are no part of it.
+const HOMES = { soul: "living", rules: "refereeing", interceptor: "judging" };
+// Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a component must not have, and also the
+// log, the settings and the KV, which the node gives. These go by a name of the same length until the component is made.
+const DISGUISED = ["logging", "config", "keyvalue"].map((name) => [`wasi:${name}`, `wasx:${name}`]);
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 
 const disguised = (text) => DISGUISED.reduce((made, [real, other]) => made.replaceAll(real, other), text);
@@ -39,15 +42,16 @@ async function bundle(input, file) {
   await made.write({ file, format: "esm" });
 }
 
-/** What a Soul's module wants of the node, and what its class is to a node. */
+/** What the author's module wants of the node, and what its class is to a node. */
 async function look(source, folder) {
   const probe = join(folder, "probe.mjs");
   writeFileSync(
     join(folder, "probe-entry.mjs"),
-    `import Soul from ${JSON.stringify(source)};
-import { exportsOf } from ${JSON.stringify(join(dist, "soul.js"))};
+    `import Inhabitant from ${JSON.stringify(source)};
+import { aboutOf } from ${JSON.stringify(join(dist, "kinds.js"))};
 import { wanted } from ${JSON.stringify(join(dist, "host.js"))};
-export default { wanted: [...wanted], exports: exportsOf(Soul) };`,
+const about = aboutOf(Inhabitant);
+export default { ...about, wanted: [...wanted, ...about.imports], name: Inhabitant.name };`,
   );
   await bundle(join(folder, "probe-entry.mjs"), probe);
   return (await import(pathToFileURL(probe))).default;
@@ -76,17 +80,22 @@ async function build(source, wit, output) {
   const folder = mkdtempSync(join(dirname(output), ".matrix-soul-"));
   try {
     const found = await look(source, folder);
+    const strange = found.kind === "soul" ? undefined : found.wanted.find((name) => !ALLOWED.includes(name));
+    if (strange !== undefined) throw new Error(`\`${found.name}\` cannot use ${IMPORTS[strange]}: a node gives it to Souls alone`);
     const wanted = ["logging", ...found.wanted];
     world(wit, folder, wanted, found.exports);
     const imports = wanted.map((name) => `import * as ${name} from "${disguised(IMPORTS[name])}";\n`);
     const gives = wanted.map((name) => `give("${name}", ${name});\n`);
     const exports = found.exports.map((name) => `export const ${name} = made.${name};\n`);
-    // The prelude comes first: what the Soul's code does when it is loaded has the Soul's clock.
+    const home = HOMES[found.kind];
+    const chance = found.kind === "soul" ? "" : `import ${JSON.stringify(join(dist, "no-chance.js"))};\n`;
+    // The prelude comes first: what the author's code does when it is loaded has the component's clock.
     const entry = `import { line } from ${JSON.stringify(join(dist, "prelude.js"))};
-import { give } from ${JSON.stringify(join(dist, "host.js"))};
-import { exportsFor } from ${JSON.stringify(join(dist, "component.js"))};
-import Soul from ${JSON.stringify(source)};
-${imports.join("")}${gives.join("")}const made = exportsFor(Soul, (fault) => line("error", fault));
+${chance}import { give } from ${JSON.stringify(join(dist, "host.js"))};
+import { guarded } from ${JSON.stringify(join(dist, "guarded.js"))};
+import { ${home} } from ${JSON.stringify(join(dist, `${home}.js`))};
+import Inhabitant from ${JSON.stringify(source)};
+${imports.join("")}${gives.join("")}const made = guarded(${home}(Inhabitant), (fault) => line("error", fault));
 ${exports.join("")}`;
     writeFileSync(join(folder, "entry.mjs"), entry);
     await bundle(join(folder, "entry.mjs"), join(folder, "bundled.mjs"));

@@ -57,3 +57,12 @@ export function install(): void {
   Math.random = random;
   Object.assign(globalThis, { performance: { now: () => now } });
 }
+
+/** Has `Math.random` throw: rules and interceptors have no chance of their own. */
+export function forbidChance(): void {
+  Math.random = () => {
+    throw new Error(
+      "rules and interceptors have no `Math.random`: rules draw from a `Chance` of the setup's seed, whose words are in their state",
+    );
+  };
+}

@@ -9,13 +9,24 @@ export function give(name: string, functions: object): void {
   bound.set(name, functions);
 }
 
+/** Has functions stand in for an interface during a call: for tests. */
+export function given<R>(name: string, functions: object, call: () => R): R {
+  const before = bound.get(name);
+  bound.set(name, functions);
+  try {
+    return call();
+  } finally {
+    bound.set(name, before);
+  }
+}
+
 /** An interface, to be found when it is called. */
 export function port(name: string): any {
   wanted.add(name);
   const find = (_: unknown, key: string | symbol) => {
     const functions = bound.get(name);
     if (functions === undefined) {
-      throw new Error(`\`${name}\` is reached inside a node only: in tests, run the Soul in a \`Node\` of \`matrix-soul/testing\``);
+      throw new Error(`\`${name}\` is reached inside a node only: in tests, run it in a \`Node\`, a \`Run\` or a \`Stage\` of \`matrix-soul/testing\``);
     }
     // A fake is an object whose methods need it; a generated namespace does not mind.
     return typeof functions[key] === "function" ? functions[key].bind(functions) : functions[key];

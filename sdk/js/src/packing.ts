@@ -2,6 +2,8 @@
  * Lists as they cross the boundary of a component: words, a fixed number for each element, and bytes, those of one element
  * behind those of the one before. @module
  */
+import { Passing } from "./interceptor.js";
+import type { Action, Prompt } from "./rules.js";
 import type { Turn } from "./soul.js";
 import { encode } from "./text.js";
 import { Address, Content, KINDS, Message, Refusal, utf8, type MessageId } from "./types.js";
@@ -10,6 +12,8 @@ import { Address, Content, KINDS, Message, Refusal, utf8, type MessageId } from 
 const MESSAGE_WORDS = 16;
 /** Words a turn. */
 const TURN_WORDS = 5;
+/** Words an action. */
+const ACTION_WORDS = 3;
 
 type Words = ArrayLike<number>;
 
@@ -73,8 +77,45 @@ export function turns(matrix: string, tick: number, heads: Words, bytes: Uint8Ar
 export function choices(decided: readonly (Uint8Array | string)[], count: number): { lengths: number[]; bytes: Uint8Array } {
   if (decided.length !== count) throw new Refusal(`${decided.length} actions for ${count} turns: each turn needs one`);
   const bodies = decided.map((it) => (typeof it === "string" ? encode(it) : it));
-  const lengths = bodies.map((body) => body.length);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-  bodies.reduce((at, body) => (bytes.set(body, at), at + body.length), 0);
-  return { lengths, bytes };
+  return { lengths: bodies.map((body) => body.length), bytes: joined(bodies) };
+}
+
+/** What players answered. */
+export function actions(heads: Words, bytes: Uint8Array): Action[] {
+  const reader = new Reader(bytes);
+  const found: Action[] = [];
+  for (let at = 0; at + ACTION_WORDS <= heads.length; at += ACTION_WORDS) {
+    const length = heads[at + 2] ?? 0;
+    found.push({ player: heads[at] ?? 0, seat: heads[at + 1] ?? 0, choice: length > 0 ? reader.take(length - 1) : undefined });
+  }
+  return found;
+}
+
+/** Whom rules ask. */
+export function prompts(asked: readonly Prompt[]): { heads: number[]; bytes: Uint8Array } {
+  const double = new DataView(new ArrayBuffer(8));
+  const heads: number[] = [];
+  for (const { player, seat, observation, reward, isFinal } of asked) {
+    double.setFloat64(0, reward);
+    heads.push(player, seat, observation.length, Number(isFinal), double.getUint32(0), double.getUint32(4));
+  }
+  return { heads, bytes: joined(asked.map((it) => it.observation)) };
+}
+
+/** A message that is not packed, on its way or to a Matrix. */
+export function passing(wire: any): Passing {
+  const [sender, recipient] = [address(wire.sender), address(wire.recipient)];
+  const topic = recipient.kind === "topic" ? recipient.name : undefined;
+  const content = new Content(wire.contentType, wire.body);
+  return new Passing(recipient, wire.id, sender, topic, wire.inReplyTo ?? undefined, content, Number(wire.sentAt));
+}
+
+function address({ tag, val }: { tag: string; val: string }): Address {
+  return new Address(KINDS.find((kind) => kind === tag) ?? "client", val);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
+  return bytes;
 }

@@ -1,6 +1,6 @@
 /** What makes a class a Soul. @module */
-import { check, dump, parse, type Json } from "./state.js";
-import { Refusal, utf8, type Message, type Said } from "./types.js";
+import { Stateful, type Migration } from "./stateful.js";
+import { utf8, type Message, type Said } from "./types.js";
 
 /** What handling a message leads to: a reply, or nothing. */
 export type Reply = Said | null | undefined | void;
@@ -27,26 +27,8 @@ export interface Birth {
   readonly seed: number;
 }
 
-/** How a state of an older schema is read. */
-export interface Migration {
-  /** The schema that it leads to; the present one unless told. */
-  readonly to?: string;
-  /** Whether it is given bytes, because the old state is no JSON. */
-  readonly raw?: boolean;
-  /** The old state, as JSON or as bytes, to the new one. Throws a `Refusal` where it is none. */
-  readonly read: (old: any) => Json;
-}
-
 /** A Soul: it is born, and it receives. One message at a time; nothing interrupts it. */
-export abstract class Soul<State = unknown> {
-  /** Names the layout of the state, such as `counter/1`. New layout, new name. Without one nothing is kept over restarts. */
-  static readonly schema: string | undefined = undefined;
-  /** How states of older schemas are read; they go on from one to the next. */
-  static readonly migrations: Readonly<Record<string, Migration>> = {};
-
-  /** All that outlives the instance: plain values, arrays and objects. It begins as a Soul is born with it. */
-  state?: State;
-
+export abstract class Soul<State = unknown> extends Stateful<State> {
   /**
    * Called once for each instance, before anything else; a saved state is given afterwards. A `Refusal` says which part of
    * the manifest is wrong: the Soul then does not start.
@@ -55,18 +37,6 @@ export abstract class Soul<State = unknown> {
 
   /** Handles one message; what is returned is the reply. A `Refusal` goes back to the sender. */
   abstract receive(message: Message): Reply;
-
-  /** The whole state as bytes: by default `state` as JSON. The same state gives the same bytes. */
-  snapshot(): Uint8Array {
-    return dump(this.state);
-  }
-
-  /** Takes up a state; older ones go through the migrations first. A `Refusal` says why it cannot: nothing has changed. */
-  restore(schema: string, bytes: Uint8Array): void {
-    const state = migrated(this.constructor as typeof Soul, schema, bytes);
-    check(state, this.state);
-    this.state = state as State;
-  }
 }
 
 /** What one seat sees at one tick. */
@@ -150,31 +120,14 @@ export interface SoulClass {
   readonly migrations?: Readonly<Record<string, Migration>>;
 }
 
-/** The interfaces that a component of the class exports. Throws a `TypeError` where it is no Soul. */
-export function exportsOf(inhabitant: SoulClass): string[] {
+/** The interfaces that a component of the class exports; undefined: it is no Soul. */
+export function exportsOfSoul(inhabitant: SoulClass): string[] | undefined {
   const made: unknown = typeof inhabitant === "function" ? inhabitant.prototype : undefined;
-  if (!(made instanceof Soul)) throw new TypeError("the default export must be a class that extends `Soul`");
+  if (!(made instanceof Soul)) return undefined;
   const has = (method: string) => typeof (made as unknown as Record<string, unknown>)[method] === "function";
   const found = ["agent"];
   if (inhabitant.schema !== undefined) found.push("stateful");
   if (has("act") || has("actAll")) found.push("player");
   if (has("train") || has("evaluate")) found.push("learner");
   return found;
-}
-
-/** The state of the present schema, of bytes of any schema that the class knows. */
-function migrated(inhabitant: typeof Soul, schema: string, bytes: Uint8Array): Json {
-  const { schema: present, migrations } = inhabitant;
-  if (schema === present) return parse(bytes, schema);
-  let [at, state]: [string, Json | undefined] = [schema, undefined];
-  // Each migration is gone through once at most: one that leads back to where it came from leads nowhere.
-  for (let steps = Object.keys(migrations).length; steps > 0; steps--) {
-    const step = migrations[at];
-    if (step === undefined) break;
-    state = step.read(step.raw ? (state === undefined ? bytes : dump(state)) : (state ?? parse(bytes, at)));
-    at = step.to ?? present ?? "";
-    if (at === present) return state;
-  }
-  const readable = [present, ...Object.keys(migrations)].map((it) => `\`${it}\``).join(", ");
-  throw new Refusal(`cannot take up ${bytes.length} bytes of schema \`${schema}\`: this code reads ${readable}`);
 }

@@ -1,4 +1,5 @@
 /** The state of a Soul as bytes: JSON with sorted keys, because the same state must give the same bytes. @module */
+import { parseJson } from "./json.js";
 import { encode } from "./text.js";
 import { Refusal, utf8 } from "./types.js";
 
@@ -13,7 +14,7 @@ export function dump(state: unknown): Uint8Array {
 /** Bytes as a state. Throws a `Refusal` where they are no JSON. */
 export function parse(bytes: Uint8Array, schema: string): Json {
   try {
-    return JSON.parse(utf8(bytes, "the state")) as Json;
+    return parseJson(utf8(bytes, "the state")) as Json;
   } catch (error) {
     throw new Refusal(`not a state of schema \`${schema}\`: ${error instanceof Error ? error.message : error}`);
   }

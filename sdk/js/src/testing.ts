@@ -9,19 +9,21 @@
  * assert.equal(tally.ask("get"), "3");
  * ```
  *
+ * Rules run in a `Run`, and messages pass an interceptor in a `Stage`.
+ *
  * Every call passes what it passes in a component: messages are packed, states are bytes. Grants and quotas are not checked
  * unless a test denies them. `Date` and `Math.random` are the test's own: `clock` has what a Soul would see. @module
  */
 import * as clock from "./clock.js";
-import { exportsFor, type Functions } from "./component.js";
+import { exportsFor } from "./component.js";
+import type { Functions } from "./guarded.js";
 import { give } from "./host.js";
 import { Experience, type Metrics, type SoulClass } from "./soul.js";
 import { Buckets, Episodes, failed } from "./stores.js";
+import { BEGINNING_MS, Failure, joined, refused } from "./testing-types.js";
 import { encode } from "./text.js";
 import { Address, Content, KINDS, Refusal, type MessageId, type Said } from "./types.js";
 
-/** When the first message of a test is sent: 2001-09-09, 01:46:40 UTC. */
-export const BEGINNING_MS = 1_000_000_000_000;
 /** More words of a chain of messages than a test has. */
 const HOPS_MAX = 16;
 
@@ -31,11 +33,6 @@ export interface Manifest {
   readonly config?: Readonly<Record<string, string>>;
   readonly persona?: { description?: string; traits?: string[]; values?: Record<string, number> };
   readonly seed?: number;
-}
-
-/** A Soul's answer that is none: the text that its asker is told. */
-export class Failure extends Error {
-  override name = "Failure";
 }
 
 /** One turn of a tick: the seat, what it sees, what its last action earned, and whether its game is over. */
@@ -132,14 +129,7 @@ export class Resident {
   #enter(name: string, call: string, ...given: unknown[]): any {
     const found = this.#calls[name]?.[call];
     if (found === undefined) throw new Failure(`\`${this.inhabitant.name}\` does not export \`${name}\``);
-    return this.node.entered(this.name, () => {
-      try {
-        return found(...given);
-      } catch (error) {
-        // A refusal crosses the boundary as its text alone.
-        throw typeof error === "string" ? new Failure(error) : error;
-      }
-    });
+    return this.node.entered(this.name, () => refused(() => found(...given)));
   }
 }
 
@@ -250,14 +240,9 @@ export function experience(input: string, output: string, reward?: number, id = 
   return new Experience(id, "user", encode(input), encode(output), reward, BEGINNING_MS);
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
-  return bytes;
-}
-
 function named(figures: { name: string; value: number }[]): Metrics {
   return Object.fromEntries(figures.map(({ name, value }) => [name, value]));
 }
 
-export { clock, encode, Refusal };
+export { BEGINNING_MS, clock, encode, Failure, Refusal };
+export { Run, Stage, type Choice, type TestSetup } from "./testing-rules.js";

@@ -1,7 +1,57 @@
-/** UTF-8: the engine inside a component has no `TextEncoder`. @module */
+/**
+ * UTF-8: the engine inside a component has no `TextEncoder`. What is long is read and written by what the engine does itself: a loop
+ * over the letters of a body that is as long as may be takes 60 ms there, and an interceptor has 20. @module
+ */
+
+/** From how many letters, or bytes, on something is long. */
+const LONG = 64;
+/** A letter of a text that is not the same as its byte. */
+const WIDE = /[^\x00-\x7f]/;
+
+/** What engines have beside the language; of Node.js only the latest have all. */
+declare const Uint8Array: Uint8ArrayConstructor & { fromBase64?(text: string): Uint8Array };
+declare function btoa(binary: string): string;
+declare function atob(text: string): string;
 
 /** Text as UTF-8; half a surrogate pair becomes U+FFFD. */
 export function encode(text: string): Uint8Array {
+  if (text.length < LONG || Uint8Array.fromBase64 === undefined) return looped(text);
+  try {
+    return Uint8Array.fromBase64(btoa(WIDE.test(text) ? unescape(encodeURIComponent(text)) : text));
+  } catch (error) {
+    // Half a surrogate pair is no text to the engine.
+    if (error instanceof URIError) return looped(text);
+    throw error;
+  }
+}
+
+/** UTF-8 as text; undefined where it is none. */
+export function decode(bytes: Uint8Array): string | undefined {
+  const text = binary(bytes);
+  if (!WIDE.test(text)) return text;
+  try {
+    return decodeURIComponent(escape(text));
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
+/** Bytes as a text of as many letters, each of the number of its byte: what can be searched as fast as texts can. */
+export function binary(bytes: Uint8Array): string {
+  const { toBase64 } = bytes as { toBase64?: () => string };
+  if (bytes.length >= LONG && toBase64 !== undefined) return atob(toBase64.call(bytes));
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += PART) {
+    parts.push(String.fromCharCode.apply(null, bytes.subarray(at, at + PART) as unknown as number[]));
+  }
+  return parts.join("");
+}
+
+/** How many bytes become letters in one call. */
+const PART = 4096;
+
+function looped(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const letter of text) {
     const code = letter.codePointAt(0) ?? 0;
@@ -12,27 +62,4 @@ export function encode(text: string): Uint8Array {
     else bytes.push(0xf0 | (point >> 18), 0x80 | ((point >> 12) & 63), 0x80 | ((point >> 6) & 63), 0x80 | (point & 63));
   }
   return Uint8Array.from(bytes);
-}
-
-/** The smallest code point that so many bytes may hold: what is longer than it needs to be is no UTF-8. */
-const LEAST = [0, 0, 0x80, 0x800, 0x10000];
-
-/** UTF-8 as text; undefined where it is none. */
-export function decode(bytes: Uint8Array): string | undefined {
-  let text = "";
-  for (let at = 0; at < bytes.length; ) {
-    const first = bytes[at] ?? 0;
-    const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-    if (length === 0 || at + length > bytes.length) return undefined;
-    let point = length === 1 ? first : first & (0x7f >> length);
-    for (let more = 1; more < length; more++) {
-      const byte = bytes[at + more] ?? 0;
-      if ((byte & 0xc0) !== 0x80) return undefined;
-      point = (point << 6) | (byte & 63);
-    }
-    if (point < (LEAST[length] ?? 0) || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return undefined;
-    text += String.fromCodePoint(point);
-    at += length;
-  }
-  return text;
 }

@@ -1,4 +1,5 @@
 /** Nouns shared by everything: messages, addresses, content. @module */
+import { parseJson } from "./json.js";
 import { decode, encode } from "./text.js";
 
 /** What can have an address, in the order of the interface. */
@@ -58,6 +59,11 @@ export class Content {
     return new Content("text/plain", encode(text));
   }
 
+  /** A picture, as `image/svg+xml`. */
+  static svg(document: string): Content {
+    return new Content("image/svg+xml", encode(document));
+  }
+
   /** Any value that JSON has, as `application/json`. */
   static json(value: unknown): Content {
     return new Content("application/json", encode(JSON.stringify(value)));
@@ -69,6 +75,11 @@ export class Content {
     if (typeof said === "string") return Content.text(said);
     if (said instanceof Uint8Array) return new Content("application/octet-stream", said);
     throw new TypeError(`${typeof said} is no content: give text, a Uint8Array or a Content`);
+  }
+
+  /** Whether its media type is one of texts: `text/…`. */
+  get isText(): boolean {
+    return this.contentType.trimStart().slice(0, 5).toLowerCase() === "text/";
   }
 
   /** The body as text. Throws a `Refusal` where it is not UTF-8. */
@@ -87,7 +98,7 @@ export class Message {
     readonly id: MessageId,
     /** Who sent it, as the node knows it: a sender cannot forge this. */
     readonly sender: Address,
-    /** The topic that it was sent to; undefined: it was sent to this Soul itself. */
+    /** The topic that it was sent to; undefined: it was sent to this Soul, or this Matrix, itself. */
     readonly topic: string | undefined,
     /** The message that this one answers. */
     readonly inReplyTo: MessageId | undefined,
@@ -105,7 +116,7 @@ export class Message {
   /** The body, read as JSON. Throws a `Refusal` where it is none. */
   json(): unknown {
     try {
-      return JSON.parse(this.text);
+      return parseJson(this.text);
     } catch (error) {
       throw new Refusal(`the body is not JSON: ${error instanceof Error ? error.message : error}`);
     }

@@ -1,7 +1,7 @@
-"""Builds a component of a Soul: ``matrix-soul build counter.py -o counter.wasm``.
+"""Builds a component: ``matrix-soul build counter.py -o counter.wasm``.
 
-The component exports what the class is (a Soul, with a state, a player, a learner), and imports what the code imports of
-`matrix_soul`.
+The component exports what the class is (a Soul, with a state, a player, a learner; rules; an interceptor), and imports what the
+code imports of `matrix_soul`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .soul import Definition, Soul, definition
+from .stateful import Definition, definition
 
 #: What a module of this package takes of the node.
 IMPORTS = {
@@ -23,17 +23,22 @@ IMPORTS = {
     "keyvalue": ["wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft"],
 }
 
-#: `--stub-wasi` takes away every package called `wasi`: Python's clock, files and sockets, which a Soul must not have, and also
-#: the log and the KV, which the node gives. These go by a name of the same length until the component is made.
-DISGUISED = [(b"wasi:logging", b"wasx:logging"), (b"wasi:keyvalue", b"wasx:keyvalue")]
+#: Which of these a component of a kind may use. Rules see only what they are passed; a stage of the transport sends nothing, and
+#: waits for nothing.
+ALLOWED = {"soul": set(IMPORTS), "rules": {"events"}, "interceptor": {"events"}}
 
-#: The component's own module. `prelude` comes first: what the Soul's code imports has the Soul's clock.
+#: `--stub-wasi` takes away every package called `wasi`: Python's clock, files and sockets, which a component must not
+#: have, and also the log, the settings and the KV, which the node gives. These go by a name of the same length until the component
+#: is made.
+DISGUISED = [(f"wasi:{name}".encode(), f"wasx:{name}".encode()) for name in ("logging", "config", "keyvalue")]
+
+#: The component's own module. `prelude` comes first: what the author's code imports has the component's clock.
 ENTRY = """\
 from matrix_soul import prelude
-prelude.install()
+prelude.install(has_chance={has_chance})
 import {module}
 from matrix_soul import component
-globals().update(component.exports(component.Home({module}.{inhabitant})))
+globals().update(component.exports_of({module}.{inhabitant}))
 """
 
 
@@ -41,28 +46,33 @@ class BuildError(Exception):
     """Why no component was built, in words for the author."""
 
 
-def find(module: str) -> type[Soul]:
-    """The one Soul that a module defines. Raises `BuildError` where there is none, or several."""
+def find(module: str) -> type:
+    """The one class of a module that is a component. Raises `BuildError` where there is none, or several."""
     members = vars(importlib.import_module(module)).values()
     defined = [it for it in members if inspect.isclass(it) and it.__module__ == module]
     found = [it for it in defined if isinstance(vars(it).get("__matrix_soul__"), Definition)]
     if len(found) != 1:
         names = ", ".join(it.__name__ for it in found) or "none"
-        raise BuildError(f"`{module}` must define one class marked with `@soul`, and has {names}")
+        raise BuildError(f"`{module}` must define one class marked with `@soul`, `@rules` or `@interceptor`, and has {names}")
     return found[0]
 
 
-def world(inhabitant: type[Soul]) -> str:
-    """The world of a Soul, in WIT: as its module was imported, what it reaches is known."""
+def world(inhabitant: type) -> str:
+    """The world of a component, in WIT: as its module was imported, what it reaches is known. Raises `BuildError` where that is
+    more than it may."""
+    known = definition(inhabitant)
     used = [name for name in IMPORTS if f"matrix_soul.{name}" in sys.modules]
+    for name in used:
+        if name not in ALLOWED[known.kind]:
+            raise BuildError(f"`{inhabitant.__name__}` cannot use `matrix_soul.{name}`: a node gives it to Souls alone")
     lines = ["import wasi:logging/logging@0.1.0-draft;"]
-    lines += [f"import {it};" for name in used for it in IMPORTS[name]]
-    lines += [f"export matrix:node/{it}@0.1.0;" for it in definition(inhabitant).exports(inhabitant)]
+    lines += [f"import {it};" for it in (*known.imports, *(it for name in used for it in IMPORTS[name]))]
+    lines += [f"export matrix:node/{it}@0.1.0;" for it in known.exports]
     return "package matrix:component;\n\nworld component {\n" + "".join(f"    {it}\n" for it in lines) + "}\n"
 
 
 def build(source: Path, wit: Path, output: Path) -> None:
-    """Builds the component of the Soul in a file. Raises `BuildError`."""
+    """Builds the component of the class in a file. Raises `BuildError`."""
     tool = shutil.which("componentize-py", path=str(Path(sys.executable).parent)) or shutil.which("componentize-py")
     if tool is None:
         raise BuildError("`componentize-py` is missing: install `matrix-soul[build]`")
@@ -78,8 +88,9 @@ def build(source: Path, wit: Path, output: Path) -> None:
         (made / "wit" / "world.wit").write_text(world(inhabitant))
         for file in made.glob("wit/**/*.wit"):
             file.write_bytes(_replaced(file.read_bytes(), DISGUISED))
+        has_chance = definition(inhabitant).kind == "soul"
         entry = made / "matrix_soul_entry.py"
-        entry.write_text(ENTRY.format(module=source.stem, inhabitant=inhabitant.__name__))
+        entry.write_text(ENTRY.format(module=source.stem, inhabitant=inhabitant.__name__, has_chance=has_chance))
         paths = [made, source.parent, Path(__file__).parent.parent]
         command = [tool, "-d", made / "wit", "-w", "component", "componentize", "--stub-wasi"]
         command += [it for path in paths for it in ("-p", path)]
@@ -101,9 +112,9 @@ def _replaced(data: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 def main() -> None:
     """The command ``matrix-soul``."""
-    parser = argparse.ArgumentParser(prog="matrix-soul", description="Builds Souls for Matrix OS.")
-    command = parser.add_subparsers(required=True).add_parser("build", help="builds the component of a Soul")
-    command.add_argument("source", type=Path, help="the file that defines the Soul")
+    parser = argparse.ArgumentParser(prog="matrix-soul", description="Builds components for Matrix OS.")
+    command = parser.add_subparsers(required=True).add_parser("build", help="builds a component")
+    command.add_argument("source", type=Path, help="the file that defines the Soul, the rules or the interceptor")
     command.add_argument("-o", "--output", type=Path, help="the component; SOURCE.wasm unless told")
     command.add_argument("--wit", type=Path, default=Path("wit"), help="the project's folder `wit`")
     given = parser.parse_args()

@@ -73,8 +73,25 @@ def _no_sleep(_seconds: float) -> None:
     raise RuntimeError("a Soul cannot sleep: it is woken by messages")
 
 
-def install() -> None:
-    """Has Python's own modules go by the Soul's time and chance. Their time zone is UTC."""
+def _no_chance(*_arguments: Any, **_named: Any) -> Any:
+    raise RuntimeError(
+        "rules and interceptors have no chance of their own: rules draw from a `matrix_soul.Chance` in their state, "
+        "of the setup's seed; what is left in a module is lost where a run is taken up again"
+    )
+
+
+class _SeededRandom(random.Random):
+    """`random.Random`, which there is with a seed alone."""
+
+    def __new__(cls, *arguments: Any) -> Any:
+        return super().__new__(cls, *(arguments[:1] or (0,)))
+
+    def seed(self, a: Any = None, version: int = 2) -> None:
+        super().seed(_no_chance() if a is None else a, version)
+
+
+def install(has_chance: bool = True) -> None:
+    """Has Python's own modules go by the component's time and chance, or have no chance at all. Their time zone is UTC."""
     real_gmtime, real_strftime = time.gmtime, time.strftime
 
     def gmtime(seconds: float | None = None) -> time.struct_time:
@@ -102,6 +119,14 @@ def install() -> None:
     for name, function in replaced.items():
         setattr(time, name, function)
     datetime.datetime, datetime.date = _SoulTime, _SoulDate  # type: ignore[misc]
-    random.Random = _SoulRandom  # type: ignore[misc]
-    os.urandom = lambda count: _entropy.randbytes(count)
-    random._urandom = os.urandom  # type: ignore[attr-defined]
+    entropy = _no_chance
+    if has_chance:
+        random.Random = _SoulRandom  # type: ignore[misc]
+        entropy = lambda count: _entropy.randbytes(count)
+    else:
+        hidden = random._inst  # type: ignore[attr-defined]
+        for name in [it for it in dir(random) if getattr(getattr(random, it), "__self__", None) is hidden]:
+            setattr(random, name, _no_chance)
+        random.Random = _SeededRandom  # type: ignore[misc]
+    os.urandom = entropy
+    random._urandom = entropy  # type: ignore[attr-defined]

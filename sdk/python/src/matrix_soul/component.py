@@ -1,27 +1,17 @@
 """Where the one instance of a Soul lives inside its component, and how calls reach it."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from types import CodeType, TracebackType
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import clock, packing
+from . import clock, interceptor_component, packing, rules_component
+from .entry import guarded
 from .host import Err, Ok
 from .learning import Experience, Source
-from .soul import Birth, Persona, Soul, definition
-from .types import Content, Refusal
+from .soul import Birth, Persona, Soul
+from .stateful import definition
+from .types import Content, Metric, Refusal
 
-_log = logging.getLogger("matrix_soul")
 _NOT_BORN = "called before `init`: a node gives birth to a Soul before anything else"
-
-
-@dataclass(slots=True)
-class Metric:
-    """A named figure, as the node takes it."""
-
-    name: str
-    value: float
 
 
 class Home:
@@ -78,54 +68,41 @@ def exports(home: Home) -> dict[str, type]:
 
     class Agent:
         def init(self, birth: Any) -> None:
-            _guarded(lambda: home.init(birth))
+            guarded(lambda: home.init(birth))
 
         def receive(self, batch: Any) -> list[Any]:
-            return _guarded(lambda: list(home.receive(batch)))
+            return guarded(lambda: list(home.receive(batch)))
 
     class Stateful:
         def schema(self) -> str:
             return home.definition.schema or ""
 
         def snapshot(self) -> bytes:
-            return _guarded(lambda: home.soul().snapshot())
+            return guarded(lambda: home.soul().snapshot())
 
         def restore(self, schema: str, bytes: bytes) -> None:
-            _guarded(lambda: home.soul().restore(schema, bytes))
+            guarded(lambda: home.soul().restore(schema, bytes))
 
     class Player:
         def act(self, matrix: str, tick: int, turns: Any) -> packing.Choices:
-            return _guarded(lambda: home.act(matrix, tick, turns))
+            return guarded(lambda: home.act(matrix, tick, turns))
 
     class Learner:
         def train(self, batch: Any) -> list[Metric]:
-            return _guarded(lambda: home.learn("train", batch))
+            return guarded(lambda: home.learn("train", batch))
 
         def evaluate(self, batch: Any) -> list[Metric]:
-            return _guarded(lambda: home.learn("evaluate", batch))
+            return guarded(lambda: home.learn("evaluate", batch))
 
     made = {"agent": Agent, "stateful": Stateful, "player": Player, "learner": Learner}
-    return {name.capitalize(): made[name] for name in home.definition.exports(home.inhabitant)}
+    return {name.capitalize(): made[name] for name in home.definition.exports}
 
 
-def _guarded(call: Callable[[], Any]) -> Any:
-    """A call whose refusal is told, and whose fault is logged before it ends the instance."""
-    try:
-        return call()
-    except Refusal as refusal:
-        raise Err(str(refusal)) from None
-    except Exception as error:
-        _log.error("%s", fault(error))
-        raise
-
-
-def fault(error: BaseException) -> str:
-    """What went wrong, and where, the latest call last. Without the lines of the code: a component has no files."""
-    places = [f"  {code.co_filename}:{line} in {code.co_name}" for code, line in _frames(error.__traceback__)]
-    return "\n".join(["Traceback:", *places, f"{type(error).__name__}: {error}"])
-
-
-def _frames(at: TracebackType | None) -> Iterable[tuple[CodeType, int]]:
-    while at is not None:
-        yield at.tb_frame.f_code, at.tb_lineno
-        at = at.tb_next
+def exports_of(inhabitant: type) -> dict[str, type]:
+    """The classes by which calls reach a component of this class, whatever it is."""
+    made = {
+        "soul": lambda: exports(Home(inhabitant)),
+        "rules": lambda: rules_component.exports(inhabitant),
+        "interceptor": lambda: interceptor_component.exports(inhabitant),
+    }
+    return made[definition(inhabitant).kind]()

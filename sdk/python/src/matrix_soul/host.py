@@ -1,6 +1,8 @@
 """Where a Soul meets the node: the generated bindings inside a component, a fake node in tests, and otherwise nothing."""
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,18 @@ except ImportError:
 fakes: dict[str, Any] = {}
 
 
+@contextlib.contextmanager
+def faked(**interfaces: Any) -> Iterator[None]:
+    """Has these stand in for interfaces meanwhile."""
+    before = dict(fakes)
+    fakes.update(interfaces)
+    try:
+        yield
+    finally:
+        fakes.clear()
+        fakes.update(before)
+
+
 class _Absent:
     """An interface outside a component: a fake node's, if there is one."""
 
@@ -35,17 +49,26 @@ class _Absent:
         fake = fakes.get(self._interface)
         if fake is None:
             raise RuntimeError(
-                f"`{self._interface}` is reached inside a node only: in tests, run the Soul in `matrix_soul.testing.Node`"
+                f"`{self._interface}` is reached inside a node only: in tests, run it in `matrix_soul.testing.Node`, a `Run` or a `Stage`"
             )
         return getattr(fake, name)
 
 
-def bound(interface: str) -> Any:
-    """The generated module of an imported interface, such as ``messaging``."""
+def bound(interface: str, package: str = "") -> Any:
+    """The generated module of an imported interface, such as ``messaging``. `package` tells two of one name apart in tests:
+    no component imports both."""
     try:
         return importlib.import_module(f"wit_world.imports.{interface}")
     except ImportError:
-        return _Absent(interface)
+        return _Absent(f"{package}{interface}")
+
+
+def exported(interface: str) -> Any:
+    """The generated module of an exported interface, such as ``interceptor``, which has the types that are its own."""
+    try:
+        return importlib.import_module(f"wit_world.exports.{interface}")
+    except ImportError:
+        return _Absent(f"exported_{interface}")
 
 
 def case(value: Any) -> str:

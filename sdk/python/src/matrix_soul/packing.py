@@ -6,13 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import host
+from .interceptor import Passing
 from .playing import Turn
+from .rules import Action, Prompt
 from .types import KINDS, Address, Content, Message, MessageId, Refusal
 
 #: Words a message.
 MESSAGE_WORDS = 16
 #: Words a turn.
 TURN_WORDS = 5
+#: Words an action.
+ACTION_WORDS = 3
 
 _SHORT = "a packed list holds fewer bytes than its words say"
 
@@ -22,6 +27,14 @@ class Choices:
     """What a player decides, as the node takes it."""
 
     lengths: list[int]
+    bytes: bytes
+
+
+@dataclass(slots=True)
+class Packed:
+    """Words and bytes, as the node takes them."""
+
+    heads: list[int]
     bytes: bytes
 
 
@@ -88,3 +101,54 @@ def choices(decided: Sequence[bytes | str], count: int) -> Choices:
         raise Refusal(f"{len(decided)} actions for {count} turns: each turn needs one")
     bodies = [it.encode() if isinstance(it, str) else bytes(it) for it in decided]
     return Choices([len(body) for body in bodies], b"".join(bodies))
+
+
+def actions(packed: Any) -> list[Action]:
+    """What players answered."""
+    reader = _Reader(packed.bytes)
+    heads = iter(packed.heads)
+    return [
+        Action(player, seat, reader.take(length - 1) if length else None)
+        for player, seat, length in zip(heads, heads, heads)
+    ]
+
+
+def prompts(asked: Sequence[Prompt]) -> Packed:
+    """Whom rules ask."""
+    heads: list[int] = []
+    for it in asked:
+        reward = struct.unpack(">II", struct.pack(">d", it.reward))
+        heads += (it.player, it.seat, len(it.observation), int(it.is_final), *reward)
+    return Packed(heads, b"".join([it.observation for it in asked]))
+
+
+def message(wire: Any) -> Message:
+    """A message that is not packed, to a Matrix."""
+    return Message(**_parts(wire), topic=None)
+
+
+def passing(wire: Any) -> Passing:
+    """A message on its way."""
+    recipient = _address(wire.recipient)
+    topic = recipient.name if recipient.kind == "topic" else None
+    return Passing(**_parts(wire), topic=topic, recipient=recipient)
+
+
+def _parts(wire: Any) -> dict[str, Any]:
+    answered = wire.in_reply_to
+    return {
+        "id": _id(wire.id),
+        "sender": _address(wire.sender),
+        "in_reply_to": None if answered is None else _id(answered),
+        "content": Content(wire.content_type, wire.body),
+        "sent_at": wire.sent_at,
+    }
+
+
+def _id(wire: Any) -> MessageId:
+    return MessageId(wire.a, wire.b, wire.c, wire.d)
+
+
+def _address(wire: Any) -> Address:
+    kind = host.case(wire).lower()
+    return Address(next(it for it in KINDS if it == kind), wire.value)

@@ -45,9 +45,9 @@ class _Lines(io.TextIOBase):
         return len(text)
 
 
-def install() -> None:
+def install(has_chance: bool = True) -> None:
     """Takes hold of Python's clock, chance, log and streams. Every level is handed on: the node filters."""
-    clock.install()
+    clock.install(has_chance)
     root = logging.getLogger()
     root.handlers = [Handler()]
     root.setLevel(1)

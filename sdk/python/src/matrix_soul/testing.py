@@ -8,6 +8,8 @@
     tally.restart()
     assert tally.ask("get") == "3"
 
+Rules run in a `Run`, and messages pass an interceptor in a `Stage`.
+
 Every call passes what it passes in a component: messages are packed, states are bytes. Grants and quotas are not checked
 unless a test denies them (`Node.deny`). Souls of one process share Python's own `random`: a test that uses it spawns one.
 """
@@ -22,11 +24,11 @@ from . import clock, host
 from .component import Home, exports
 from .learning import Experience, Source
 from .soul import Birth, Persona, Soul
+from .testing_rules import Run, Stage
 from .testing_stores import Buckets, Episodes
+from .testing_types import BEGINNING_MS, Event, Failure
 from .types import KINDS, Address, Content, MessageId, Refusal
 
-#: When the first message of a test is sent: 2001-09-09, 01:46:40 UTC.
-BEGINNING_MS = 1_000_000_000_000
 #: More words of a chain of messages than a test has.
 _HOPS_MAX = 16
 
@@ -38,19 +40,6 @@ class Sent:
     sender: str
     to: Address
     content: Content
-
-
-@dataclass(frozen=True)
-class Event:
-    """What a Soul published."""
-
-    source: str
-    kind: str
-    content: Content
-
-
-class Failure(Exception):
-    """A Soul's answer that is none: the text that its asker is told."""
 
 
 class Resident:
@@ -299,4 +288,4 @@ def _address(kind: Any) -> Any:
     return lambda name: Address(kind, name)
 
 
-__all__ = ["BEGINNING_MS", "Event", "Failure", "Node", "Refusal", "Resident", "Sent", "experience"]
+__all__ = ["BEGINNING_MS", "Event", "Failure", "Node", "Refusal", "Resident", "Run", "Sent", "Stage", "experience"]

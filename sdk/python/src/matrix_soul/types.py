@@ -97,6 +97,11 @@ class Content:
         return cls("text/plain", text.encode())
 
     @classmethod
+    def svg(cls, document: str) -> "Content":
+        """A picture, as ``image/svg+xml``."""
+        return cls("image/svg+xml", document.encode())
+
+    @classmethod
     def json(cls, value: Any) -> "Content":
         """Any value that JSON has, as ``application/json``."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -116,9 +121,22 @@ class Content:
             return cls("application/octet-stream", bytes(said))
         raise TypeError(f"a {type(said).__name__} is no content: give text, bytes or a `Content`")
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its media type is one of texts: ``text/…``."""
+        return self.content_type.lstrip()[:5].lower() == "text/"
+
     def decode(self) -> str:
         """The body as text. Raises `Refusal` where it is not UTF-8."""
         return utf8(self.body, "the body")
+
+
+@dataclass(slots=True)
+class Metric:
+    """A named figure, as the node takes it."""
+
+    name: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +147,7 @@ class Message:
     id: MessageId
     #: Who sent it, as the node knows it: a sender cannot forge this.
     sender: Address
-    #: The topic that it was sent to; None: it was sent to this Soul itself.
+    #: The topic that it was sent to; None: it was sent to this Soul, or this Matrix, itself.
     topic: str | None
     #: The message that this one answers.
     in_reply_to: MessageId | None
