@@ -227,6 +227,7 @@ fn plain(
     let told = Some(limits.events_per_second);
     Capabilities {
         memory: None,
+        grpc: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),

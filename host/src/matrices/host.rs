@@ -119,6 +119,7 @@ impl MatrixHost {
             messaging: None,
             keyvalue: None,
             memory: None,
+            grpc: None,
             events: events::Ctx::new(self.bus.clone(), source, Some(0), log.clone(), refused),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::default(),

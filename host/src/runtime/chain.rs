@@ -344,6 +344,7 @@ pub(super) fn capabilities(
     let (source, told) = (Source::Component(component), Some(limits.events_per_second));
     Capabilities {
         memory: None,
+        grpc: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(bus.clone(), source, told, log.clone(), refused),

@@ -16,6 +16,7 @@ import * as clock from "./clock.js";
 import { exportsFor, type Functions } from "./component.js";
 import { give } from "./host.js";
 import { Experience, type Metrics, type SoulClass } from "./soul.js";
+import { Services } from "./services.js";
 import { Buckets, Episodes, failed } from "./stores.js";
 import { encode } from "./text.js";
 import { Address, Content, KINDS, Refusal, type MessageId, type Said } from "./types.js";
@@ -154,6 +155,8 @@ export class Node {
   readonly topics = new Map<string, Set<string>>();
   /** What was thrown that is no refusal. */
   readonly faults: unknown[] = [];
+  /** What Souls can call. */
+  readonly services = new Services(this);
   readonly #souls = new Map<string, Resident>();
   readonly #denied = new Set<string>();
   readonly #inside: string[] = [];
@@ -171,6 +174,7 @@ export class Node {
     });
     give("events", { emit: (kind: string, content: Content) => this.events.push({ source: this.inside, kind, content }) });
     give("memory", new Episodes(this));
+    give("grpc", this.services);
     for (const name of ["store", "atomics", "batch"]) give(name, buckets);
   }
 

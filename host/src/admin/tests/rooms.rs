@@ -201,6 +201,7 @@ fn souls_host(
         bus: bus.clone(),
         logs: telemetry.logs().clone(),
         metrics: telemetry.metrics().clone(),
+        grpc: Default::default(),
         kv: kv.clone(),
         components: catalog.clone(),
         captures: Default::default(),
@@ -222,6 +223,7 @@ fn catalog(data: &std::path::Path, telemetry: &Telemetry, kv: &Kv, bus: &Bus) ->
         let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, &refusals));
         Capabilities {
             memory: None,
+            grpc: None,
             messaging: None,
             keyvalue: None,
             events: capabilities::events::Ctx::new(bus.clone(), Source::Node, None, log.clone(), &refusals),
