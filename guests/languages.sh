@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-souls="echo counter strategist"
+souls="echo counter strategist almanac"
 tools=target/languages
 
 missing() {
@@ -72,6 +72,7 @@ c() {
         make test SOURCES="guests/c/$soul.c" TESTS="guests/c/tests/$soul.c" ARGUMENTS=tests/data/axelrod-4.14.0-turns-200.json
     done
     make SOURCES=guests/c/echo.c OUT=guests/out/echo-c.wasm
+    make SOURCES=guests/c/almanac.c OUT=guests/out/almanac-c.wasm
     make SOURCES=guests/c/counter.c EXPORTS=agent,stateful OUT=guests/out/counter-c.wasm
     make SOURCES=guests/c/strategist.c EXPORTS=agent,stateful,player OUT=guests/out/strategist-c.wasm
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::admin::AdminConfig;
+use crate::capabilities::grpc::GrpcConfig;
 use crate::kv::KvConfig;
 use crate::learning::LearningConfig;
 use crate::matrices::MatricesConfig;
@@ -65,6 +66,8 @@ pub struct Config {
     pub transport: TransportConfig,
     /// What judges them.
     pub interceptors: InterceptorsConfig,
+    /// Services outside the realm that Souls may be granted.
+    pub grpc: GrpcConfig,
     /// The event bus.
     pub bus: BusConfig,
     /// This node's place in its realm.
@@ -95,6 +98,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             transport: TransportConfig::default(),
             interceptors: InterceptorsConfig::default(),
+            grpc: GrpcConfig::default(),
             bus: BusConfig::default(),
             realm: RealmConfig::default(),
             p2p: P2pConfig::default(),

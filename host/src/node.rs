@@ -18,8 +18,7 @@ pub use end::End;
 
 use crate::admin::{Admin, AdminConfig, AdminHost};
 use crate::backup::Backups;
-use crate::capabilities::Capabilities;
-use crate::capabilities::logging::GuestLog;
+use crate::capabilities::grpc::Endpoints;
 use crate::config::Config;
 use crate::kv::Kv;
 use crate::learning::{self, Learning};
@@ -40,8 +39,7 @@ use crate::tasks::Tasks;
 use crate::tasks::workers::Workers;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::LogRing;
-use crate::telemetry::metrics::TotalBy;
-use crate::transport::bus::{Bus, Source};
+use crate::transport::bus::Bus;
 use crate::transport::remote;
 use crate::transport::router::Router;
 
@@ -219,6 +217,7 @@ struct Base {
     realm: Realm,
     catalog: Catalog,
     interceptors: Interceptors,
+    grpc: Endpoints,
 }
 
 impl Base {
@@ -232,6 +231,8 @@ impl Base {
         if config.owns_process {
             telemetry.install()?;
         }
+        let (metrics, settings) = (telemetry.metrics(), &config.grpc);
+        let grpc = Endpoints::open(settings, &metrics.grpc, &metrics.refusals).context("see [grpc]")?;
         let realm = place::open(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
         let metrics = telemetry.metrics().transport.clone();
@@ -253,7 +254,7 @@ impl Base {
         realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;
         place::share_topics(&realm, &router, guests).await;
         place::refuse_late(&router, realm_tasks);
-        Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors })
+        Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors, grpc })
     }
 
     /// What Souls need of it.
@@ -265,6 +266,7 @@ impl Base {
             bus: self.bus.clone(),
             logs: self.telemetry.logs().clone(),
             metrics: self.telemetry.metrics().clone(),
+            grpc: self.grpc.clone(),
             kv: self.kv.clone(),
             components: self.catalog.clone(),
             captures: Default::default(),
@@ -377,13 +379,7 @@ fn open_catalog(
             .context("cannot open the components")?;
     let (bus, logs, metrics) = (bus.clone(), telemetry.logs().clone(), telemetry.metrics().clone());
     let refused = metrics.runtime.refused.clone();
-    let try_out = move || no_capabilities(&bus, &logs, &metrics.refusals);
+    let try_out = move || place::no_capabilities(&bus, &logs, &metrics.refusals);
     let limits = config.limits.default.clone();
     Ok(Catalog::new(components, &engine, kv.clone(), ground, limits, refused, try_out)?)
-}
-
-/// What a component is tried out with when it is uploaded: no way to anything.
-fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
-    let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
-    Capabilities::alone(bus.clone(), Source::Node, None, log, refused)
 }

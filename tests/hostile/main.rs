@@ -39,6 +39,8 @@ mod remembering;
 mod rollouts;
 #[path = "rules.rs"]
 mod rules;
+#[path = "services.rs"]
+mod services;
 #[path = "stages.rs"]
 mod stages;
 #[path = "swaps.rs"]

@@ -18,6 +18,8 @@ mod memory;
 mod messages;
 #[path = "refusal/node.rs"]
 mod node;
+#[path = "refusal/services.rs"]
+mod services;
 #[path = "refusal/uploads.rs"]
 mod uploads;
 
@@ -30,6 +32,7 @@ pub(crate) use learning::*;
 pub(crate) use memory::*;
 pub(crate) use messages::*;
 pub(crate) use node::*;
+pub(crate) use services::*;
 pub(crate) use uploads::*;
 
 use matrix_tests::node::{TestNode, manifest};

@@ -44,13 +44,13 @@ const KEPT: &str = "compiled-of-languages";
 const END: Duration = Duration::from_secs(30);
 
 /// What was built, once.
-struct Built {
-    languages: Vec<&'static str>,
-    compiled: PathBuf,
+pub(crate) struct Built {
+    pub(crate) languages: Vec<&'static str>,
+    pub(crate) compiled: PathBuf,
 }
 
 /// Builds the Souls, and has them compiled once for all nodes of these tests.
-fn built() -> &'static Built {
+pub(crate) fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
         let languages = LANGUAGES.into_iter().filter(|language| is_built(language)).collect();
@@ -97,17 +97,23 @@ fn is_built(language: &str) -> bool {
 
 /// Nodes that have compiled before what is in the folder.
 fn start(count: u64, compiled: &Path) -> Realm {
+    start_with(count, compiled, |_| String::new())
+}
+
+/// As [`start`]; `settings` are what each node's configuration says more.
+pub(crate) fn start_with(count: u64, compiled: &Path, settings: impl Fn(u64) -> String) -> Realm {
     let prepare = |data: &Path| {
         if compiled.exists() {
             mirror(compiled, &data.join(COMPILED)).expect("our own folder");
         }
     };
-    Realm::start_aside(count, |_| SETTINGS.to_owned(), prepare)
+    Realm::start_aside(count, |node| format!("{}{SETTINGS}", settings(node)), prepare)
 }
 
 /// Uploads the Souls of these languages, those in Rust, and the rules of the tournament.
-fn push_all(realm: &Realm, languages: &[&str]) {
+pub(crate) fn push_all(realm: &Realm, languages: &[&str]) {
     realm.push(1, "ipd");
+    languages.iter().for_each(|language| realm.push(1, &format!("almanac-{language}")));
     for soul in SOULS {
         realm.push(1, soul);
         languages.iter().for_each(|language| realm.push(1, &format!("{soul}-{language}")));

@@ -19,4 +19,5 @@ pub mod net;
 pub mod node;
 pub mod realm;
 pub mod scale;
+pub mod service;
 pub mod watch;

@@ -284,6 +284,7 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
     manifest.grants.subscribe = all();
     manifest.grants.events = true;
     manifest.grants.memory = true;
+    manifest.grants.grpc = all();
     manifest
 }
 

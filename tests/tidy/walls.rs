@@ -33,7 +33,7 @@ const CRATES: [(&[&str], &[&str]); 7] = [
     (&["libp2p", "libp2p_stream"], &["p2p/"]),
     (
         &["tonic", "tonic_health", "tonic_reflection", "tonic_types"],
-        &["admin/", "admin.rs", "capabilities/grpc.rs"],
+        &["admin/", "admin.rs", "capabilities/grpc/"],
     ),
     // What is said at the door, and what nodes say to each other.
     (
@@ -201,7 +201,7 @@ mod tests {
         let text = "use wasmtime;\nfn f(redb: u8) { redb + 1; anyhow::bail!(\"tonic::x\") }\nuse tonic as t;";
         let lines = |path| crates_outside(&sample(path, text)).len();
         assert_eq!((lines("host/src/souls/actor.rs"), lines("host/src/runtime/engine.rs")), (3, 2));
-        assert_eq!((lines("host/src/capabilities/grpc.rs"), lines("host/src/node.rs")), (1, 2));
+        assert_eq!((lines("host/src/capabilities/grpc/mod.rs"), lines("host/src/node.rs")), (1, 2));
     }
 
     #[test]

@@ -247,6 +247,7 @@ fn add(sum: &mut v1::Figures, more: &v1::Figures) {
     sum.dropped += more.dropped;
     sum.refused += more.refused;
     sum.turned_away += more.turned_away;
+    sum.calls += more.calls;
 }
 
 /// Puts guests in order, and keeps as many as are asked for.
@@ -259,6 +260,7 @@ fn rank(guests: &mut Vec<v1::GuestUsage>, question: &Question) {
             UsageOrder::Memory => guest.memory_bytes,
             UsageOrder::Messages => used.received + used.sent,
             UsageOrder::Kv => used.kv,
+            UsageOrder::Calls => used.calls,
             UsageOrder::Waiting => guest.waiting,
             UsageOrder::Refused => used.refused + used.dropped + used.turned_away,
             UsageOrder::Name => 0,

@@ -7,7 +7,7 @@ use super::{Bench, BenchError, fence};
 use crate::capabilities::grants::Grants;
 use crate::capabilities::messaging::{self, Waits};
 use crate::capabilities::rehearsal::{Deed, Rehearsal};
-use crate::capabilities::{Capabilities, config, events, keyvalue, memory, random};
+use crate::capabilities::{Capabilities, config, events, grpc, keyvalue, memory, random};
 use crate::ids::{MessageId, SoulName};
 use crate::kv::KvError;
 use crate::memory::{Memory, Place, Quota, Weights};
@@ -157,6 +157,9 @@ impl Bench {
         )));
         let grants = Arc::new(grants.clone());
         let (router, waits) = (self.router.clone(), Waits::default());
+        // There is no service: whoever calls one hears so.
+        let nobody = grpc::Endpoints::default();
+        plain.grpc = Some(Box::new(grpc::Ctx::new(nobody, grants.clone(), limits, refused, waits.clone())));
         plain.messaging =
             Some(messaging::Ctx::new(name.clone(), router, grants.clone(), limits, refused, waits));
         plain.keyvalue = Some(keyvalue::Ctx::new(kv, name.as_str(), fence, grants, limits, refused));

@@ -130,6 +130,9 @@ pub struct Grants {
     /// Whether it has a memory. Left out where it has none, so that nodes of an earlier version read the record.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub memory: bool,
+    /// gRPC endpoints that it may call. Left out where there are none, as `memory` is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grpc: Vec<Pattern>,
 }
 
 impl Grants {
@@ -146,6 +149,12 @@ impl Grants {
     /// Whether `topic` may be subscribed to; if not, which grant is missing.
     pub(crate) fn may_subscribe(&self, topic: &TopicName) -> Result<(), String> {
         permit(&self.subscribe, topic.as_str(), "subscribe")
+    }
+
+    /// Whether the gRPC endpoint `name` may be called; if not, which grant is missing.
+    pub(crate) fn may_call(&self, name: &str) -> Result<(), String> {
+        let name: String = name.chars().take(80).flat_map(char::escape_default).collect();
+        permit(&self.grpc, &name, "grpc")
     }
 }
 

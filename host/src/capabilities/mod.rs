@@ -10,6 +10,7 @@ pub mod config;
 pub mod events;
 pub mod filesystem;
 pub mod grants;
+pub mod grpc;
 pub mod io;
 pub mod keyvalue;
 pub mod logging;
@@ -39,6 +40,8 @@ pub struct Capabilities {
     pub keyvalue: Option<keyvalue::Ctx>,
     /// What it remembers; none for rules and interceptors. Seldom used, and large.
     pub memory: Option<Box<memory::Ctx>>,
+    /// Services outside the realm; none for rules and interceptors. Seldom used, too.
+    pub grpc: Option<Box<grpc::Ctx>>,
     /// The event bus.
     pub events: events::Ctx,
     /// The guest's log.
@@ -65,6 +68,7 @@ impl Capabilities {
             messaging: None,
             keyvalue: None,
             memory: None,
+            grpc: None,
             events: events::Ctx::new(bus, source, told, log.clone(), refused),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::default(),
@@ -86,6 +90,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     types::add_to_linker(&mut linker)?;
     messaging::add_to_linker(&mut linker)?;
     memory::add_to_linker(&mut linker)?;
+    grpc::add_to_linker(&mut linker)?;
     events::add_to_linker(&mut linker)?;
     logging::add_to_linker(&mut linker)?;
     config::add_to_linker(&mut linker)?;

@@ -1,6 +1,8 @@
 //! What a guest does while it is only tried, as new code is before it takes the place of the old: written down
 //! instead of done. Reading goes on as ever; what is written down is not seen by the guest that wrote it.
 
+use bytes::Bytes;
+
 use crate::ids::TopicName;
 use crate::kv::Mutation;
 use crate::transport::envelope::{Address, Content};
@@ -27,6 +29,8 @@ pub enum Deed {
     Remember(String, Vec<u64>),
     /// An episode to forget.
     Forget(u64),
+    /// A call to a service outside the realm: the endpoint, the method and the request. It is not made.
+    Call(String, String, Bytes),
     /// Writes to the KV, all or none.
     Write(Vec<Mutation>),
 }
@@ -36,6 +40,7 @@ impl Deed {
         let of = |content: &Content| content.body.len();
         match self {
             Self::Send(_, content) | Self::Ask(_, content) | Self::Emit(_, content) => of(content),
+            Self::Call(endpoint, method, request) => endpoint.len() + method.len() + request.len(),
             Self::Write(mutations) => mutations.iter().map(written).sum(),
             Self::Remember(text, instead_of) => text.len() + size_of_val(&instead_of[..]),
             Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Forget(_) => 0,
@@ -86,8 +91,6 @@ impl Rehearsal {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! All limits, as they hold on a node with this configuration.
 
 use super::Config;
+use crate::capabilities::grpc::STATUS_BYTES_MAX;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
 use crate::learning::{EXPERIENCE_BYTES_MAX, TEACH_BYTES_MAX};
 use crate::memory;
@@ -74,8 +75,21 @@ impl Config {
             NodeLimit::request_bytes => self.admin.message_bytes_max as u64,
             NodeLimit::audit_file_bytes => self.admin.audit.file_bytes,
             NodeLimit::audit_files => self.admin.audit.files as u64,
-            other => self.set_for_components(other).unwrap_or_else(|| fixed(other)),
+            other => {
+                self.set_for_components(other).or(self.set_outside(other)).unwrap_or_else(|| fixed(other))
+            }
         }
+    }
+
+    /// What a limit of services outside the realm is set to; none: it is none of them.
+    fn set_outside(&self, limit: NodeLimit) -> Option<u64> {
+        Some(match limit {
+            NodeLimit::grpc_timeout_ms => self.grpc.timeout_ms.into(),
+            NodeLimit::grpc_request_bytes => self.grpc.request_bytes_max as u64,
+            NodeLimit::grpc_response_bytes => self.grpc.response_bytes_max as u64,
+            NodeLimit::grpc_calls => self.grpc.calls_max as u64,
+            _ => return None,
+        })
     }
 
     /// What a limit of uploads, compiling and code is set to; none: it is none of them.
@@ -108,6 +122,7 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::experience_bytes => EXPERIENCE_BYTES_MAX,
         NodeLimit::teach_bytes => TEACH_BYTES_MAX,
         NodeLimit::handles => HANDLES_MAX,
+        NodeLimit::grpc_status_bytes => STATUS_BYTES_MAX,
         NodeLimit::interceptors => STAGES_MAX,
         NodeLimit::content_type_bytes => CONTENT_TYPE_BYTES_MAX,
         NodeLimit::mailbox_bytes => MAILBOX_BYTES_MAX,

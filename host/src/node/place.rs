@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use futures::future::join_all;
 
 use super::KV_DIR;
+use crate::capabilities::Capabilities;
+use crate::capabilities::logging::GuestLog;
 use crate::config::Config;
 use crate::kv::{Kv, KvConfig, Roster};
 use crate::p2p::{Admission, Key, Link, P2p, P2pConfig};
@@ -17,7 +19,9 @@ use crate::runtime::catalog::Catalog;
 use crate::runtime::interceptors::InterceptorsHost;
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
-use crate::transport::bus::Bus;
+use crate::telemetry::logs::LogRing;
+use crate::telemetry::metrics::TotalBy;
+use crate::transport::bus::{Bus, Source};
 use crate::transport::router::Router;
 use crate::transport::{remote, topics};
 
@@ -35,6 +39,12 @@ pub(super) fn make_private_folder(path: &Path) -> anyhow::Result<()> {
     let unusable = || format!("cannot use the data folder {}", path.display());
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(unusable)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(unusable)
+}
+
+/// What a component is tried out with when it is uploaded: no way to anything.
+pub(super) fn no_capabilities(bus: &Bus, logs: &LogRing, refused: &TotalBy) -> Capabilities {
+    let log = Arc::new(GuestLog::new(logs.clone(), "node", 0, refused));
+    Capabilities::alone(bus.clone(), Source::Node, None, log, refused)
 }
 
 /// What people and telemetry call a node.

@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
     // a stack of its own.
     imports: {
         "matrix:node/messaging@0.1.0.ask": async | trappable,
+        "matrix:node/grpc@0.1.0.call": async | trappable,
         "matrix:node/memory@0.1.0.remember": async | trappable,
         "matrix:node/memory@0.1.0.recall": async | trappable,
         "matrix:node/memory@0.1.0.forget": async | trappable,

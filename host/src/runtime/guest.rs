@@ -224,6 +224,11 @@ impl Guest {
         self.store.as_ref().is_none_or(|store| store.data().acted)
     }
 
+    /// Whether it called anybody outside the realm since it was entered last.
+    pub(crate) fn has_called(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| store.data().called)
+    }
+
     /// Fuel used since the instance was made.
     pub(crate) fn fuel_used(&self) -> u64 {
         self.fuel_used
@@ -292,7 +297,7 @@ fn arm(store: &mut Store<GuestState>, lane: Lane, moment: Moment, lifted_bytes_m
     state.time_passed();
     state.lane = lane;
     state.overrun = false;
-    state.acted = false;
+    (state.acted, state.called) = (false, false);
     state.budget.enter();
     // What it was denied before, and survived, is no reason for what comes now.
     let _ = state.limiter.take_denied();

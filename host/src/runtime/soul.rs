@@ -225,6 +225,11 @@ impl SoulInstance {
         self.guest.has_acted()
     }
 
+    /// Whether it called anybody outside the realm since it was entered last.
+    pub fn has_called(&self) -> bool {
+        self.guest.has_called()
+    }
+
     /// Fuel used since the instance was made.
     pub fn fuel_used(&self) -> u64 {
         self.guest.fuel_used()

@@ -58,6 +58,8 @@ pub struct GuestState {
     pub(crate) overrun: bool,
     /// It did something in this entry that others can see.
     pub(crate) acted: bool,
+    /// It called somebody outside the realm in this entry: what came of that is not part of its turn.
+    pub(crate) called: bool,
     pub(crate) table: ResourceTable,
     pub(crate) moment: Moment,
     pub(crate) capabilities: Capabilities,
@@ -83,6 +85,7 @@ impl GuestState {
             apart: false,
             overrun: false,
             acted: false,
+            called: false,
             table,
             moment: Moment::default(),
             capabilities,

@@ -20,6 +20,7 @@ pub struct Usage {
     received: AtomicU64,
     sent: AtomicU64,
     kv: AtomicU64,
+    calls: AtomicU64,
     dropped: AtomicU64,
     refused: AtomicU64,
     memory_bytes: AtomicU64,
@@ -38,6 +39,8 @@ pub struct Used {
     pub sent: u64,
     /// Operations on the KV.
     pub kv: u64,
+    /// Calls to services outside the realm.
+    pub calls: u64,
     /// Log lines that were dropped.
     pub dropped: u64,
     /// What it was refused: for want of a grant, by a quota, by a bound, by whom it wrote to.
@@ -61,6 +64,7 @@ impl Usage {
             received: look(&self.received),
             sent: look(&self.sent),
             kv: look(&self.kv),
+            calls: look(&self.calls),
             dropped: look(&self.dropped),
             refused: look(&self.refused),
             memory_bytes: look(&self.memory_bytes),
@@ -90,6 +94,11 @@ impl Usage {
     /// It used the KV.
     pub(crate) fn used_kv(&self) {
         add(&self.kv, 1);
+    }
+
+    /// It called a service outside the realm.
+    pub(crate) fn called(&self) {
+        add(&self.calls, 1);
     }
 
     /// A line of its was dropped.
@@ -140,6 +149,7 @@ impl Used {
             received: more(self.received, before.received),
             sent: more(self.sent, before.sent),
             kv: more(self.kv, before.kv),
+            calls: more(self.calls, before.calls),
             dropped: more(self.dropped, before.dropped),
             refused: more(self.refused, before.refused),
             memory_bytes: self.memory_bytes,

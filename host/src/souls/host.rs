@@ -15,7 +15,9 @@ use super::records;
 use super::restart::{Next, RestartConfig};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::messaging::Waits;
-use crate::capabilities::{Capabilities, cli, config, events, keyvalue, logging, memory, messaging, random};
+use crate::capabilities::{
+    Capabilities, cli, config, events, grpc, keyvalue, logging, memory, messaging, random,
+};
 use crate::clock;
 use crate::ids::SoulName;
 use crate::kv::{Condition, Kv};
@@ -117,6 +119,8 @@ pub struct Host {
     pub logs: LogRing,
     /// Counts.
     pub metrics: Metrics,
+    /// Calls services outside the realm.
+    pub grpc: grpc::Endpoints,
     /// Keeps states.
     pub kv: Kv,
     /// Knows components.
@@ -157,8 +161,10 @@ impl Host {
             refused,
             &self.metrics.souls.memory,
         );
+        let called = grpc::Ctx::new(self.grpc.clone(), grants.clone(), limits, refused, waits.clone());
         Capabilities {
             memory: Some(Box::new(memory)),
+            grpc: Some(Box::new(called)),
             messaging: Some(messaging::Ctx::new(
                 soul.clone(),
                 router,

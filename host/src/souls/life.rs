@@ -114,6 +114,11 @@ impl Life {
         self.instance.as_ref().is_some_and(|instance| instance.has_acted())
     }
 
+    /// Whether it called anybody outside the realm since it was entered last.
+    pub(crate) fn has_called(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.has_called())
+    }
+
     pub(crate) fn instance(&mut self) -> Option<&mut SoulInstance> {
         self.instance.as_deref_mut()
     }

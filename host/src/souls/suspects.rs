@@ -2,7 +2,8 @@
 //! on as if it had not been there.
 //!
 //! A batch is tried again only where nothing of it can have been heard: a Soul that keeps its turns says nothing before
-//! a turn is kept, and any other must have said and written nothing when it crashed. Otherwise all of its senders are told
+//! a turn is kept, and any other must have said and written nothing when it crashed; nobody may have called anybody outside
+//! the realm, where no turn holds anything back. Otherwise all of its senders are told
 //! of the crash, as nobody knows which messages were handled, and the next ones enter one by one.
 
 use std::collections::VecDeque;
@@ -56,7 +57,7 @@ impl Actor {
     /// The guest crashed over these messages.
     pub(crate) fn fell(&mut self, envelopes: Vec<Envelope>, crash: &Crash) {
         let tried = std::mem::take(&mut self.suspects.tried) + 1;
-        let unheard = self.turns.is_some() || !self.life.has_acted();
+        let unheard = !self.life.has_called() && (self.turns.is_some() || !self.life.has_acted());
         self.crashed_over(crash, tried > 1);
         let error = SendError::Failed(format!("{} crashed: {crash}", self.manifest.name));
         let is_last = tried >= self.host.config.restart.attempts.max(1) || !unheard;

@@ -1,11 +1,13 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
+mod grpc;
 mod learning;
 mod links;
 mod messages;
 
 use opentelemetry::metrics::Meter;
 
+pub use self::grpc::GrpcMetrics;
 pub use self::learning::LearningMetrics;
 pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub transport: TransportMetrics,
     /// What judges messages.
     pub interceptors: InterceptorMetrics,
+    /// Services outside the realm.
+    pub grpc: GrpcMetrics,
     /// The replicated KV.
     pub kv: KvMetrics,
     /// The realm's.
@@ -55,6 +59,7 @@ impl Metrics {
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
             interceptors: InterceptorMetrics::new(meter, registry)?,
+            grpc: GrpcMetrics::new(meter),
             kv: KvMetrics::new(meter),
             realm: RealmMetrics::new(meter),
             links: LinkMetrics::new(meter),

@@ -5,10 +5,11 @@
 //! at all, but observed when it is asked for.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
 use prometheus::local::LocalHistogram;
 
 /// Upper bounds, in seconds, of what calls into guests take: from 1 µs, the least that a call costs, to
@@ -93,6 +94,31 @@ impl TotalByTwo {
     }
 }
 
+/// As [`TotalByTwo`], the first label a name out of the node's configuration: there are few, and no guest adds one.
+#[derive(Debug, Clone)]
+pub(super) struct TotalByName {
+    counter: Counter<u64>,
+    labels: [&'static str; 2],
+}
+
+impl TotalByName {
+    pub(super) fn new(
+        meter: &Meter,
+        name: &'static str,
+        labels: [&'static str; 2],
+        description: &'static str,
+    ) -> Self {
+        Self { counter: meter.u64_counter(name).with_description(description).build(), labels }
+    }
+
+    /// Adds one to the figure of this name and label value.
+    pub(super) fn count(&self, name: &Arc<str>, value: &'static str) {
+        let [first, second] = self.labels;
+        let name = KeyValue::new(first, StringValue::from(name.clone()));
+        self.counter.add(1, &[name, KeyValue::new(second, value)]);
+    }
+}
+
 /// What a figure was last, told apart by one label with fixed values.
 #[derive(Debug, Clone)]
 pub struct LastBy {
@@ -138,6 +164,27 @@ impl SecondsBy {
     /// Records that something of this label value took `elapsed`.
     pub fn record(&self, value: &'static str, elapsed: Duration) {
         self.histogram.record(elapsed.as_secs_f64(), &[KeyValue::new(self.label, value)]);
+    }
+}
+
+/// As [`SecondsBy`], the label a name out of the node's configuration.
+#[derive(Debug, Clone)]
+pub(super) struct SecondsByName(SecondsBy);
+
+impl SecondsByName {
+    pub(super) fn new(
+        meter: &Meter,
+        name: &'static str,
+        label: &'static str,
+        description: &'static str,
+    ) -> Self {
+        Self(SecondsBy::new(meter, name, label, description))
+    }
+
+    /// Records that something of this name took `elapsed`.
+    pub(super) fn record(&self, name: &Arc<str>, elapsed: Duration) {
+        let SecondsBy { histogram, label } = &self.0;
+        histogram.record(elapsed.as_secs_f64(), &[KeyValue::new(*label, StringValue::from(name.clone()))]);
     }
 }
 

@@ -62,6 +62,7 @@ impl Options {
                 buckets: Vec::new(),
                 events: true,
                 memory: true,
+                grpc: all(),
             }
         })
     }

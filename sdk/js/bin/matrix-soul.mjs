@@ -16,6 +16,7 @@ const IMPORTS = {
   logging: "wasi:logging/logging@0.1.0-draft",
   messaging: "matrix:node/messaging@0.1.0",
   memory: "matrix:node/memory@0.1.0",
+  grpc: "matrix:node/grpc@0.1.0",
   events: "matrix:node/events@0.1.0",
   config: "wasi:config/store@0.2.0-rc.1",
   store: "wasi:keyvalue/store@0.2.0-draft",

@@ -19,6 +19,7 @@ import { exportsFor } from "./component.js";
 import type { Functions } from "./guarded.js";
 import { give } from "./host.js";
 import { Experience, type Metrics, type SoulClass } from "./soul.js";
+import { Services } from "./services.js";
 import { Buckets, Episodes, failed } from "./stores.js";
 import { BEGINNING_MS, Failure, joined, refused } from "./testing-types.js";
 import { encode } from "./text.js";
@@ -144,6 +145,8 @@ export class Node {
   readonly topics = new Map<string, Set<string>>();
   /** What was thrown that is no refusal. */
   readonly faults: unknown[] = [];
+  /** What Souls can call. */
+  readonly services = new Services(this);
   readonly #souls = new Map<string, Resident>();
   readonly #denied = new Set<string>();
   readonly #inside: string[] = [];
@@ -161,6 +164,7 @@ export class Node {
     });
     give("events", { emit: (kind: string, content: Content) => this.events.push({ source: this.inside, kind, content }) });
     give("memory", new Episodes(this));
+    give("grpc", this.services);
     for (const name of ["store", "atomics", "batch"]) give(name, buckets);
   }
 

@@ -32,7 +32,7 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`memory`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`grpc`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
@@ -47,6 +47,7 @@ mod interceptor;
 pub mod config;
 pub mod discrete;
 pub mod events;
+pub mod grpc;
 pub mod keyvalue;
 pub mod logging;
 pub mod memory;

@@ -16,6 +16,7 @@ pub(in crate::admin) fn figures(used: &Used, turned_away: u64) -> v1::Figures {
         dropped: used.dropped,
         refused: used.refused,
         turned_away,
+        calls: used.calls,
     }
 }
 

@@ -72,6 +72,7 @@ fn grants(given: v1::Grants) -> Result<Grants, Status> {
         buckets: each("manifest.grants.buckets", &given.buckets)?,
         events: given.events,
         memory: given.memory,
+        grpc: each("manifest.grants.grpc", &given.grpc)?,
     })
 }
 
@@ -109,6 +110,7 @@ fn limits(given: v1::Limits) -> Limits {
         episodes: given.episodes,
         episodes_bytes: given.episodes_bytes,
         memory_per_second: given.memory_per_second,
+        grpc_per_second: given.grpc_per_second,
     }
 }
 
@@ -199,6 +201,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             buckets: grants.buckets.iter().cloned().map(String::from).collect(),
             events: grants.events,
             memory: grants.memory,
+            grpc: grants.grpc.iter().map(ToString::to_string).collect(),
         }),
         limits: Some(v1::Limits {
             memory_bytes: limits.memory_bytes,
@@ -213,6 +216,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             episodes: limits.episodes,
             episodes_bytes: limits.episodes_bytes,
             memory_per_second: limits.memory_per_second,
+            grpc_per_second: limits.grpc_per_second,
         }),
         durability: Some(v1::Durability {
             every_turns: durability.every_turns,

@@ -98,8 +98,9 @@ fn sound() -> v1::SoulManifest {
             buckets: vec!["scores:rw".to_owned(), "prices:r".to_owned()],
             events: true,
             memory: true,
+            grpc: vec!["weather".to_owned(), "news-*".to_owned()],
         }),
-        limits: Some(v1::Limits { call_ms: 100, ..v1::Limits::default() }),
+        limits: Some(v1::Limits { call_ms: 100, grpc_per_second: 7, ..v1::Limits::default() }),
         durability: Some(v1::Durability { every_turns: 64, every_seconds: 5, mode: 1 }),
         seed: 7,
         learning: Some(v1::Training {

@@ -201,6 +201,7 @@ fn souls_host(
         bus: bus.clone(),
         logs: telemetry.logs().clone(),
         metrics: telemetry.metrics().clone(),
+        grpc: Default::default(),
         kv: kv.clone(),
         components: catalog.clone(),
         captures: Default::default(),

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::admin::{self, Role};
+use crate::capabilities::grpc::Endpoints;
 use crate::config::Config;
 use crate::kv::KvConfig;
 use crate::runtime::signatures::Policy;
@@ -27,6 +28,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
             found.warn("signatures", "components run that nobody has signed", change);
         }
     }
+    grpc(config, found);
     let reached = config.p2p.listen.iter().map(ToString::to_string);
     let reached: Vec<_> = reached.filter(|address| !is_loopback(address)).collect();
     match &reached[..] {
@@ -65,6 +67,23 @@ fn door(config: &Config, found: &mut Findings) {
             text,
             "set `admin.tls.role = \"read\"`, and give more by `matrix access cert grant`",
         );
+    }
+}
+
+/// What Souls could call outside the realm. Blocks on the disk.
+fn grpc(config: &Config, found: &mut Findings) {
+    let all = &config.grpc.endpoints;
+    match Endpoints::check(&config.grpc) {
+        Ok(()) if all.is_empty() => found.ok("grpc", "no service is there for Souls to call"),
+        Ok(()) => {
+            let names: Vec<_> = all.keys().map(String::as_str).collect();
+            found.ok("grpc", format!("Souls that are granted it can call {}", names.join(", ")));
+        }
+        Err(error) => found.refused("grpc", &error),
+    }
+    for doubt in config.grpc.doubts() {
+        let change = "whoever is on the way can read and change it: set `url` to `https://…`, and `tls.ca`";
+        found.warn("grpc", doubt, change);
     }
 }
 

@@ -61,6 +61,7 @@ fn waiting_and_time_are_seen_in_the_imports() {
     assert_eq!(info("wasi:keyvalue/atomics@0.2.0-draft", &["increment"]), (true, false));
     assert_eq!(info("wasi:keyvalue/store@0.2.0-draft", &[]), (false, false));
     assert_eq!(info("matrix:node/memory@0.1.0", &["recall"]), (true, true));
+    assert_eq!(info("matrix:node/grpc@0.1.0", &["call"]), (true, true));
     assert_eq!(info("wasi:io/poll@0.2.6", &["poll"]), (false, false));
     assert_eq!(info("wasi:clocks/wall-clock@0.2.0", &["now"]), (false, true));
 }

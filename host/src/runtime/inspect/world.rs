@@ -101,6 +101,7 @@ const IMPORTS: &[(&str, Version, &[Kind])] = &[
     ("matrix:node/events", NODE, ALL),
     ("matrix:node/messaging", NODE, SOUL),
     ("matrix:node/memory", NODE, SOUL),
+    ("matrix:node/grpc", NODE, SOUL),
     ("wasi:logging/logging", Version::Exact("0.1.0-draft"), ALL),
     ("wasi:config/store", Version::Exact("0.2.0-rc.1"), NOT_RULES),
     ("wasi:keyvalue/store", Version::Exact("0.2.0-draft"), NOT_RULES),
@@ -130,11 +131,16 @@ const IMPORTS: &[(&str, Version, &[Kind])] = &[
 
 /// The functions in which a guest may wait for others; `None` means every function of the package. Those of
 /// `wasi:io` are not among them: the only streams are stdio's, which are always ready.
-const WAITING: &[(&str, Option<&str>)] =
-    &[("matrix:node/messaging", Some("ask")), ("matrix:node/memory", None), ("wasi:keyvalue/", None)];
+const WAITING: &[(&str, Option<&str>)] = &[
+    ("matrix:node/messaging", Some("ask")),
+    ("matrix:node/memory", None),
+    ("matrix:node/grpc", None),
+    ("wasi:keyvalue/", None),
+];
 
-/// What tells the time: clocks, and episodes, which have the time of what was handled.
-const CLOCKS: [&str; 2] = ["wasi:clocks/", "matrix:node/memory"];
+/// What tells the time: clocks; episodes, which have the time of what was handled; and services, which answer as things are.
+/// Who calls these handles one message at a time also so that it is known for which one it called.
+const CLOCKS: [&str; 3] = ["wasi:clocks/", "matrix:node/memory", "matrix:node/grpc"];
 
 /// An interface that components export, and the functions that it has.
 struct Interface(&'static str, &'static [&'static str]);
@@ -273,7 +279,7 @@ pub(super) fn check_imports_of(kind: Kind, imports: &[Item]) -> Result<(), Refus
             remedy: match kind {
                 Kind::Rules => "rules see only what they are passed, so that a run can be replayed",
                 Kind::Soul | Kind::Transport => {
-                    "a stage judges messages with `verdict`: it sends none, and remembers nothing"
+                    "a stage judges messages with `verdict`: it sends none, remembers nothing, and calls nobody"
                 }
             },
         }),

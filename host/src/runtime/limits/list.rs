@@ -31,6 +31,8 @@ macro_rules! every_limit {
                 episodes_bytes: u64 = 1 << 20, max 16 << 20, "bytes", "the memory forgets the least valuable";
                 /// Operations on the memory in a second.
                 memory_per_second: u32 = 200, max 10_000, "a second", "the memory's functions refuse: quota-exceeded";
+                /// Calls to gRPC services in a second.
+                grpc_per_second: u32 = 100, max 10_000, "a second", "`call` refuses: RESOURCE_EXHAUSTED";
                 /// Lines logged in a second.
                 log_lines_per_second: u32 = 100, max 10_000, "a second", "the log drops, and counts what it dropped";
                 /// Events published in a second.
@@ -171,6 +173,16 @@ macro_rules! every_limit {
                 recollections: "fixed", "episodes", "`recall` returns no more";
                 /// Episodes that one turn changes, of a Soul that keeps its turns.
                 turn_episodes: "fixed", "episodes", "the memory's functions refuse: invalid";
+                /// A call to a gRPC service, where its endpoint says nothing.
+                grpc_timeout_ms: "grpc.timeout_ms", "ms", "the call ends: DEADLINE_EXCEEDED";
+                /// A request to a gRPC service, where its endpoint says nothing.
+                grpc_request_bytes: "grpc.request_bytes_max", "bytes", "`call` refuses: RESOURCE_EXHAUSTED";
+                /// An answer of a gRPC service, where its endpoint says nothing.
+                grpc_response_bytes: "grpc.response_bytes_max", "bytes", "the call ends: RESOURCE_EXHAUSTED";
+                /// Calls to one gRPC service that are under way, where its endpoint says nothing.
+                grpc_calls: "grpc.calls_max", "calls", "`call` refuses: RESOURCE_EXHAUSTED";
+                /// The text of a gRPC service's status.
+                grpc_status_bytes: "fixed", "bytes", "the text is cut";
                 /// Connections to each of the node's addresses.
                 connections: "admin.connections_max", "connections", "the connection is closed";
                 /// Streams without an end.

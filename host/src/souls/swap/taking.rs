@@ -209,8 +209,8 @@ impl Actor {
                 Deed::Subscribe(topic) => super::super::life::subscribe(router, topic, soul),
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
-                // It was asked, and it was written; at its birth it remembers nothing.
-                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) => {}
+                // It was asked, and it was written; at its birth it remembers nothing and calls nobody.
+                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) | Deed::Call(..) => {}
             }
         }
     }

@@ -18,6 +18,9 @@ pub(super) fn deed(deed: &Deed) -> String {
             format!("remembers instead of {instead_of:?}: {}", shown::bytes(text.as_bytes()))
         }
         Deed::Forget(id) => format!("forgets the episode {id}"),
+        Deed::Call(endpoint, method, request) => {
+            format!("calls {method} of {endpoint}: {}", shown::bytes(request))
+        }
         Deed::Write(mutations) => mutations.iter().map(mutation).collect::<Vec<_>>().join(", "),
     }
 }

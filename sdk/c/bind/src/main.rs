@@ -12,10 +12,11 @@ use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
 
 /// All that a Soul may import; what its code does not call is not imported.
-const IMPORTS: [&str; 8] = [
+const IMPORTS: [&str; 9] = [
     "matrix:node/types@0.1.0",
     "matrix:node/messaging@0.1.0",
     "matrix:node/memory@0.1.0",
+    "matrix:node/grpc@0.1.0",
     "matrix:node/events@0.1.0",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:keyvalue/store@0.2.0-draft",

@@ -124,7 +124,7 @@ fn of_soul(manifest: &SoulManifest) -> impl Iterator<Item = String> + use<> {
     let limits = manifest.limits.unwrap_or_default();
     let grants = json!({
         "send": grants.send, "ask": grants.ask, "subscribe": grants.subscribe, "buckets": grants.buckets,
-        "events": grants.events, "memory": grants.memory,
+        "events": grants.events, "memory": grants.memory, "grpc": grants.grpc,
     });
     let limits = [
         ("memory_bytes", limits.memory_bytes),
@@ -138,6 +138,7 @@ fn of_soul(manifest: &SoulManifest) -> impl Iterator<Item = String> + use<> {
         ("episodes", limits.episodes.into()),
         ("episodes_bytes", limits.episodes_bytes),
         ("memory_per_second", limits.memory_per_second.into()),
+        ("grpc_per_second", limits.grpc_per_second.into()),
     ];
     let settings = manifest.config.clone().into_iter().map(|(name, value)| format!("--set={name}={value}"));
     let limits = limits.into_iter().filter(|(_, amount)| *amount > 0);
@@ -170,7 +171,7 @@ mod tests {
         };
         let given = arguments(args, Some(&manifest), true);
         let given: Vec<_> = given.iter().map(|one| one.to_string_lossy().into_owned()).collect();
-        let grants = "--grants={\"ask\":[],\"buckets\":[],\"events\":true,\"memory\":false,\
+        let grants = "--grants={\"ask\":[],\"buckets\":[],\"events\":true,\"grpc\":[],\"memory\":false,\
                       \"send\":[\"soul:neo\"],\"subscribe\":[]}";
         let expected = [
             grants,

@@ -50,6 +50,8 @@ enum Sort {
     Messages,
     /// Operations on the KV
     Kv,
+    /// Calls to services outside the realm
+    Calls,
     /// Messages that wait
     Waiting,
     /// What was refused and dropped
@@ -90,6 +92,7 @@ impl From<Sort> for UsageOrder {
             Sort::Memory => Self::Memory,
             Sort::Messages => Self::Messages,
             Sort::Kv => Self::Kv,
+            Sort::Calls => Self::Calls,
             Sort::Waiting => Self::Waiting,
             Sort::Refused => Self::Refused,
             Sort::Name => Self::Name,
@@ -127,6 +130,7 @@ fn human(style: &Style, usage: &UsageResponse) -> String {
         "IN/S",
         "OUT/S",
         "KV/S",
+        "CALLS/S",
         "WAITING",
         "REFUSED/S",
         "STATE",
@@ -144,6 +148,7 @@ fn human(style: &Style, usage: &UsageResponse) -> String {
             rate(used.received),
             rate(used.sent),
             rate(used.kv),
+            rate(used.calls),
             guest.waiting.to_string(),
             rate(refused(&used)),
             guest.state.clone(),
@@ -223,6 +228,7 @@ fn guest_json(usage: &UsageResponse, guest: &GuestUsage) -> Value {
         "received_per_second": window.per_second(used.received),
         "sent_per_second": window.per_second(used.sent),
         "kv_per_second": window.per_second(used.kv),
+        "calls_per_second": window.per_second(used.calls),
         "refused_per_second": window.per_second(refused(&used)),
         "used": figures(&used),
         "total": figures(&guest.total.unwrap_or_default()),
@@ -236,6 +242,7 @@ fn figures(figures: &Figures) -> Value {
         "received": figures.received,
         "sent": figures.sent,
         "kv": figures.kv,
+        "calls": figures.calls,
         "dropped": figures.dropped,
         "refused": figures.refused,
         "turned_away": figures.turned_away,

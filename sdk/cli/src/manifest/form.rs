@@ -136,6 +136,7 @@ struct Grants {
     buckets: Vec<String>,
     events: bool,
     memory: bool,
+    grpc: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,6 +154,7 @@ struct Limits {
     episodes: u32,
     episodes_bytes: u64,
     memory_per_second: u32,
+    grpc_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -311,6 +313,7 @@ impl From<Grants> for v1::Grants {
             buckets: grants.buckets,
             events: grants.events,
             memory: grants.memory,
+            grpc: grants.grpc,
         }
     }
 }
@@ -330,6 +333,7 @@ impl From<Limits> for v1::Limits {
             episodes: limits.episodes,
             episodes_bytes: limits.episodes_bytes,
             memory_per_second: limits.memory_per_second,
+            grpc_per_second: limits.grpc_per_second,
         }
     }
 }

@@ -12,9 +12,10 @@ const SECTIONS: [(&str, &str); 4] =
 /// What needs a grant: an import, and whether anything of the kind is granted.
 type Needed = (&'static str, &'static str, fn(&matrixd::capabilities::grants::Grants) -> bool);
 
-const NEEDED: [Needed; 3] = [
+const NEEDED: [Needed; 4] = [
     ("matrix:node/events@", "grants.events", |grants| grants.events),
     ("matrix:node/memory@", "grants.memory", |grants| grants.memory),
+    ("matrix:node/grpc@", "grants.grpc", |grants| !grants.grpc.is_empty()),
     ("matrix:node/messaging@", "grants.send, grants.ask or grants.subscribe", |grants| {
         !(grants.send.is_empty() && grants.ask.is_empty() && grants.subscribe.is_empty())
     }),

@@ -19,6 +19,7 @@ from .stateful import Definition, definition
 IMPORTS = {
     "messaging": ["matrix:node/messaging@0.1.0"],
     "memory": ["matrix:node/memory@0.1.0"],
+    "grpc": ["matrix:node/grpc@0.1.0"],
     "events": ["matrix:node/events@0.1.0"],
     "keyvalue": ["wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft"],
 }

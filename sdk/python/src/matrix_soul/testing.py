@@ -25,6 +25,7 @@ from .component import Home, exports
 from .learning import Experience, Source
 from .soul import Birth, Persona, Soul
 from .testing_rules import Run, Stage
+from .testing_services import Services
 from .testing_stores import Buckets, Episodes
 from .testing_types import BEGINNING_MS, Event, Failure
 from .types import KINDS, Address, Content, MessageId, Refusal
@@ -163,6 +164,8 @@ class Node:
 
     def __post_init__(self) -> None:
         self._buckets, self._episodes = Buckets(self), Episodes(self)
+        #: What Souls can call: `services.serve(endpoint, answers)`.
+        self.services = Services(self)
         kinds = {f"Address_{kind.capitalize()}": _address(kind) for kind in KINDS}
         host.fakes.update(
             messaging=SimpleNamespace(
@@ -171,6 +174,7 @@ class Node:
             types=SimpleNamespace(**kinds),
             events=SimpleNamespace(emit=self._emit),
             memory=self._episodes,
+            grpc=self.services,
             store=self._buckets,
             atomics=self._buckets,
             batch=self._buckets,

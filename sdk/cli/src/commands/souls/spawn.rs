@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// It has a memory
     #[arg(long, help_heading = "Grants")]
     memory: bool,
+    /// A gRPC service of the node's configuration that it may call; may be given again
+    #[arg(long = "grpc", value_name = "ENDPOINT", help_heading = "Grants")]
+    grpc: Vec<String>,
     /// Episodes that it remembers [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     episodes: Option<u32>,
@@ -117,6 +120,7 @@ impl TryFrom<Args> for SpawnRequest {
                 buckets: args.buckets,
                 events: args.events,
                 memory: args.memory,
+                grpc: args.grpc,
             }),
             limits: Some(Limits {
                 memory_bytes: args.memory_bytes.unwrap_or(0),
