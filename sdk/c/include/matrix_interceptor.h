@@ -1,9 +1,9 @@
 /**
  * Write a stage of the transport in C: messages pass it where they leave their sender, and where they arrive.
  *
- * A stage fills in one `matrix_interceptor` and is linked with the files of `sdk/c/src`; `EXPORTS=interceptor` says so where it is built. It sees
- * every message: it is to be quick. Each node makes instances, as many as it needs at once: what one of them remembers, others do not
- * know, and a fault ends it. See `guests/c/mask.c` for a whole one.
+ * A stage fills in one `matrix_interceptor` and is linked with the files of `sdk/c/src`; `EXPORTS=interceptor` says so where it is
+ * built. It sees every message: it is to be quick. Each node makes instances, as many as it needs at once: what one of them remembers,
+ * others do not know, and a fault ends it. See `guests/c/mask.c` for a whole one.
  */
 #ifndef MATRIX_INTERCEPTOR_H
 #define MATRIX_INTERCEPTOR_H

@@ -1,9 +1,9 @@
 /**
  * Write the rules of a Matrix in C.
  *
- * Rules fill in one `matrix_rules` and are linked with the files of `sdk/c/src`; `EXPORTS=rules,stateful` says so where they are built. They see
- * only what is passed in: no clock, no chance but the seed (`matrix_chance`). The same setup and the same actions give the same outcomes and
- * the same state, on every machine. See `guests/c/ipd.c` for whole ones.
+ * Rules fill in one `matrix_rules` and are linked with the files of `sdk/c/src`; `EXPORTS=rules,stateful` says so where they are built.
+ * They see only what is passed in: no clock, no chance but the seed (`matrix_chance`). The same setup and the same actions give the same
+ * outcomes and the same state, on every machine. See `guests/c/ipd.c` for whole ones.
  */
 #ifndef MATRIX_RULES_H
 #define MATRIX_RULES_H

@@ -1,8 +1,8 @@
 /**
  * Write Souls for Matrix OS in C, and what rules and interceptors have in common with them.
  *
- * A Soul fills in one `matrix_soul` and is linked with the files of `sdk/c/src`. Rules are told of in `matrix_rules.h`, stages of the transport in
- * `matrix_interceptor.h`; both go by the nouns of this file. See `sdk/c/README.md`, and `guests/c` for whole ones.
+ * A Soul fills in one `matrix_soul` and is linked with the files of `sdk/c/src`. Rules are told of in `matrix_rules.h`, stages of the
+ * transport in `matrix_interceptor.h`; both go by the nouns of this file. See `sdk/c/README.md`, and `guests/c` for whole ones.
  *
  * What the node gives (`matrix_bytes`) is there until the function that was given it returns: what is to be kept is copied. What a
  * Soul gives is written into a `matrix_buffer`, which the SDK owns.
