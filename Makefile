@@ -95,7 +95,7 @@ LANGUAGES ?= c python js
 languages-tools: ## Installs what other languages need of the system, with apt-get; as root.
 	apt-get install --yes --no-install-recommends clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc python3-venv
 
-languages: ## Builds the Souls in other languages to guests/out/*.wasm, and runs their unit tests.
+languages: ## Builds the Souls, rules and interceptors in other languages to guests/out/*.wasm, and runs their unit tests.
 	@guests/languages.sh $(LANGUAGES)
 
 test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm.

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds the Souls of other languages: `languages.sh c python js`, to guests/out/<soul>-<language>.wasm, and runs their unit
-# tests. What it needs of tools it installs below target/languages, in the versions that the project pins.
+# Builds the Souls, rules and interceptors of other languages: `languages.sh c python js`, to guests/out/<name>-<language>.wasm, and
+# runs their unit tests. What it needs of tools it installs below target/languages, in the versions that the project pins.
 #
 # Ends with 3 where the machine lacks what it cannot install itself, and says what.
 set -eu
 cd "$(dirname "$0")/.."
 
-souls="echo counter strategist almanac"
+guests="echo counter strategist almanac ipd mask"
 tools=target/languages
 
 missing() {
@@ -33,9 +33,9 @@ python() {
     for tests in sdk/python/tests guests/python/tests; do
         $tools/python/bin/python -W error -m unittest discover -s $tests
     done
-    for soul in $souls; do
-        is_fresh "guests/out/$soul-python.wasm" sdk/python/src sdk/python/requirements.txt "guests/python/$soul.py" wit ||
-            $tools/python/bin/python -m matrix_soul.build build "guests/python/$soul.py" -o "guests/out/$soul-python.wasm"
+    for guest in $guests; do
+        is_fresh "guests/out/$guest-python.wasm" sdk/python/src sdk/python/requirements.txt guests/python/"$guest"*.py wit ||
+            $tools/python/bin/python -m matrix_soul.build build "guests/python/$guest.py" -o "guests/out/$guest-python.wasm"
     done
 }
 
@@ -56,9 +56,9 @@ js() {
     (cd $built && node_modules/.bin/tsc && node_modules/.bin/tsc -p guests)
     said=$(cd $built && MATRIX_AXELROD_TABLE=../../../tests/data/axelrod-4.14.0-turns-200.json \
         node --test --test-reporter=tap tests/*.mjs guests/tests/*.mjs) || { echo "$said" >&2 && exit 1; }
-    for soul in $souls; do
-        is_fresh "guests/out/$soul-js.wasm" sdk/js "guests/js/$soul.ts" wit ||
-            node $built/bin/matrix-soul.mjs build "$built/guests/$soul.ts" -o "guests/out/$soul-js.wasm"
+    for guest in $guests; do
+        is_fresh "guests/out/$guest-js.wasm" sdk/js guests/js/"$guest"*.ts wit ||
+            node $built/bin/matrix-soul.mjs build "$built/guests/$guest.ts" -o "guests/out/$guest-js.wasm"
     done
 }
 
@@ -68,13 +68,16 @@ c() {
     done
     make() { command make --silent -f sdk/c/Makefile BUILD=$tools/c TOOL=$tools/c/tool "$@"; }
     make test SOURCES= TESTS=sdk/c/tests/sdk.c
-    for soul in $souls; do
-        make test SOURCES="guests/c/$soul.c" TESTS="guests/c/tests/$soul.c" ARGUMENTS=tests/data/axelrod-4.14.0-turns-200.json
+    make test SOURCES= TESTS=sdk/c/tests/rules.c
+    for guest in $guests; do
+        make test SOURCES="guests/c/$guest.c" TESTS="guests/c/tests/$guest.c" ARGUMENTS=tests/data/axelrod-4.14.0-turns-200.json
     done
     make SOURCES=guests/c/echo.c OUT=guests/out/echo-c.wasm
     make SOURCES=guests/c/almanac.c OUT=guests/out/almanac-c.wasm
     make SOURCES=guests/c/counter.c EXPORTS=agent,stateful OUT=guests/out/counter-c.wasm
     make SOURCES=guests/c/strategist.c EXPORTS=agent,stateful,player OUT=guests/out/strategist-c.wasm
+    make SOURCES=guests/c/ipd.c EXPORTS=rules,stateful OUT=guests/out/ipd-c.wasm
+    make SOURCES=guests/c/mask.c EXPORTS=interceptor OUT=guests/out/mask-c.wasm
 }
 
 mkdir -p guests/out $tools

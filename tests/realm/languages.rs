@@ -1,7 +1,9 @@
-//! Souls in other languages than Rust: what they are on a node, and that nobody can tell them apart.
+//! Components in other languages than Rust: what they are on a node, and that nobody can tell them apart.
 //!
 //! `guests/languages.sh` builds them, and runs their unit tests. A language whose tools are missing on this machine is left
 //! out, by name; where the variable `MATRIX_NOTHING_LEFT_OUT` is set, none may be.
+
+mod rules;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -49,7 +51,7 @@ pub(crate) struct Built {
     pub(crate) compiled: PathBuf,
 }
 
-/// Builds the Souls, and has them compiled once for all nodes of these tests.
+/// Builds the components, and has them compiled once for all nodes of these tests.
 pub(crate) fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -57,6 +59,7 @@ pub(crate) fn built() -> &'static Built {
         let built = Built { languages, compiled: kept(KEPT) };
         let mut realm = start(1, &built.compiled);
         push_all(&realm, &built.languages);
+        push(&realm, &built.languages, &["ipd", "mask"]);
         forget_old(&realm);
         realm.stop(1, END);
         mirror(&realm.data(1).join(COMPILED), &built.compiled).expect("our own folder");
@@ -78,7 +81,7 @@ fn forget_old(realm: &Realm) {
     }
 }
 
-/// Whether a language's Souls could be built; if not, its tools are missing.
+/// Whether a language's components could be built; if not, its tools are missing.
 fn is_built(language: &str) -> bool {
     let script = giving_way().arg("guests/languages.sh").arg(language).current_dir(root()).output();
     let output = script.expect("the script starts");
@@ -90,7 +93,7 @@ fn is_built(language: &str) -> bool {
     assert!(!is_left_out || may_be, "nothing may be left out: {language}: {said}");
     if is_left_out {
         // Straight to the stream: what tests that pass print is not shown.
-        let _ = writeln!(std::io::stderr(), "LEFT OUT: Souls in {language}: {}", said.trim());
+        let _ = writeln!(std::io::stderr(), "LEFT OUT: components in {language}: {}", said.trim());
     }
     !is_left_out
 }
@@ -116,7 +119,14 @@ pub(crate) fn push_all(realm: &Realm, languages: &[&str]) {
     languages.iter().for_each(|language| realm.push(1, &format!("almanac-{language}")));
     for soul in SOULS {
         realm.push(1, soul);
-        languages.iter().for_each(|language| realm.push(1, &format!("{soul}-{language}")));
+    }
+    push(realm, languages, &SOULS);
+}
+
+/// Uploads guests in these languages.
+fn push(realm: &Realm, languages: &[&str], guests: &[&str]) {
+    for guest in guests {
+        languages.iter().for_each(|language| realm.push(1, &format!("{guest}-{language}")));
     }
 }
 

@@ -1,7 +1,8 @@
 /**
- * Write Souls for Matrix OS in C.
+ * Write Souls for Matrix OS in C, and what rules and interceptors have in common with them.
  *
- * A Soul fills in one `matrix_soul` and is linked with `matrix_soul.c`. See `sdk/c/README.md`, and `guests/c` for whole ones.
+ * A Soul fills in one `matrix_soul` and is linked with the files of `sdk/c/src`. Rules are told of in `matrix_rules.h`, stages of the
+ * transport in `matrix_interceptor.h`; both go by the nouns of this file. See `sdk/c/README.md`, and `guests/c` for whole ones.
  *
  * What the node gives (`matrix_bytes`) is there until the function that was given it returns: what is to be kept is copied. What a
  * Soul gives is written into a `matrix_buffer`, which the SDK owns.
@@ -199,7 +200,7 @@ typedef enum { MATRIX_TRACE, MATRIX_DEBUG, MATRIX_INFO, MATRIX_WARN, MATRIX_ERRO
 void matrix_log(matrix_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** The time of the message that is handled, in milliseconds since the Unix epoch; in a tick that of the last message. */
 uint64_t matrix_now(void);
-/** The next number of a sequence that follows from the seed of the birth. */
+/** The next number of a sequence that follows from the seed of the birth. Rules and stages have none: there it crashes. */
 uint64_t matrix_random(void);
 
 /** Publishes an event under the Soul's own name, such as `trade.filled`. */

@@ -7,6 +7,9 @@
 
 #include "matrix_inside.h"
 
+/* Tests of rules and of stages have no Soul. */
+#pragma weak matrix_soul
+
 /* The most settings, entries of the KV and episodes of a test. */
 #define MANY 64
 

@@ -163,14 +163,19 @@ void matrix_log(matrix_level level, const char *format, ...) {
 
 static uint64_t now_ms;
 static uint64_t chance;
+static bool is_seeded;
 
 uint64_t matrix_now(void) { return now_ms; }
 
 void matrix_move_to(uint64_t ms) { now_ms = ms; }
 
-void matrix_seed(uint64_t seed) { chance = seed; }
+void matrix_seed(uint64_t seed) { chance = seed, is_seeded = true; }
 
 uint64_t matrix_random(void) {
+    if (!is_seeded) {
+        matrix_log(MATRIX_CRITICAL, "`matrix_random` is a Soul's alone: rules draw from a `matrix_chance` in their state");
+        abort();
+    }
     /* A counter, mixed: every seed has the whole period. */
     uint64_t mixed = chance += 0x9e3779b97f4a7c15u;
     mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;

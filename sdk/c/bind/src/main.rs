@@ -1,7 +1,7 @@
-//! Two steps of building a Soul in C that a C compiler does not do.
+//! Two steps of building a component in C that a C compiler does not do.
 //!
-//! `matrix-bind generate WIT EXPORTS FOLDER` writes the bindings of a Soul that exports so much (words of `agent`, `stateful`, `player`,
-//! `learner`, with commas between) to `FOLDER/soul.h`, `soul.c` and `soul_component_type.o`.
+//! `matrix-bind generate WIT EXPORTS FOLDER` writes the bindings of a component that exports so much (words of `agent`, `stateful`,
+//! `player`, `learner`, `rules`, `interceptor`, with commas between) to `FOLDER/soul.h`, `soul.c` and `soul_component_type.o`.
 //! `matrix-bind component CORE OUT` makes a component of what was compiled and linked with them.
 
 use std::path::Path;
@@ -11,20 +11,21 @@ use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
 
-/// All that a Soul may import; what its code does not call is not imported.
-const IMPORTS: [&str; 9] = [
+/// All that a component may import; what its code does not call is not imported.
+const IMPORTS: [&str; 10] = [
     "matrix:node/types@0.1.0",
     "matrix:node/messaging@0.1.0",
     "matrix:node/memory@0.1.0",
     "matrix:node/grpc@0.1.0",
     "matrix:node/events@0.1.0",
     "wasi:logging/logging@0.1.0-draft",
+    "wasi:config/store@0.2.0-rc.1",
     "wasi:keyvalue/store@0.2.0-draft",
     "wasi:keyvalue/atomics@0.2.0-draft",
     "wasi:keyvalue/batch@0.2.0-draft",
 ];
 /// All that it may export.
-const EXPORTS: [&str; 4] = ["agent", "stateful", "player", "learner"];
+const EXPORTS: [&str; 6] = ["agent", "stateful", "player", "learner", "rules", "interceptor"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +51,7 @@ fn at<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> String {
 
 fn generate(wit: &Path, exports: &str, folder: &Path) -> Result<(), String> {
     if let Some(wrong) = exports.split(',').find(|export| !EXPORTS.contains(export)) {
-        return Err(format!("a Soul cannot export `{wrong}`: there are {}", EXPORTS.join(", ")));
+        return Err(format!("a component cannot export `{wrong}`: there are {}", EXPORTS.join(", ")));
     }
     let imports: String = IMPORTS.iter().map(|import| format!("import {import};\n")).collect();
     let exports: String =
@@ -72,7 +73,7 @@ fn generate(wit: &Path, exports: &str, folder: &Path) -> Result<(), String> {
 
 fn component(core: &Path, out: &Path) -> Result<(), String> {
     let module = std::fs::read(core).map_err(at(core))?;
-    // A node gives a Soul no clock, files or entropy: code that asks for them is refused here, by the names of what it asks for.
+    // A node gives a component no clock, files or entropy: code that asks for them is refused here, by the names of what it asks for.
     let mut encoder = ComponentEncoder::default();
     let component = encoder.validate(true).module(&module).and_then(|it| it.encode()).map_err(at(core))?;
     // Written aside and renamed, so that whoever reads the old one at this moment reads it whole.
