@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use prometheus::local::LocalHistogram;
 
 /// Upper bounds, in seconds, of what calls into guests take: from 1 µs, the least that a call costs, to
@@ -42,7 +42,7 @@ impl Total {
 }
 
 /// Figures that only grow, told apart by one label. Its values are fixed in the program: what a guest
-/// or a peer can choose must not become a label, for each value costs memory for ever.
+/// or a peer can choose must not become a label of what is counted, for each value costs memory for ever.
 #[derive(Debug, Clone)]
 pub struct TotalBy {
     counter: Counter<u64>,
@@ -90,29 +90,6 @@ impl TotalByTwo {
         if n > 0 {
             self.counter.add(n, &[KeyValue::new(first, values[0]), KeyValue::new(second, values[1])]);
         }
-    }
-}
-
-/// What a figure was last, told apart by one label with fixed values.
-#[derive(Debug, Clone)]
-pub struct LastBy {
-    gauge: Gauge<f64>,
-    label: &'static str,
-}
-
-impl LastBy {
-    pub(super) fn new(
-        meter: &Meter,
-        name: &'static str,
-        label: &'static str,
-        description: &'static str,
-    ) -> Self {
-        Self { gauge: meter.f64_gauge(name).with_description(description).build(), label }
-    }
-
-    /// The figure of this label value is `value` from now on.
-    pub fn record(&self, value_of: &'static str, value: f64) {
-        self.gauge.record(value, &[KeyValue::new(self.label, value_of)]);
     }
 }
 
