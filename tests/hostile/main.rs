@@ -41,6 +41,8 @@ mod rollouts;
 mod rules;
 #[path = "stages.rs"]
 mod stages;
+#[path = "stillborn.rs"]
+mod stillborn;
 #[path = "swaps.rs"]
 mod swaps;
 #[path = "takeovers.rs"]
