@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm learn test soak mutants verify fix bench scale guests languages languages-tools test-guests programs clean-data
+.PHONY: help run realm learn test hostile soak mutants verify fix bench scale guests languages languages-tools test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,13 @@ learn: guests programs ## Teaches a mirror how somebody writes, and opens a chat
 test: guests test-guests programs ## Passes every fast test: the test command of the README and of CI.
 	cargo test --workspace --locked
 	cargo test --manifest-path guests/Cargo.toml --workspace --locked
+
+# What `make hostile` may have of the machine's memory, in MiB; 0: as much as there is.
+MEMORY ?= 2048
+
+hostile: guests test-guests programs ## Runs hostile guests against nodes of bounded memory: make hostile PROFILE=release MEMORY=2048.
+	MATRIX_TEST_MEMORY_MIB=$(MEMORY) cargo test --workspace --locked --profile $(PROFILE) --test hostile
+	cargo test --workspace --locked --profile $(PROFILE) --test cluster memory::
 
 # Which of a realm's long tests: all, or those whose names hold a word, such as `turns` (1,000 kills).
 SOAK ?=

@@ -41,10 +41,3 @@ fn network<'a>(realm: &'a TestRealm, what: &str) -> Option<&'a Net> {
 fn others(realm: &TestRealm, one: usize) -> Vec<usize> {
     (0..realm.len()).filter(|node| *node != one).collect()
 }
-
-/// A setting of a test that takes as long as one likes.
-pub(crate) fn setting(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "a test's settings have no other place")]
-    let given = std::env::var(name).ok()?;
-    Some(given.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {given}")))
-}

@@ -6,9 +6,10 @@ use std::time::Duration;
 use matrix_tests::net::Link;
 use matrix_tests::realm::load::{Clients, Load};
 use matrix_tests::realm::{Chance, Plan, TestRealm};
+use matrix_tests::setting;
 use tokio::time::{Instant, sleep};
 
-use crate::{HEALED, network, setting};
+use crate::{HEALED, network};
 
 /// For how long faults come, where `MATRIX_SOAK_SECONDS` says nothing.
 pub(crate) const SECONDS: u64 = 120;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use matrix_tests::realm::{Chance, Door, PATIENCE, Plan, TestRealm, Usage, until};
+use matrix_tests::setting;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-
-use crate::setting;
 
 /// How many messages a second are offered.
 const RATE: u32 = 500;
+/// Which part of them is answered at least while all is well.
+const KEPT_UP: f64 = 0.9;
 /// How many are under way at most.
 const CLIENTS: usize = 20;
 /// After what time the next Souls get other code.
@@ -87,6 +88,8 @@ struct Soak {
     insects: Vec<Vec<Insect>>,
     asked: u64,
     swapped: u64,
+    /// How many messages a second were answered while all was well, in each such time.
+    rates: Vec<f64>,
     /// What each node used when it had settled, and how often it was measured since it was started.
     settled: [(Option<Usage>, usize); 3],
 }
@@ -107,7 +110,7 @@ impl Soak {
             insects[number % clients].push(Insect { name, known: 0, sent: 0, saved: 0, code: 0 });
         }
         let (asked, swapped, settled) = (0, souls as u64, Default::default());
-        Self { realm, chance: Chance::new(seed), codes, insects, asked, swapped, settled }
+        Self { realm, chance: Chance::new(seed), codes, insects, asked, swapped, rates: Vec::new(), settled }
     }
 
     /// Asks all Souls in turn, and gives some of them other code every [`SWAP_EVERY`], for as long as `meanwhile` takes.
@@ -117,9 +120,11 @@ impl Soak {
         let over = AtomicBool::new(false);
         let pace = Duration::from_secs(self.insects.len() as u64) / RATE;
         let (doors, over) = (&doors, &over);
+        // While all is well, who was late asks the next one at once: so many are asked, whatever a swap takes.
+        let late = if away.is_none() { MissedTickBehavior::Burst } else { MissedTickBehavior::Delay };
         let clients = self.insects.iter_mut().enumerate().map(|(client, insects)| async move {
             let (mut asked, mut clock) = (0, interval(pace));
-            clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            clock.set_missed_tick_behavior(late);
             for turn in 0.. {
                 clock.tick().await;
                 if over.load(Ordering::Relaxed) {
@@ -161,7 +166,9 @@ impl Soak {
                 swapped += names.len() as u64;
             }
         };
+        let (before, began) = (self.asked, Instant::now());
         self.work(None, swaps).await;
+        self.rates.push((self.asked - before) as f64 / began.elapsed().as_secs_f64());
         self.swapped += swapped;
         for ((client, place), code) in chosen.iter().zip(of) {
             self.insects[*client][*place].code = code;
@@ -246,6 +253,15 @@ impl Soak {
         }
         let (rate, swapped) = (self.asked as f64 / began.elapsed().as_secs_f64(), self.swapped);
         eprintln!("{} messages, {rate:.0} a second, {swapped} swaps", self.asked);
+        let rates: Vec<_> = self.rates.iter().map(|rate| format!("{rate:.0}")).collect();
+        eprintln!("while all was well, messages a second: {}", rates.join(" "));
+    }
+
+    /// What was offered was answered, whatever was swapped meanwhile.
+    fn assert_rate(&self) {
+        let mean = self.rates.iter().sum::<f64>() / self.rates.len() as f64;
+        let least = f64::from(RATE) * KEPT_UP;
+        assert!(mean >= least, "{mean:.0} messages a second of {RATE} were answered while all was well");
     }
 }
 
@@ -281,5 +297,6 @@ async fn two_hundred_souls_outlive_swaps_kills_and_pauses_and_nodes_stay_as_they
     }
     soak.calm(CALM).await;
     soak.measure();
+    soak.assert_rate();
     soak.end(began).await;
 }

@@ -43,6 +43,8 @@ mod rules;
 mod services;
 #[path = "stages.rs"]
 mod stages;
+#[path = "stillborn.rs"]
+mod stillborn;
 #[path = "swaps.rs"]
 mod swaps;
 #[path = "takeovers.rs"]

@@ -82,6 +82,34 @@ async fn what_is_remembered_outlives_restarts_crashes_and_swaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_alike_becomes_one_where_there_is_no_room() {
+    for mode in [Mode::Checkpoint, Mode::Turn] {
+        let node = TestNode::start().await;
+        let mut manifest = manifest("diarist", node.program("diarist").await, &[]);
+        manifest.durability.mode = mode;
+        manifest.limits.episodes = 3;
+        node.spawn(manifest).await.expect("it starts");
+        let mut watch = node.watch("diarist");
+        for id in ["1", "2", "3"] {
+            says(&node, "remember The dog barked at noon", id).await;
+        }
+        says(
+            &node,
+            "often dog",
+            "3 1 The dog barked at noon\n2 1 The dog barked at noon\n1 1 The dog barked at noon",
+        )
+        .await;
+        says(&node, "remember Snow", "4").await;
+        let told = watch.event("soul.memory.consolidated").await;
+        assert_eq!(&told.content.body[..], br#"{"episodes":[{"id":1,"into":3}]}"#);
+        says(&node, "often dog", "3 2 The dog barked at noon\n2 1 The dog barked at noon\n4 1 Snow").await;
+        let node = node.restart_with(|_| {}).await;
+        says(&node, "often barked", "3 2 The dog barked at noon\n2 1 The dog barked at noon\n4 1 Snow").await;
+        node.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_is_not_kept_is_not_remembered() {
     let node = TestNode::start_with(|config| config.souls.restart.attempts = 2).await;
     diarist(&node, Mode::Turn).await;

@@ -12,6 +12,12 @@ use tabular::{Epsilon, Learner, Method, Settings};
 
 use crate::processes::Realm;
 
+/// The media types of a grid's observations and actions.
+const OBSERVATIONS: &str = "application/vnd.matrix.gridworld.observation;discrete=401";
+const ACTIONS: &str = "application/vnd.matrix.gridworld.action;discrete=4;values=\"left down right up\"";
+/// Walks without slipping, which the Soul's chance alone decides.
+const EPISODES: u32 = 200;
+
 /// How sure a figure is that went through JSON.
 const PARSED: f64 = 1e-12;
 
@@ -60,40 +66,71 @@ fn assert_learnt_alike(realm: &Realm, core: &Learner, words: &[&str]) {
     }
 }
 
-#[test]
-fn a_grid_is_learnt_on_a_node_as_it_is_alone() {
-    let realm = Realm::start(1);
-    let words = Action::ALL.map(Action::word);
-    let actions =
-        format!("application/vnd.matrix.gridworld.action;discrete=4;values=\"{}\"", words.join(" "));
-    let observations = "application/vnd.matrix.gridworld.observation;discrete=401";
-    realm.apply(
-        1,
-        &format!(
-            "[components]\ngridworld = \"../out/gridworld.wasm\"\nlearner = \"../out/learner.wasm\"\n{}\
-             [[matrix]]\nname = \"lake\"\nrules = \"gridworld\"\nplayers = [\"pupil\"]\nseed = 42\n\
-             config = {{ slip = 0.0, episodes = 200 }}\ntick_deadline_ms = 30000\nstart = true\n",
-            pupil(observations, &actions, 1000)
-        ),
+/// Has a Soul learn to walk over a lake on a node, with more in its manifest; the Matrix, once it is over.
+fn walks(realm: &Realm, episodes: u32, more: &str) -> Value {
+    let manifest = format!(
+        "[components]\ngridworld = \"../out/gridworld.wasm\"\nlearner = \"../out/learner.wasm\"\n{}{more}\
+         [[matrix]]\nname = \"lake\"\nrules = \"gridworld\"\nplayers = [\"pupil\"]\nseed = 42\n\
+         config = {{ slip = 0.0, episodes = {episodes} }}\ntick_deadline_ms = 30000\nstart = true\n",
+        pupil(OBSERVATIONS, ACTIONS, 1000)
     );
-    let finished = realm.finished(1, "lake");
-    assert_eq!(finished["missed_actions"], 0);
+    realm.apply(1, &manifest);
+    realm.finished(1, "lake")
+}
 
+/// The same by the cores alone: who learnt, where, and what it saw, did and earned, step by step.
+fn walked(episodes: u32) -> (Learner, World, Vec<(String, &'static str, f64)>) {
     let settings = settings(1000);
     let mut core = Learner::new(4, Chance::new(7));
-    let mut world = World::new(Lake { slip: 0.0, episodes: 200, ..Lake::default() }, 1, 42).expect("sound");
-    let (mut seat, mut reward) = (0, 0.0);
+    let mut world = World::new(Lake { slip: 0.0, episodes, ..Lake::default() }, 1, 42).expect("sound");
+    let (mut seat, mut reward, mut steps) = (0, 0.0, Vec::new());
     while !world.is_over() {
         let at = world.walkers()[0].at().to_string();
         let decided = core.decide(&settings, ("lake", seat), at.as_bytes(), reward).expect("sound");
         let taken = world.step(0, Some(Action::ALL[decided]));
         reward = taken.reward;
+        steps.push((at, Action::ALL[decided].word(), reward));
         if let Some(end) = taken.end {
             let seen = if let End::CutOff(at) = end { at.to_string() } else { String::new() };
             core.close(&settings, ("lake", seat), seen.as_bytes(), reward).expect("sound");
             (seat, reward) = (seat + 1, 0.0);
         }
     }
+    (core, world, steps)
+}
+
+#[test]
+fn what_a_soul_does_in_a_matrix_is_captured_with_what_that_earned() {
+    let realm = Realm::start(1);
+    walks(&realm, EPISODES, "[soul.learning]\nmanual = true\ncapture = [\"matrix\"]\n");
+    let (.., steps) = walked(EPISODES);
+    assert!(steps.iter().any(|(.., reward)| *reward > 0.0), "some of it earns something");
+    let captured = || realm.matrix(1, &["souls", "experience", "pupil"]).ok().lines();
+    realm.eventually("all of it is captured", |_| captured().len() >= steps.len());
+    let captured = captured();
+    assert_eq!(captured.len(), steps.len());
+    for (found, (saw, did, earned)) in captured.iter().zip(&steps) {
+        assert_eq!(
+            (found["input"].as_str(), found["output"].as_str(), found["reward"].as_f64()),
+            (Some(&**saw), Some(*did), Some(*earned)),
+            "{found}"
+        );
+        assert_eq!(
+            (found["source"].as_str(), found["by"].as_str()),
+            (Some("matrix"), Some("matrix:lake")),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn a_grid_is_learnt_on_a_node_as_it_is_alone() {
+    let realm = Realm::start(1);
+    let words = Action::ALL.map(Action::word);
+    let finished = walks(&realm, EPISODES, "");
+    assert_eq!(finished["missed_actions"], 0);
+    let (core, world, _) = walked(EPISODES);
+
     assert_learnt_alike(&realm, &core, &words);
     let walked = &finished["result"]["json"]["players"][0];
     let mean = walked["mean_return"].as_f64().unwrap_or_else(|| panic!("{finished}"));

@@ -145,6 +145,34 @@ fn whichever_node_is_taught_the_soul_learns_and_what_it_was_taught_can_be_had_ag
 }
 
 #[test]
+fn what_people_think_of_answers_is_taught_while_they_talk() {
+    let realm = Realm::start(1);
+    spawn(&realm, 1);
+    let talk = |lines: &str| realm.matrix_with(1, &["chat", "pupil"], lines);
+    talk("👍\n").refused("no answer to judge yet");
+    let said = talk("about red\n👍\ncount\n/bad\n/correct 7\nabout red\n/correct 3\n//good\n");
+    said.refused("say `about WORD`");
+    let lines =
+        said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("an object a line"));
+    let taught: Vec<_> = lines.filter_map(|line| line["last_id"].as_u64()).collect();
+    assert_eq!(taught, [1, 2, 3, 4], "{}", said.stdout);
+    let experiences = realm.matrix(1, &["souls", "experience", "pupil"]).ok().lines();
+    let learnt: Vec<_> =
+        experiences.iter().map(|it| (&it["input"], &it["output"], &it["reward"], &it["source"])).collect();
+    let of = |input: &str, output: &str, reward: f64| {
+        (Value::from(input), Value::from(output), Value::from(reward), Value::from("user"))
+    };
+    let expected = [
+        of("about red", "0.000", 1.0),
+        of("count", "0", -1.0),
+        of("count", "7", 1.0),
+        of("about red", "3", 1.0),
+    ];
+    assert!(learnt.iter().copied().eq(expected.iter().map(|(a, b, c, d)| (a, b, c, d))), "{learnt:?}");
+    realm.matrix_with(1, &["chat", "matrix:lake"], "/good\n").refused("does not learn");
+}
+
+#[test]
 fn what_a_soul_answers_is_captured_and_judged() {
     let realm = Realm::start(1);
     spawn_with(&realm, 1, ", capture = [\"conversation\"]");

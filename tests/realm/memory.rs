@@ -104,4 +104,19 @@ fn what_was_exported_is_imported_whole_and_a_bad_line_is_named_before_anything_i
     assert_eq!(told(&exported("eve")), told(&all));
     let taken = realm.matrix(1, &["memory", "import", "tiny", &good]).ok().json();
     assert_eq!((&taken["remembered"], &taken["forgotten"]), (&Value::from(3), &Value::from(1)), "{taken}");
+    // What happened oftener is so where it is carried to, and is taken up with all its times.
+    let bells =
+        "{\"text\":\"a bell rang\",\"importance\":1,\"at_ms\":5,\"last_at_ms\":9,\"times\":3}\n".repeat(3);
+    let taken = realm.matrix(1, &["memory", "import", "tiny", &file("bells.jsonl", &bells)]).ok().json();
+    assert_eq!(
+        (&taken["remembered"], &taken["forgotten"], &taken["consolidated"]),
+        (&Value::from(3), &Value::from(1), &Value::from(2)),
+        "{taken}"
+    );
+    let listed = realm.matrix(2, &["memory", "list", "tiny"]).ok().json();
+    let times = |place: usize| {
+        let episode = &listed["episodes"][place];
+        ["times", "at_ms", "last_at_ms"].map(|field| episode[field].as_u64())
+    };
+    assert_eq!((times(0)[0], times(1)), (Some(1), [Some(9), Some(5), Some(9)]), "{listed}");
 }

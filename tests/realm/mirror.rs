@@ -1,6 +1,8 @@
 //! A Soul that learns how somebody writes: what it was taught it knows after its node has ended and begun again, and
 //! after its code was swapped; and it is trained as other Souls are.
 
+use serde_json::{Value, json};
+
 use crate::processes::{PATIENCE, Realm, root};
 
 /// What it is asked before and after.
@@ -67,6 +69,7 @@ fn a_mirror_says_the_same_after_a_restart_and_after_a_swap() {
     assert_eq!(answers(&realm), before);
 
     train(&realm);
+    compare(&realm);
 }
 
 /// What is answered to these is known once it is trained on, which a few of them never are.
@@ -74,18 +77,62 @@ const PETS: [&str; 12] = [
     "Ada", "Bruno", "Clara", "Dora", "Emil", "Frieda", "Gustav", "Hedwig", "Ida", "Jakob", "Karla", "Ludwig",
 ];
 
-fn train(realm: &Realm) {
+/// Others, which a second lesson is about in the same words.
+const MORE: [&str; 24] = [
+    "Albin",
+    "Berta",
+    "Cosima",
+    "Dietrich",
+    "Elsbeth",
+    "Ferdinand",
+    "Greta",
+    "Hannes",
+    "Ilse",
+    "Johann",
+    "Käthe",
+    "Lorenz",
+    "Mathilde",
+    "Norbert",
+    "Ottilie",
+    "Paul",
+    "Regina",
+    "Sepp",
+    "Therese",
+    "Ulrich",
+    "Veronika",
+    "Walter",
+    "Xaver",
+    "Zita",
+];
+
+/// Teaches it which pet lives with them, and waits until it was trained on that; how its lessons went.
+fn lesson(realm: &Realm, names: &[&str]) -> Value {
     let line = |name: &&str| {
         format!(
             "{{\"input\":\"Which pet has {name}?\",\"output\":\"A hamster lives with {name}, I was told.\"}}\n"
         )
     };
     let path = realm.data(1).join("pets.jsonl");
-    std::fs::write(&path, PETS.iter().map(line).collect::<String>()).expect("our own folder");
+    std::fs::write(&path, names.iter().map(line).collect::<String>()).expect("our own folder");
     let path = path.to_str().expect("a path of ours");
     realm.matrix(1, &["teach", "mirror", "--file", path]).ok();
     realm.matrix(1, &["train", "mirror", "--now", "--watch"]).ok();
-    let told = realm.until(1, &["train", "mirror"], |told| told["waiting"] == 0);
+    realm.until(1, &["train", "mirror"], |told| told["waiting"] == 0)
+}
+
+/// After one more lesson it is better, measured by the same that is held out.
+fn compare(realm: &Realm) {
+    lesson(realm, &MORE);
+    let told = realm.matrix(1, &["souls", "diff", "mirror", "1", "2"]).ok().json();
+    let loss =
+        |side: usize| told["lessons"][side]["figures"]["loss"].as_f64().unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((&told["metric"], &told["better"]), (&json!("loss"), &json!(2)), "{told}");
+    println!("bits a character of what is held out: {:.3}, then {:.3}", loss(0), loss(1));
+    assert!(loss(1) < loss(0), "{told}");
+}
+
+fn train(realm: &Realm) {
+    let told = lesson(realm, &PETS);
     assert_eq!(told["lessons"][0]["verdict"], "kept", "{told}");
     let knows = |name: &&&str| {
         let answer = realm.ask(1, "mirror", &format!("ask which pet has {name}?"));

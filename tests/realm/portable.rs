@@ -139,6 +139,10 @@ fn a_soul_that_is_carried_to_another_realm_answers_the_same() {
     assert_eq!((&origin["soul"], &origin["realm"]), (&json!("ada"), &realm), "{origin}");
     let taken = new.matrix(1, &["souls", "import", &ada, "--name", "tally"]);
     taken.refused("there is a Soul called tally already");
+    // Where it comes from it is no stranger.
+    old.matrix(1, &["souls", "import", &ada, "--name", "ivy"]).ok();
+    let origin = old.matrix(1, &["souls", "history", "ivy"]).ok().json()["origin"].clone();
+    assert_eq!((&origin["soul"], &origin["realm"]), (&json!("ada"), &json!("")), "{origin}");
 }
 
 #[test]

@@ -43,8 +43,16 @@ pub(crate) fn giving_way() -> Command {
 }
 
 fn run(data: &Path, arguments: &[&str]) -> Run {
+    said(&mut command(data, arguments))
+}
+
+fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(built("matrix"));
     command.arg("--data-dir").arg(data).args(["--output", "json"]).args(arguments);
+    command
+}
+
+fn said(command: &mut Command) -> Run {
     let output = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -228,10 +236,17 @@ impl Realm {
         run(&self.data(node), arguments)
     }
 
+    /// Runs the command `matrix` against a node, with these lines as its input.
+    pub(crate) fn matrix_with(&self, node: u64, arguments: &[&str], input: &str) -> Run {
+        let path = self.folder.path().join("input");
+        std::fs::write(&path, input).expect("our own folder");
+        let input = File::open(path).expect("it was written");
+        said(command(&self.data(node), arguments).stdin(input))
+    }
+
     /// Runs the command `matrix` against a node without waiting for it.
     pub(crate) fn begin(&self, node: u64, arguments: &[&str]) -> Child {
-        let mut command = Command::new(built("matrix"));
-        command.arg("--data-dir").arg(self.data(node)).args(["--output", "json"]).args(arguments);
+        let mut command = command(&self.data(node), arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the program starts")
     }

@@ -1,4 +1,4 @@
-//! Souls written by hand, in WebAssembly's text form: they break what a compiler keeps.
+//! Souls and interceptors written by hand, in WebAssembly's text form: they break what a compiler keeps.
 
 /// Where a hand-written Soul's results begin in its memory.
 pub const RESULT: u32 = 1024;
@@ -68,6 +68,42 @@ impl ByHand {
         wat::parse_str(&text).unwrap_or_else(|error| panic!("the text is not well-formed: {error}"))
     }
 }
+
+/// An interceptor that lets everything pass, and does `birth` whenever an instance of it is made.
+pub fn interceptor(birth: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+  {MESSAGE}
+  (core module $m
+    (memory (export "memory") 1)
+    (func $birth {birth})
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const {RESULT}))
+    (func (export "judge") (param i32) (result i32) (i32.const 0))
+    (start $birth))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $memory))
+  (alias core export $i "cabi_realloc" (core func $realloc))
+  (func $judge (param "message" $message) (result $verdict)
+    (canon lift (core func $i "judge") (memory $memory) (realloc $realloc)))
+  (instance $interceptor (export "outbound" (func $judge)) (export "inbound" (func $judge)))
+  (export "matrix:node/interceptor@0.1.0" (instance $interceptor)))"#,
+    );
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("the text is not well-formed: {error}"))
+}
+
+/// The types of `wit/types.wit` and `wit/interceptor.wit`, named, as exported functions must have them.
+const MESSAGE: &str = r#"
+  (type $id-shape (record (field "a" u32) (field "b" u32) (field "c" u32) (field "d" u32)))
+  (export $id "message-id" (type $id-shape))
+  (type $address-shape (variant
+    (case "soul" string) (case "matrix" string) (case "topic" string) (case "client" string)))
+  (export $address "address" (type $address-shape))
+  (type $message-shape (record
+    (field "id" $id) (field "sender" $address) (field "recipient" $address) (field "in-reply-to" (option $id))
+    (field "content-type" string) (field "body" (list u8)) (field "sent-at" u64)))
+  (export $message "message" (type $message-shape))
+  (type $verdict-shape (variant (case "pass") (case "rewrite" $message) (case "reject" string)))
+  (export $verdict "verdict" (type $verdict-shape))"#;
 
 /// The core functions of the interface `stateful`; the name of the schema is one letter.
 fn stateful(snapshot: &str) -> String {

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::yield_now;
 
 use crate::net::Unavailable;
+use crate::setting;
 
 /// Where the system keeps the groups, the file that bounds one, and the one that tells how often something was ended for
 /// it: of the first version, and of the second.
@@ -17,6 +19,27 @@ const VERSIONS: [[&str; 3]; 2] = [
 const PREFIX: &str = "matrix-memory-";
 /// Counts the groups of this process.
 static GROUPS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many MiB this process may have, together with all that it starts; 0, or none: as much as there is.
+const MEMORY: &str = "MATRIX_TEST_MEMORY_MIB";
+/// The group that bounds this process.
+static BOUND: OnceLock<Option<MemoryGroup>> = OnceLock::new();
+
+/// The group that bounds this process, if its settings say so. It is left behind, and goes with the next sweep.
+///
+/// # Panics
+/// Where such a group can be made, and not entered.
+pub fn bound() -> Option<&'static MemoryGroup> {
+    let bound = BOUND.get_or_init(|| {
+        let bytes = setting(MEMORY).filter(|mib| *mib > 0)? << 20;
+        let group =
+            MemoryGroup::new(bytes).inspect_err(|why| why.report("the bound of these tests' memory")).ok()?;
+        fs::write(group.members(), std::process::id().to_string())
+            .expect("this process enters its own group");
+        Some(group)
+    });
+    bound.as_ref()
+}
 
 /// A group. Dropping it takes it away, once what ran in it has ended.
 #[derive(Debug)]

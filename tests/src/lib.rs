@@ -21,3 +21,13 @@ pub mod realm;
 pub mod scale;
 pub mod service;
 pub mod watch;
+
+/// A setting of tests that take as much as one likes, from the environment; none: nothing is said.
+///
+/// # Panics
+/// Where it is no number.
+pub fn setting(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a test's settings have no other place")]
+    let given = std::env::var(name).ok()?;
+    Some(given.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {given}")))
+}

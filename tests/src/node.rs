@@ -20,6 +20,7 @@ use matrixd::transport::router::Draft;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::cgroup;
 use crate::neighbour::Latencies;
 use crate::realm::Door;
 use crate::watch::Watch;
@@ -90,6 +91,8 @@ impl TestNode {
         // A crash is seen once; what is tried again has tests of its own.
         config.souls.restart.attempts = 1;
         change(&mut config);
+        // Before the node looks how much memory there is.
+        cgroup::bound();
         let node = Node::start(config).await.expect("a node starts on a folder of its own");
         Self { node: Some(node), folder: Some(folder), quiet: OnceCell::new(), _only: only }
     }
@@ -129,6 +132,11 @@ impl TestNode {
         let node = self.node.take().expect("it is taken only here");
         let stopped = tokio::time::timeout(PATIENCE, node.stop()).await;
         stopped.expect("a node stops in time").expect("a node leaves nothing behind");
+        assert_eq!(
+            cgroup::bound().map_or(0, cgroup::MemoryGroup::ended),
+            0,
+            "the system had to end something"
+        );
         if self.folder.is_some() {
             mirror(&self.data().join(COMPILED), &kept(KEPT)).expect("what was compiled can be kept");
         }

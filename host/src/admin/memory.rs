@@ -92,13 +92,13 @@ impl Memory for MemoryService {
         let (caller, request) = open(request)?;
         let key = Key::new(&caller, "Memory/Remember", &request.request_id)?;
         let soul = name(&request.name)?;
-        let at_ms = request.episode.as_ref().map_or(0, |episode| episode.at_ms);
+        let span = request.episode.as_ref().and_then(convert::span);
         let impression = convert::impression(request.episode)?;
         let souls = self.0.host.souls.clone();
         let remembered = async move {
-            let edit = Edit { remember: Some(impression), at_ms, ..Edit::default() };
+            let edit = Edit { remember: Some(impression), span, ..Edit::default() };
             let edited = souls.edit_memory(&soul, edit).await?;
-            Ok(v1::RememberResponse { id: edited.id.unwrap_or(0), forgotten: edited.made_room })
+            Ok(convert::remembered(edited))
         };
         self.0.mutate(key, remembered).await.map(Response::new)
     }

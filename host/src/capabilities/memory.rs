@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Linker};
 use super::quota::Quota;
 use super::rehearsal::Deed;
 use crate::clock;
-use crate::memory::{self, Changes, Keeping, Memory, MemoryError};
+use crate::memory::{self, Changes, Keeping, MadeRoom, Memory, MemoryError};
 use crate::runtime::bindings::matrix::node::memory::{
     self as wit, Cue, Episode, Extent, Impression, MemoryError as WitError, Recollection,
 };
@@ -29,8 +29,8 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// For a guest with this memory, if it is `granted`, and so many operations on it in a second. What is forgotten for
-    /// want of room is told to `bus` under the name of `source`; what becomes of episodes is counted by `counted`.
+    /// For a guest with this memory, if it is `granted`, and so many operations on it in a second. What becomes of episodes
+    /// is counted by `counted`, and where that is for want of room, told to `bus` under the name of `source`.
     pub fn new(
         memory: Memory,
         granted: bool,
@@ -59,15 +59,21 @@ impl Ctx {
     }
 }
 
-/// Tells that a Soul forgot these episodes for want of room.
-pub(crate) fn report(bus: &Bus, source: &Source, counted: &TotalBy, forgotten: &[u64]) {
-    if forgotten.is_empty() {
-        return;
+/// Tells what became of a Soul's episodes for want of room.
+pub(crate) fn report(bus: &Bus, source: &Source, counted: &TotalBy, room: &MadeRoom) {
+    let MadeRoom { forgotten, merged } = room;
+    let merges: Vec<_> = merged.iter().map(|merge| json!({ "id": merge.id, "into": merge.into })).collect();
+    for (what, count, kind, episodes) in [
+        ("consolidated", merged.len(), "soul.memory.consolidated", json!(merges)),
+        ("forgotten", forgotten.len(), "soul.memory.forgotten", json!(forgotten)),
+    ] {
+        if count > 0 {
+            counted.add(what, count as u64);
+            let body = json!({ "episodes": episodes }).to_string().into();
+            let content = Content { content_type: "application/json".into(), body };
+            bus.publish(kind, source.clone(), content, clock::now_ms());
+        }
     }
-    counted.add("forgotten", forgotten.len() as u64);
-    let body = json!({ "episodes": forgotten }).to_string().into();
-    let content = Content { content_type: "application/json".into(), body };
-    bus.publish("soul.memory.forgotten", source.clone(), content, clock::now_ms());
 }
 
 /// One call's view of the guest.
@@ -165,7 +171,7 @@ impl wit::Host for View<'_> {
         {
             ctx.counted.add("remembered", 1);
             if ctx.memory.keeping == Keeping::AtOnce {
-                report(&ctx.bus, &ctx.source, &ctx.counted, &remembered.forgotten);
+                report(&ctx.bus, &ctx.source, &ctx.counted, &remembered.room);
             }
         }
         self.leave(ctx);
@@ -209,9 +215,10 @@ impl wit::Host for View<'_> {
 }
 
 fn recollection(found: memory::Recollection) -> Recollection {
-    let memory::Episode { id, at_ms, recalled_at_ms, impression } = found.episode;
+    let memory::Episode { id, span, recalled_at_ms, impression } = found.episode;
     let memory::Impression { text, importance, tags, .. } = impression;
-    let episode = Episode { id, at: at_ms, recalled_at: recalled_at_ms, text, importance, tags };
+    let memory::Span { at_ms: at, last_at_ms: last_at, times } = span;
+    let episode = Episode { id, at, recalled_at: recalled_at_ms, text, importance, tags, times, last_at };
     Recollection { episode, score: found.score }
 }
 

@@ -66,20 +66,18 @@ impl Kv {
         lag.map(|(node, at)| (*node, at.as_ref().map(|at| last.saturating_sub(at.index)))).collect()
     }
 
-    /// Returns once the members, or what the node knows of them, differ from `seen`; at once if they do.
+    /// The members, as those were told last who wait for changes: a moment behind [`Kv::members`].
+    pub fn members_told(&self) -> Members {
+        self.parts().1.members.borrow().clone()
+    }
+
+    /// Returns once others were told last than `seen`; at once if they are. Whoever takes `seen` from
+    /// [`Kv::members_told`] misses no change, and is not woken for one that it knows.
     ///
     /// # Errors
     /// `Closed`.
     pub async fn members_other_than(&self, seen: &Members) -> Result<Members, KvError> {
-        let mut told = self.parts().1.members.clone();
-        told.mark_unchanged();
-        loop {
-            let now = self.members();
-            if now != *seen {
-                return Ok(now);
-            }
-            told.changed().await.map_err(|_| KvError::Closed)?;
-        }
+        other_than(self.parts().1.members.clone(), seen).await
     }
 
     /// Takes a node in as a learner; on the leader.
@@ -123,6 +121,18 @@ impl Kv {
     }
 }
 
+/// What is told other than `seen`. Once nobody tells any more, what was told last is no news, whatever it is.
+async fn other_than(mut told: watch::Receiver<Members>, seen: &Members) -> Result<Members, KvError> {
+    loop {
+        told.has_changed().map_err(|_| KvError::Closed)?;
+        let now = told.borrow_and_update().clone();
+        if now != *seen {
+            return Ok(now);
+        }
+        told.changed().await.map_err(|_| KvError::Closed)?;
+    }
+}
+
 /// The members, as `raft` sees them.
 pub(super) fn seen_by(raft: &Raft) -> Members {
     let metrics = raft.metrics();
@@ -162,5 +172,39 @@ fn explain(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> KvErro
             KvError::NotLeader { leader: forward.leader_id }
         }
         error => KvError::Unavailable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn led_by(leader: u64) -> Members {
+        Members { me: 1, leader: Some(leader), ..Members::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_told_is_compared_with_what_was_seen_and_nothing_is_told_at_the_end() {
+        let (tell, told) = watch::channel(led_by(1));
+        let other = |seen: u64| {
+            let (told, seen) = (told.clone(), led_by(seen));
+            async move { other_than(told, &seen).await }
+        };
+        assert_eq!(other(2).await.expect("it tells"), led_by(1), "who saw more than was told looks again");
+        assert!(other(1).now_or_never().is_none(), "nothing has changed");
+        let mut waiting = Box::pin(other(1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        tell.send_replace(led_by(2));
+        tell.send_replace(led_by(1));
+        assert!(waiting.as_mut().now_or_never().is_none(), "what is as it was is no news");
+        tell.send_replace(led_by(3));
+        assert_eq!(waiting.await.expect("it tells"), led_by(3));
+        let waiting = other(3);
+        drop(tell);
+        for ended in [waiting.await, other(1).await] {
+            assert!(matches!(ended, Err(KvError::Closed)), "{ended:?}");
+        }
     }
 }

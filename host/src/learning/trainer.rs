@@ -85,7 +85,7 @@ pub(super) async fn train(learning: Learning) {
             changed = changed => match changed {
                 Some(Ok(change)) => match &change.kind {
                     ChangeKind::Put(entry) => note(&mut waiting, &change.key(), &entry.value),
-                    ChangeKind::Deleted => forget(&mut waiting, &change.key()),
+                    ChangeKind::Deleted => forget(&learning, &mut waiting, &change.key()),
                 },
                 // It missed some.
                 Some(Err(_)) => watch = None,
@@ -109,9 +109,10 @@ fn whose(key: &[u8]) -> Option<SoulName> {
 }
 
 /// A log is gone, and its Soul with it.
-fn forget(all: &mut All, key: &[u8]) {
+fn forget(learning: &Learning, all: &mut All, key: &[u8]) {
     if let Some(soul) = whose(key) {
         all.remove(&soul);
+        learning.0.host.metrics.judged.forget(&soul);
     }
 }
 
@@ -238,11 +239,12 @@ async fn teach(learning: &Learning, soul: &SoulName, training: &Training, learns
     host.metrics.lessons.add(verdict, 1);
     host.metrics.seconds.record(verdict, begun.elapsed());
     host.metrics.learnt_from.add(verdict, lesson.trained.into());
-    for (when, figures) in [("before", &lesson.before), ("after", &lesson.after)] {
-        if let Some((_, value)) = figures.iter().find(|(name, _)| name == training.metric()) {
-            host.metrics.judged.record(when, *value);
-        }
-    }
+    let measured = [("before", &lesson.before), ("after", &lesson.after)].into_iter();
+    let judged = measured.filter_map(|(when, figures)| {
+        let (_, value) = figures.iter().find(|(name, _)| name == training.metric())?;
+        Some((when, *value))
+    });
+    host.metrics.judged.record(soul, judged.collect());
     let (kind, reason) = match lesson.verdict {
         Verdict::Kept => ("soul.trained", ""),
         Verdict::Restored => ("soul.restored", ""),

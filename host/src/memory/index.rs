@@ -6,20 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::records::{self, Key};
+use super::room::Room;
 use super::score::{Document, Query, Trace, scores};
 use super::{
-    Episode, Extent, Impression, MemoryError, OVERHEAD_BYTES, Quota, REPLACED_MAX, Recollection, TURN_MAX,
-    Weights, at_most, invalid,
+    Episode, Extent, Impression, MadeRoom, MemoryError, OVERHEAD_BYTES, Quota, REPLACED_MAX, Recollection,
+    Span, Weights, at_most, invalid,
 };
 
-/// Where less than this part of a quota would be left, more is forgotten than has to be: not one episode each time.
-const SLACK: u64 = 64;
-
 /// An episode of the index. Its text is the KV's own bytes.
-#[derive(Debug)]
-struct Kept {
-    trace: Trace,
-    value: Bytes,
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) trace: Trace,
+    pub(super) value: Bytes,
     /// The KV has a key that says when it was recalled last.
     marked: bool,
     /// What that key says is not the last word.
@@ -27,7 +25,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.value.len() as u64 + OVERHEAD_BYTES
     }
 }
@@ -64,11 +62,22 @@ pub(crate) fn check_kept<'a>(
 }
 
 /// A new episode.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct New {
     pub(super) id: u64,
     pub(super) value: Bytes,
-    trace: Trace,
+    pub(super) trace: Trace,
+}
+
+/// An episode that took others up.
+#[derive(Debug, Clone)]
+pub(super) struct Grown {
+    pub(super) id: u64,
+    /// What it was.
+    pub(super) before: Bytes,
+    /// What it is.
+    pub(super) value: Bytes,
+    pub(super) trace: Trace,
 }
 
 /// What one step changes.
@@ -77,22 +86,24 @@ pub(super) struct Change {
     pub(super) new: Option<Arc<New>>,
     /// Episodes that go, and whether a key says when they were recalled.
     pub(super) gone: Vec<(u64, bool)>,
-    /// Those of them that go for want of room.
-    pub(super) forgotten: Vec<u64>,
+    /// Those that took some of them up.
+    pub(super) grown: Vec<Grown>,
+    /// Why they go, if for want of room.
+    pub(super) room: MadeRoom,
 }
 
 impl Change {
     /// How many episodes it touches.
     pub(super) fn touched(&self) -> usize {
-        self.gone.len() + usize::from(self.new.is_some())
+        self.gone.len() + self.grown.len() + usize::from(self.new.is_some())
     }
 }
 
 /// The index.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    episodes: BTreeMap<u64, Kept>,
-    bytes: u64,
+    pub(super) episodes: BTreeMap<u64, Kept>,
+    pub(super) bytes: u64,
     /// The id of the next episode, as the KV has it; none: it has none yet.
     pub(super) head: Option<u64>,
     next: u64,
@@ -105,8 +116,8 @@ impl Index {
     pub(super) fn read(&mut self, key: &[u8], value: Bytes) -> Result<(), MemoryError> {
         match Key::read(key) {
             Some(Key::Episode(id)) => {
-                let (impression, at_ms) = records::read(&value)?;
-                self.insert(id, trace(&impression, at_ms), value);
+                let (impression, span) = records::read(&value)?;
+                self.insert(id, trace(&impression, span), value);
             }
             Some(Key::Next) => {
                 let next = records::read_number(&value)?;
@@ -144,22 +155,22 @@ impl Index {
         Extent { episodes, bytes: self.bytes, quota }
     }
 
-    /// What remembering at `now_ms` something that happened at `at_ms` changes: the episodes of `instead_of` go, and the least valuable where
-    /// there is no room.
+    /// What remembering at `now_ms` something that happened then changes: the episodes of `instead_of` go, and the least
+    /// valuable where there is no room.
     ///
     /// # Errors
     /// `Invalid`.
     pub(super) fn remembering(
         &self,
         impression: &Impression,
-        (at_ms, now_ms): (u64, u64),
+        (span, now_ms): (Span, u64),
         instead_of: &[u64],
         quota: Quota,
         weights: &Weights,
     ) -> Result<Change, MemoryError> {
         impression.check()?;
         at_most("instead-of", instead_of.len(), REPLACED_MAX, "episodes")?;
-        let value = records::write(impression, at_ms);
+        let value = records::write(impression, span);
         let bytes = value.len() as u64 + OVERHEAD_BYTES;
         if bytes > quota.bytes {
             let most = quota.bytes;
@@ -169,10 +180,10 @@ impl Index {
         }
         let replaced: BTreeSet<u64> = instead_of.iter().copied().collect();
         let mut gone: Vec<_> = replaced.into_iter().filter(|id| self.episodes.contains_key(id)).collect();
-        let forgotten = self.without_room(bytes, &gone, now_ms, quota, weights);
-        gone.extend(&forgotten);
-        let new = New { id: self.next(), value, trace: trace(impression, at_ms) };
-        Ok(Change { new: Some(Arc::new(new)), gone: self.marked(&gone), forgotten })
+        let new = New { id: self.next(), value, trace: trace(impression, span) };
+        let Room { new, grown, made: room } = self.room_for(new, &gone, now_ms, quota, weights)?;
+        gone.extend(room.forgotten.iter().chain(room.merged.iter().map(|merge| &merge.id)));
+        Ok(Change { new: Some(Arc::new(new)), gone: self.marked(&gone), grown, room })
     }
 
     /// What forgetting these changes; those that there are.
@@ -185,42 +196,6 @@ impl Index {
         ids.iter().map(|id| (*id, self.episodes.get(id).is_some_and(|kept| kept.marked))).collect()
     }
 
-    /// The least valuable episodes that have to go before one of so many bytes has room, when those of `gone` are gone.
-    /// No more than one change may touch: where a quota has been lowered, it is reached step by step.
-    fn without_room(
-        &self,
-        bytes: u64,
-        gone: &[u64],
-        now_ms: u64,
-        quota: Quota,
-        weights: &Weights,
-    ) -> Vec<u64> {
-        let most = u64::from(quota.episodes);
-        let freed: u64 = gone.iter().filter_map(|id| self.episodes.get(id)).map(Kept::bytes).sum();
-        let mut count = (self.episodes.len() - gone.len()) as u64 + 1;
-        let mut total = self.bytes - freed + bytes;
-        if count <= most && total <= quota.bytes {
-            return Vec::new();
-        }
-        let (count_max, total_max) = (most - most / SLACK, quota.bytes - quota.bytes / SLACK);
-        let left: Vec<_> = self.episodes.iter().filter(|(id, _)| !gone.contains(id)).collect();
-        let traces: Vec<_> = left.iter().map(|(_, kept)| &kept.trace).collect();
-        let worth = scores(&traces, None, now_ms, weights);
-        let mut by_worth: Vec<_> =
-            left.iter().zip(worth).map(|((id, kept), worth)| (worth, **id, *kept)).collect();
-        by_worth.sort_by(|(one, older, _), (other, newer, _)| one.total_cmp(other).then(older.cmp(newer)));
-        let mut forgotten = Vec::new();
-        for (_, id, kept) in by_worth {
-            let has_room = count <= count_max && total <= total_max;
-            if has_room || gone.len() + forgotten.len() + 1 >= TURN_MAX {
-                break;
-            }
-            forgotten.push(id);
-            (count, total) = (count - 1, total - kept.bytes());
-        }
-        forgotten
-    }
-
     /// Makes a change, which the KV has made or will make.
     pub(super) fn apply(&mut self, change: &Change) {
         for (id, _) in &change.gone {
@@ -228,8 +203,22 @@ impl Index {
                 self.bytes -= kept.bytes();
             }
         }
+        for Grown { id, value, trace, .. } in &change.grown {
+            if let Some(kept) = self.episodes.get_mut(id) {
+                // Whom it took up may have been recalled later than it was itself, which no key says yet.
+                kept.stale |= trace.fresh_at_ms > kept.trace.fresh_at_ms;
+                self.bytes -= kept.bytes();
+                (kept.value, kept.trace) = (value.clone(), trace.clone());
+                self.bytes += kept.bytes();
+            }
+        }
         if let Some(new) = &change.new {
             self.insert(new.id, new.trace.clone(), new.value.clone());
+            // One that it took up may have been recalled since it happened, which no key says yet.
+            let recalled = !change.room.merged.is_empty();
+            if let Some(kept) = self.episodes.get_mut(&new.id) {
+                kept.stale = recalled;
+            }
         }
     }
 
@@ -258,9 +247,9 @@ impl Index {
         let mut recalled = Vec::with_capacity(found.len());
         for (id, score) in found {
             let Some(kept) = self.episodes.get_mut(&id) else { continue };
-            let (impression, at_ms) = records::read(&kept.value)?;
+            let (impression, span) = records::read(&kept.value)?;
             let recalled_at_ms = kept.trace.fresh_at_ms;
-            recalled.push(Recollection { episode: Episode { id, at_ms, recalled_at_ms, impression }, score });
+            recalled.push(Recollection { episode: Episode { id, span, recalled_at_ms, impression }, score });
             if now_ms > recalled_at_ms {
                 kept.trace.fresh_at_ms = now_ms;
                 kept.stale = true;
@@ -288,10 +277,10 @@ impl Index {
     }
 }
 
-fn trace(impression: &Impression, at_ms: u64) -> Trace {
+pub(super) fn trace(impression: &Impression, span: Span) -> Trace {
     let texts = [impression.text.as_str()].into_iter().chain(impression.tags.iter().map(String::as_str));
     Trace {
-        fresh_at_ms: at_ms,
+        fresh_at_ms: span.last_at_ms,
         importance: impression.importance,
         document: Document::of(texts),
         embedding: impression.embedding.clone().into(),

@@ -1,13 +1,15 @@
 //! A Soul's memory, where the Soul lives: its index, and every change of it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::index::{Change, Index};
 use super::records::{self, Key};
 use super::score::Query;
 use super::{
-    Cue, Extent, Impression, MemoryError, Quota, RECOLLECTIONS_MAX, Recollection, Remembered, TURN_MAX,
-    Weights, invalid,
+    Cue, Extent, Impression, MadeRoom, MemoryError, Quota, RECOLLECTIONS_MAX, Recollection, Remembered, Span,
+    TURN_MAX, Weights, invalid,
 };
 use crate::ids::SoulName;
 use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Txn, TxnOutcome};
@@ -55,8 +57,9 @@ impl Place {
                     mutations.push(Mutation::Delete { path: path(Key::Recalled(*id))? });
                 }
             }
-            if let Some(new) = &change.new {
-                let (path, value) = (path(Key::Episode(new.id))?, new.value.clone());
+            let grown = change.grown.iter().map(|grown| (grown.id, &grown.value));
+            for (id, value) in grown.chain(change.new.iter().map(|new| (new.id, &new.value))) {
+                let (path, value) = (path(Key::Episode(id))?, value.clone());
                 mutations.push(Mutation::Put { path, value, lease: None });
             }
         }
@@ -72,6 +75,20 @@ impl Place {
     fn unchanged(&self, head: Option<u64>) -> Result<Condition, KvError> {
         let expect = head.map_or(Expect::Absent, |head| Expect::Value(records::number(head)));
         Ok(Condition { path: Key::Next.path(&self.kv, &self.bucket)?, expect })
+    }
+
+    /// That episodes which take others up are what they were, so that none comes back that was forgotten meanwhile.
+    fn as_before(&self, changes: &[Change]) -> Result<Vec<Condition>, KvError> {
+        // What these changes themselves have made or changed is not in the KV yet.
+        let mut known: BTreeSet<u64> = changes.iter().flat_map(|it| &it.new).map(|new| new.id).collect();
+        let grown = changes.iter().flat_map(|change| &change.grown);
+        grown
+            .filter(|grown| known.insert(grown.id))
+            .map(|grown| {
+                let path = Key::Episode(grown.id).path(&self.kv, &self.bucket)?;
+                Ok(Condition { path, expect: Expect::Value(grown.before.clone()) })
+            })
+            .collect()
     }
 }
 
@@ -93,8 +110,8 @@ pub struct Changes {
     pub require: Vec<Condition>,
     /// What is written.
     pub then: Vec<Mutation>,
-    /// Episodes that go for want of room.
-    pub forgotten: Vec<u64>,
+    /// What became of episodes for want of room.
+    pub room: MadeRoom,
 }
 
 /// Changes that wait for their turn to be kept.
@@ -146,27 +163,27 @@ impl Memory {
         now_ms: u64,
         instead_of: &[u64],
     ) -> Result<Remembered, MemoryError> {
-        self.remember_of(impression, (now_ms, now_ms), instead_of).await
+        self.remember_of(impression, (Span::once(now_ms), now_ms), instead_of).await
     }
 
-    /// The same at `now_ms`, of something that happened at `at_ms`, which is no later.
+    /// The same at `now_ms`, of something that happened then, which is no later.
     ///
     /// # Errors
     /// As [`Memory::remember`].
     pub async fn remember_of(
         &mut self,
         impression: &Impression,
-        (at_ms, now_ms): (u64, u64),
+        (span, now_ms): (Span, u64),
         instead_of: &[u64],
     ) -> Result<Remembered, MemoryError> {
         // What was given up before may have come late, and taken the name: then there is another.
         for last in [false, true] {
             let (quota, weights) = (self.quota, self.weights);
             let index = self.index().await?;
-            let change = index.remembering(impression, (at_ms, now_ms), instead_of, quota, &weights)?;
+            let change = index.remembering(impression, (span, now_ms), instead_of, quota, &weights)?;
             let id = index.next();
             if self.carry_out(&change).await? {
-                return Ok(Remembered { id, forgotten: change.forgotten });
+                return Ok(Remembered { id, room: change.room });
             }
             if last {
                 break;
@@ -240,6 +257,7 @@ impl Memory {
                 if change.new.is_some() {
                     require.push(self.place.unchanged(index.head)?);
                 }
+                require.extend(self.place.as_before(std::slice::from_ref(change))?);
                 let then = self.place.mutations(std::slice::from_ref(change))?;
                 match self.place.kv.batch(Txn { require, then }, None).await?.value {
                     TxnOutcome::Committed => true,
@@ -273,13 +291,15 @@ impl Memory {
             return Ok(None);
         }
         let names = changes.iter().any(|change| change.new.is_some());
-        let require = if names { vec![self.place.unchanged(head)?] } else { Vec::new() };
+        let mut require = if names { vec![self.place.unchanged(head)?] } else { Vec::new() };
+        require.extend(self.place.as_before(&changes)?);
         let then = self.place.mutations(&changes)?;
         if let Some(index) = self.index.as_mut().filter(|_| names) {
             index.head = Some(index.next());
         }
-        let forgotten = changes.into_iter().flat_map(|change| change.forgotten).collect();
-        Ok(Some(Changes { require, then, forgotten }))
+        let mut room = MadeRoom::default();
+        changes.into_iter().for_each(|change| room.extend(change.room));
+        Ok(Some(Changes { require, then, room }))
     }
 
     /// Tells the KV when episodes were recalled last, where it does not have the last word. What a crash takes of it makes

@@ -7,6 +7,7 @@
 mod index;
 mod keeping;
 mod records;
+mod room;
 pub mod score;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use crate::kv::KvError;
 
 pub(crate) use self::index::check_kept;
 pub use self::keeping::{Changes, Keeping, Memory, Place};
-pub(crate) use self::records::{bucket, list};
+pub(crate) use self::records::{bucket, episode, list, said};
 
 /// The most bytes in the text of an episode, and of a cue.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -90,14 +91,50 @@ impl Cue {
     }
 }
 
+/// When something was remembered, in milliseconds since the Unix epoch, and how often: more than once where it took up
+/// others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first time.
+    pub at_ms: u64,
+    /// The last time.
+    pub last_at_ms: u64,
+    /// How often.
+    pub times: u32,
+}
+
+impl Span {
+    /// Once.
+    pub const fn once(at_ms: u64) -> Self {
+        Self { at_ms, last_at_ms: at_ms, times: 1 }
+    }
+
+    /// All of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            at_ms: self.at_ms.min(other.at_ms),
+            last_at_ms: self.last_at_ms.max(other.last_at_ms),
+            times: self.times.saturating_add(other.times),
+        }
+    }
+
+    /// The same by `now_ms`, whatever was said: nothing is remembered before it happens, and at least once.
+    #[must_use]
+    pub fn until(self, now_ms: u64) -> Self {
+        let at_ms = self.at_ms.min(now_ms);
+        Self { at_ms, last_at_ms: self.last_at_ms.clamp(at_ms, now_ms), times: self.times.max(1) }
+    }
+}
+
 /// Something remembered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// Names it among those of its Soul; never given twice.
     pub id: u64,
-    /// When it was remembered, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// When it was recalled last, in milliseconds since the Unix epoch; the same as `at_ms`: never.
+    /// When it was remembered.
+    pub span: Span,
+    /// When it was recalled last, in milliseconds since the Unix epoch; no later than it was remembered last: never.
     pub recalled_at_ms: u64,
     /// What was remembered.
     pub impression: Impression,
@@ -117,8 +154,34 @@ pub struct Recollection {
 pub struct Remembered {
     /// Names the episode.
     pub id: u64,
-    /// Episodes that were forgotten to make room, least valuable first.
+    /// What became of others, to make room.
+    pub room: MadeRoom,
+}
+
+/// What became of episodes for want of room, least valuable first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MadeRoom {
+    /// They were forgotten.
     pub forgotten: Vec<u64>,
+    /// Others that are alike took them up.
+    pub merged: Vec<Merge>,
+}
+
+impl MadeRoom {
+    /// What this did, and then that.
+    fn extend(&mut self, then: Self) {
+        self.forgotten.extend(then.forgotten);
+        self.merged.extend(then.merged);
+    }
+}
+
+/// An episode that another one took up, which stands for both from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merge {
+    /// The one that is gone.
+    pub id: u64,
+    /// The one that took it up.
+    pub into: u64,
 }
 
 /// How much a Soul may remember.
@@ -153,12 +216,15 @@ pub struct Weights {
     pub importance: f32,
     /// What is left of recency after an hour, above 0 and up to 1.
     pub decay: f32,
+    /// How alike two episodes must be, up to 1, to become one where there is no room; 0: they never do.
+    pub alike: f32,
 }
 
 impl Default for Weights {
-    /// Those of Park et al., 2023: "Generative Agents: Interactive Simulacra of Human Behavior".
+    /// Those of Park et al., 2023: "Generative Agents: Interactive Simulacra of Human Behavior". How alike episodes must
+    /// be is our own.
     fn default() -> Self {
-        Self { relevance: 1.0, recency: 1.0, importance: 1.0, decay: 0.995 }
+        Self { relevance: 1.0, recency: 1.0, importance: 1.0, decay: 0.995, alike: 0.8 }
     }
 }
 
@@ -185,6 +251,9 @@ impl Weights {
         }
         if weights.iter().all(|(_, weight)| *weight == 0.0) {
             return Err(("memory", "has no weight above 0: one of them must count"));
+        }
+        if !(0.0..=1.0).contains(&self.alike) {
+            return Err(("memory.alike", "must be from 0 to 1"));
         }
         if self.decay > 0.0 && self.decay <= 1.0 {
             Ok(())

@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes};
 use matrix_proto::wire::MemoryEpisode;
 use prost::Message as _;
 
-use super::{Episode, Impression, MemoryError};
+use super::{Episode, Impression, MemoryError, Span};
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, Path};
 
@@ -62,16 +62,28 @@ pub(super) fn read_number(mut value: &[u8]) -> Result<u64, MemoryError> {
     value.try_get_u64().map_err(|_| MemoryError::Damaged("a number is cut off".into()))
 }
 
-pub(super) fn write(impression: &Impression, at_ms: u64) -> Bytes {
-    let Impression { text, importance, tags, embedding } = impression.clone();
-    MemoryEpisode { at_ms, importance, text, tags, embedding }.encode_to_vec().into()
+pub(super) fn write(impression: &Impression, span: Span) -> Bytes {
+    episode(impression.clone(), span).encode_to_vec().into()
 }
 
-pub(super) fn read(value: &Bytes) -> Result<(Impression, u64), MemoryError> {
+pub(super) fn read(value: &Bytes) -> Result<(Impression, Span), MemoryError> {
     let episode = MemoryEpisode::decode(value.clone());
-    let MemoryEpisode { at_ms, importance, text, tags, embedding } =
-        episode.map_err(|error| MemoryError::Damaged(error.to_string()))?;
-    Ok((Impression { text, importance, tags, embedding }, at_ms))
+    Ok(said(episode.map_err(|error| MemoryError::Damaged(error.to_string()))?))
+}
+
+/// An episode as nodes give it to each other, and keep it. What was remembered once has no bytes that say so.
+pub(crate) fn episode(impression: Impression, span: Span) -> MemoryEpisode {
+    let Impression { text, importance, tags, embedding } = impression;
+    let at_ms = span.at_ms;
+    let (times, last_at_ms) = if span == Span::once(at_ms) { (0, 0) } else { (span.times, span.last_at_ms) };
+    MemoryEpisode { at_ms, importance, text, tags, embedding, times, last_at_ms }
+}
+
+/// What such an episode says.
+pub(crate) fn said(episode: MemoryEpisode) -> (Impression, Span) {
+    let MemoryEpisode { at_ms, importance, text, tags, embedding, times, last_at_ms } = episode;
+    let span = Span { at_ms, last_at_ms: last_at_ms.max(at_ms), times: times.max(1) };
+    (Impression { text, importance, tags, embedding }, span)
 }
 
 /// At most `limit` episodes of a Soul after the one called `after`, oldest first; read linearizably, from any node. When
@@ -94,15 +106,15 @@ pub(crate) async fn list(
         let first = episodes.len();
         for (key, entry) in page.entries {
             let Some(Key::Episode(id)) = Key::read(&key) else { continue };
-            let (impression, at_ms) = read(&entry.value)?;
-            episodes.push(Episode { id, at_ms, recalled_at_ms: at_ms, impression });
+            let (impression, span) = read(&entry.value)?;
+            episodes.push(Episode { id, span, recalled_at_ms: span.last_at_ms, impression });
         }
         let marks: Vec<_> =
             episodes[first..].iter().map(|episode| Key::Recalled(episode.id).bytes()).collect();
         let marks = kv.get_many(&bucket, &marks, Consistency::Local).await?;
         for (episode, mark) in episodes[first..].iter_mut().zip(marks) {
             if let Some(mark) = mark {
-                episode.recalled_at_ms = read_number(&mark.value)?.max(episode.at_ms);
+                episode.recalled_at_ms = read_number(&mark.value)?.max(episode.span.last_at_ms);
             }
         }
         match page.next {

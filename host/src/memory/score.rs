@@ -51,6 +51,20 @@ impl Document {
         Self { words: words.into(), counts: counts.into(), length }
     }
 
+    /// How much of two texts they have in common: of all words, as often as they occur.
+    fn shared(&self, other: &Self) -> f64 {
+        let all = u64::from(self.length) + u64::from(other.length);
+        let (mut here, mut there) = (0, 0);
+        let mut both = 0_u64;
+        while let (Some(one), Some(two)) = (self.words.get(here), other.words.get(there)) {
+            if one == two {
+                both += u64::from(self.counts[here].min(other.counts[there]));
+            }
+            (here, there) = (here + usize::from(one <= two), there + usize::from(two <= one));
+        }
+        if both == 0 { 0.0 } else { both as f64 / (all - both) as f64 }
+    }
+
     fn count(&self, word: Word) -> u16 {
         self.words.binary_search(&word).map_or(0, |place| self.counts[place])
     }
@@ -75,6 +89,23 @@ pub struct Trace {
     pub document: Document,
     /// Its place in a space of meanings; empty: none.
     pub embedding: Box<[f32]>,
+}
+
+impl Trace {
+    /// How much there is of it to compare.
+    pub fn size(&self) -> usize {
+        self.document.words.len() + self.embedding.len()
+    }
+}
+
+/// How alike two episodes are, from 0 to 1: by what part of their words they share, and where both have a place in one
+/// space of meanings, by the mean of that and of the cosine.
+pub fn likeness(one: &Trace, other: &Trace) -> f64 {
+    let shared = one.document.shared(&other.document);
+    if one.embedding.is_empty() || one.embedding.len() != other.embedding.len() {
+        return shared;
+    }
+    f64::midpoint(shared, cosine(&one.embedding, &other.embedding).clamp(0.0, 1.0))
 }
 
 /// What is looked for.
@@ -246,6 +277,24 @@ mod tests {
         assert_eq!(cosine(&[1.0], &[1.0, 0.0]), 0.0);
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 0.0]), 0.0);
         assert!(cosine(&[f32::MAX; 1024], &[f32::MAX; 1024]).is_finite());
+    }
+
+    #[test]
+    fn alike_is_what_shares_words_and_meaning() {
+        let placed = |text: &str, embedding: &[f32]| Trace { embedding: embedding.into(), ..trace(text) };
+        let of = |one: &Trace, other: &Trace| {
+            assert_eq!(likeness(one, other), likeness(other, one));
+            likeness(one, other)
+        };
+        assert_eq!(of(&trace("Rain again"), &trace("again, RAIN!")), 1.0);
+        assert_eq!(of(&trace("rain rain rain"), &trace("rain")), 1.0 / 3.0);
+        assert_eq!(of(&trace("a b c d"), &trace("a b c e")), 3.0 / 5.0);
+        assert_eq!(of(&trace("rain"), &trace("snow")), 0.0);
+        assert_eq!(of(&trace("…"), &trace("…")), 0.0, "what has no words shares none");
+        assert_eq!(of(&placed("rain", &[1.0, 0.0]), &placed("rain", &[0.0, 1.0])), 0.5);
+        assert_eq!(of(&placed("rain", &[1.0, 0.0]), &placed("rain", &[-1.0, 0.0])), 0.5);
+        assert_eq!(of(&placed("rain", &[1.0, 0.0]), &placed("drizzle", &[2.0, 0.0])), 0.5);
+        assert_eq!(of(&placed("rain", &[1.0]), &placed("rain", &[1.0, 0.0])), 1.0, "of other spaces");
     }
 
     #[test]

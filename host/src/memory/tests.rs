@@ -1,5 +1,7 @@
 //! A memory on a KV of its own, and what holds of all memories.
 
+mod merging;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -26,10 +28,13 @@ fn neo() -> SoulName {
     "neo".parse().expect("a name")
 }
 
-/// A memory that may be written as long as the key `fence` is not there.
+/// A memory that may be written as long as the key `fence` is not there, and that makes room by forgetting alone.
 fn memory(kv: &Kv, quota: Quota) -> Memory {
+    weighed(kv, quota, Weights { relevance: 5.0, alike: 0.0, ..Weights::default() })
+}
+
+fn weighed(kv: &Kv, quota: Quota, weights: Weights) -> Memory {
     let fence = Condition { path: kv.path("tests", b"fence").expect("a path"), expect: Expect::Absent };
-    let weights = Weights { relevance: 5.0, ..Weights::default() };
     Memory::new(Place::new(kv.clone(), &neo(), fence), quota, weights)
 }
 
@@ -52,14 +57,14 @@ async fn what_is_remembered_is_recalled_also_by_who_reads_it_anew() {
     let mut one = memory(&kv, QUOTA);
     for (hour, text) in ["the harbour at dawn", "a cat", "the harbour at dawn", "rain"].iter().enumerate() {
         let remembered = one.remember(&impression(text, 0.5), hour as u64 * HOUR, &[]).await.expect("room");
-        assert_eq!((remembered.id, remembered.forgotten), (hour as u64 + 1, Vec::new()));
+        assert_eq!((remembered.id, remembered.room), (hour as u64 + 1, MadeRoom::default()));
     }
     assert_eq!(ids(&mut one, "Harbour", 4 * HOUR).await[..2], [3, 1], "identical texts are distinct");
     let mut other = memory(&kv, QUOTA);
     assert_eq!(ids(&mut other, "harbour", 4 * HOUR).await[..2], [3, 1]);
     let listed = list(&kv, &neo(), Some(1), 2).await.expect("readable");
     assert_eq!(listed.iter().map(|episode| episode.id).collect::<Vec<_>>(), [2, 3]);
-    assert_eq!((listed[0].at_ms, &*listed[0].impression.text), (HOUR, "a cat"));
+    assert_eq!((listed[0].span, &*listed[0].impression.text), (Span::once(HOUR), "a cat"));
     // A name is never given twice, also after the last one is forgotten.
     assert_eq!(one.forget(&[4, 99, 4]).await.expect("there"), [4]);
     let mut third = memory(&kv, QUOTA);
@@ -99,15 +104,15 @@ async fn the_least_valuable_go_where_there_is_no_room() {
         one.remember(&impression("x", importance), hour as u64 * HOUR, &[]).await.expect("room");
     }
     let full = one.remember(&impression("trivial", 0.0), 3 * HOUR, &[]).await.expect("room is made");
-    assert_eq!(full.forgotten, [2], "it is the least important, and not the newest");
+    assert_eq!(full.room.forgotten, [2], "it is the least important, and not the newest");
     // Many become one: nothing else has to go.
     let one_of_many = one.remember(&impression("both", 0.5), 4 * HOUR, &[1, 3, 77]).await.expect("room");
-    assert_eq!((one_of_many.id, one_of_many.forgotten.len()), (5, 0));
+    assert_eq!((one_of_many.id, one_of_many.room.forgotten.len()), (5, 0));
     assert_eq!(one.usage().await.expect("readable").episodes, 2);
     // One large episode takes the room of several.
     let large =
         one.remember(&impression(&"y".repeat(3_800), 1.0), 5 * HOUR, &[]).await.expect("room is made");
-    assert_eq!(large.forgotten, [4, 5]);
+    assert_eq!(large.room.forgotten, [4, 5]);
     let refused = one.remember(&impression(&"y".repeat(4_000), 1.0), 5 * HOUR, &[]).await;
     assert!(matches!(refused, Err(MemoryError::Invalid(why)) if why.contains("limits.episodes_bytes")));
     kv.close().await;
@@ -126,12 +131,12 @@ async fn the_largest_has_room_where_all_others_are_the_smallest() {
     let mut one = memory(&kv, Quota { episodes: 1_000, bytes: 14_500 });
     loop {
         let small = one.remember(&impression("s", 0.0), NOW, &[]).await.expect("room");
-        if !small.forgotten.is_empty() {
+        if !small.room.forgotten.is_empty() {
             break;
         }
     }
     let made = one.remember(&largest, NOW + HOUR, &[]).await.expect("room is made");
-    assert!((90..TURN_MAX).contains(&made.forgotten.len()), "{}", made.forgotten.len());
+    assert!((90..TURN_MAX).contains(&made.room.forgotten.len()), "{}", made.room.forgotten.len());
     let usage = one.usage().await.expect("readable");
     assert!(usage.bytes <= usage.quota.bytes, "{usage:?}");
     // Where the quota was lowered it is reached step by step.
@@ -174,13 +179,12 @@ async fn what_waits_for_a_turn_is_kept_with_it_or_not_at_all() {
     one.forget(&[1, 2]).await.expect("there");
     assert_eq!(ids(&mut one, "two", HOUR).await, [3], "it sees what it changed");
     assert_eq!(list(&kv, &neo(), None, 9).await.expect("readable").len(), 1, "others do not");
-    let Changes { require, then, forgotten } =
-        one.take_held().expect("sound paths").expect("something waits");
+    let Changes { require, then, room } = one.take_held().expect("sound paths").expect("something waits");
     assert_eq!(
         kv.batch(Txn { require: require.clone(), then }, None).await.expect("room").value,
         TxnOutcome::Committed
     );
-    assert_eq!((list(&kv, &neo(), None, 9).await.expect("readable")[0].id, forgotten.len()), (3, 0));
+    assert_eq!((list(&kv, &neo(), None, 9).await.expect("readable")[0].id, room), (3, MadeRoom::default()));
     assert!(one.take_held().expect("sound paths").is_none());
     // The same turn again is refused: its names are given.
     let again = kv.batch(Txn { require, then: Vec::new() }, None).await.expect("an answer").value;
@@ -281,13 +285,15 @@ proptest! {
         let (mut index, mut seen) = (super::index::Index::default(), BTreeSet::new());
         for (now, (size, importance)) in sizes.into_iter().enumerate() {
             let it = impression(&"x".repeat(size), importance);
-            let change = index.remembering(&it, (now as u64, now as u64), &[], quota, &Weights::default());
+            let now = now as u64;
+            let change = index.remembering(&it, (Span::once(now), now), &[], quota, &Weights::default());
             let change = change.expect("within the bounds");
             let id = change.new.as_ref().expect("an episode").id;
-            prop_assert!(seen.insert(id) && !change.forgotten.contains(&id));
+            prop_assert!(seen.insert(id) && change.gone.iter().all(|(gone, _)| *gone != id));
             index.apply(&change);
             let extent = index.extent(quota);
             prop_assert!(extent.episodes <= episodes && extent.bytes <= quota.bytes, "{extent:?}");
+            prop_assert_eq!(extent.bytes, index.episodes.values().map(|kept| kept.bytes()).sum::<u64>());
         }
     }
 }

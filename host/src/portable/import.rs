@@ -125,6 +125,9 @@ impl Incoming {
         let manifest = said.manifest().ok_or_else(|| wrong("the manifest", "is missing".into()))?;
         let limits = manifest.check(of.souls.limits()).map_err(SoulError::from)?;
         let mut cutting = said.cutting(&limits)?;
+        if cutting.origin.realm == of.realm.id().to_string() {
+            cutting.origin.realm.clear();
+        }
         if let Some(name) = name {
             cutting.manifest.name = name;
         }

@@ -87,7 +87,7 @@ async fn look(realm: &Realm) -> Result<Nodes, KvError> {
             alive.get(&NodeRecord::key(record.node)).is_some_and(|alive| alive.boot == record.boot);
         (record.node, NodeView { record, is_alive })
     });
-    Ok(Nodes { nodes: nodes.collect(), members: kv.members() })
+    Ok(Nodes { nodes: nodes.collect(), members: kv.members_told() })
 }
 
 /// All records of a bucket that can be read, from this node's own state.

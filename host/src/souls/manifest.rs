@@ -231,6 +231,7 @@ pub(crate) mod tests {
         assert!(refuse(|m| m.config = [("k".into(), "v".repeat(65_536))].into()).contains("`config`"));
         assert!(refuse(|m| m.seed = SEED_MAX).contains("`seed`"));
         assert!(refuse(|m| m.memory.decay = f32::NAN).contains("`memory.decay`"));
+        assert!(refuse(|m| m.memory.alike = 1.5).contains("`memory.alike`"));
         assert!(refuse(|m| m.memory.recency = -1.0).contains("`memory.recency`"));
         assert!(refuse(|m| m.limits.call_ms = 60_001).contains("limits.call_ms"));
         let text = refuse(|m| m.grants.buckets = vec!["sys/souls:r".parse().expect("a grant")]);

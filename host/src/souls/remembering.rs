@@ -20,7 +20,8 @@ use crate::clock;
 use crate::ids::SoulName;
 use crate::kv::KvError;
 use crate::memory::{
-    self, Cue, Episode, Impression, Keeping, Memory, MemoryError, Place, Quota, Recollection,
+    self, Cue, Episode, Impression, Keeping, MadeRoom, Memory, MemoryError, Merge, Place, Quota,
+    Recollection, Span,
 };
 use crate::runtime::limits::Limits;
 use crate::transport::bus::Source;
@@ -35,8 +36,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub struct Edit {
     /// Something to remember.
     pub remember: Option<Impression>,
-    /// When that happened, in milliseconds since the Unix epoch; 0: now. What is to come counts as now.
-    pub at_ms: u64,
+    /// When that happened; none: now. What is to come counts as now.
+    pub span: Option<Span>,
     /// Episodes to forget.
     pub forget: Vec<u64>,
 }
@@ -48,8 +49,8 @@ pub struct Edited {
     pub id: Option<u64>,
     /// What was forgotten, of what was to be.
     pub forgotten: Vec<u64>,
-    /// What was forgotten for want of room.
-    pub made_room: Vec<u64>,
+    /// What became of others for want of room.
+    pub room: MadeRoom,
 }
 
 impl Edit {
@@ -60,11 +61,11 @@ impl Edit {
         let mut edited = Edited { forgotten, ..Edited::default() };
         if let Some(impression) = &self.remember {
             let now_ms = clock::now_ms();
-            let at_ms = if self.at_ms == 0 { now_ms } else { self.at_ms.min(now_ms) };
-            let remembered = memory.remember_of(impression, (at_ms, now_ms), &[]).await?;
+            let span = self.span.map_or(Span::once(now_ms), |span| span.until(now_ms));
+            let remembered = memory.remember_of(impression, (span, now_ms), &[]).await?;
             counted.add("remembered", 1);
-            report(&host.bus, &Source::Soul(soul.clone()), counted, &remembered.forgotten);
-            (edited.id, edited.made_room) = (Some(remembered.id), remembered.forgotten);
+            report(&host.bus, &Source::Soul(soul.clone()), counted, &remembered.room);
+            (edited.id, edited.room) = (Some(remembered.id), remembered.room);
         }
         Ok(edited)
     }
@@ -111,10 +112,10 @@ impl Actor {
         }
     }
 
-    /// Tells what was forgotten for want of room.
-    pub(crate) fn report_forgotten(&mut self, forgotten: &[u64]) {
+    /// Tells what became of episodes for want of room.
+    pub(crate) fn report_room(&mut self, room: &MadeRoom) {
         let host = self.host.clone();
-        report(&host.bus, &Source::Soul(self.manifest.name.clone()), &host.metrics.souls.memory, forgotten);
+        report(&host.bus, &Source::Soul(self.manifest.name.clone()), &host.metrics.souls.memory, room);
     }
 
     /// The memory of the instance that lives.
@@ -189,15 +190,14 @@ impl Fleet {
         let Some(node) = self.node_to_ask(soul).await? else {
             return self.here().edit_memory(soul, edit).await;
         };
-        let Edit { remember, at_ms, forget } = edit;
-        let remember = remember.map(|impression| {
-            let Impression { text, importance, tags, embedding } = impression;
-            proto::MemoryEpisode { at_ms, importance, text, tags, embedding }
-        });
+        let Edit { remember, span, forget } = edit;
+        let remember = remember.map(|impression| memory::episode(impression, span.unwrap_or(Span::once(0))));
         let edit = proto::MemoryEdit { soul: soul.to_string(), remember, forget };
         match self.ask(node, &write(Question::Remember(edit)), WITHIN).await? {
-            Answer::Remembered(proto::MemoryEdited { id, forgotten, made_room }) => {
-                Ok(Edited { id: (id > 0).then_some(id), forgotten, made_room })
+            Answer::Remembered(proto::MemoryEdited { id, forgotten, made_room, merged }) => {
+                let merged = merged.into_iter().map(|proto::MemoryMerge { id, into }| Merge { id, into });
+                let room = MadeRoom { forgotten: made_room, merged: merged.collect() };
+                Ok(Edited { id: (id > 0).then_some(id), forgotten, room })
             }
             _ => Err(unexpected(node)),
         }
@@ -218,12 +218,10 @@ pub(super) async fn edit(
     soul: SoulName,
     asked: proto::MemoryEdit,
 ) -> Result<Answer, SoulError> {
-    let at_ms = asked.remember.as_ref().map_or(0, |episode| episode.at_ms);
-    let remember = asked.remember.map(|episode| {
-        let proto::MemoryEpisode { importance, text, tags, embedding, .. } = episode;
-        Impression { text, importance, tags, embedding }
-    });
-    let edit = Edit { remember, at_ms, forget: asked.forget };
-    let Edited { id, forgotten, made_room } = souls.edit_memory(&soul, edit).await?;
-    Ok(Answer::Remembered(proto::MemoryEdited { id: id.unwrap_or(0), forgotten, made_room }))
+    let (remember, span) = asked.remember.map(memory::said).unzip();
+    let edit = Edit { remember, span: span.filter(|span| span.at_ms > 0), forget: asked.forget };
+    let Edited { id, forgotten, room } = souls.edit_memory(&soul, edit).await?;
+    let MadeRoom { forgotten: made_room, merged } = room;
+    let merged = merged.into_iter().map(|Merge { id, into }| proto::MemoryMerge { id, into }).collect();
+    Ok(Answer::Remembered(proto::MemoryEdited { id: id.unwrap_or(0), forgotten, made_room, merged }))
 }

@@ -96,8 +96,8 @@ pub struct SoulMetrics {
     pub dead_letters: TotalBy,
     /// `matrix_soul_checkpoints_total{result}`: states saved, by `saved`, `unchanged` or `failed`.
     pub checkpoints: TotalBy,
-    /// `matrix_soul_memory_total{operation}`: episodes, by `remembered`, `recalled`, `forgotten` for want of room, or
-    /// `dropped` by the Soul itself or by an operator.
+    /// `matrix_soul_memory_total{operation}`: episodes, by `remembered`, `recalled`, `forgotten` or `consolidated` for want
+    /// of room, or `dropped` by the Soul itself or by an operator.
     pub memory: TotalBy,
     /// `matrix_soul_swaps_total{result}`: exchanges of code or persona, by `swapped`, `rolled-back`,
     /// `persona-set` or `failed`.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use prometheus::local::LocalHistogram;
 
@@ -43,7 +43,7 @@ impl Total {
 }
 
 /// Figures that only grow, told apart by one label. Its values are fixed in the program: what a guest
-/// or a peer can choose must not become a label, for each value costs memory for ever.
+/// or a peer can choose must not become a label of what is counted, for each value costs memory for ever.
 #[derive(Debug, Clone)]
 pub struct TotalBy {
     counter: Counter<u64>,
@@ -116,29 +116,6 @@ impl TotalByName {
         let [first, second] = self.labels;
         let name = KeyValue::new(first, StringValue::from(name.clone()));
         self.counter.add(1, &[name, KeyValue::new(second, value)]);
-    }
-}
-
-/// What a figure was last, told apart by one label with fixed values.
-#[derive(Debug, Clone)]
-pub struct LastBy {
-    gauge: Gauge<f64>,
-    label: &'static str,
-}
-
-impl LastBy {
-    pub(super) fn new(
-        meter: &Meter,
-        name: &'static str,
-        label: &'static str,
-        description: &'static str,
-    ) -> Self {
-        Self { gauge: meter.f64_gauge(name).with_description(description).build(), label }
-    }
-
-    /// The figure of this label value is `value` from now on.
-    pub fn record(&self, value_of: &'static str, value: f64) {
-        self.gauge.record(value, &[KeyValue::new(self.label, value_of)]);
     }
 }
 

@@ -236,6 +236,9 @@ typedef struct {
     float importance;
     /** How well it fits, from 0 to 1. */
     float score;
+    /** How often it was remembered, and when last: more than once where it took up others that were alike. */
+    uint32_t times;
+    uint64_t last_at;
 } matrix_recollection;
 
 /** Remembers something; its name is written to `id`. */

@@ -143,7 +143,7 @@ bool matrix_recall(matrix_bytes words, uint32_t limit, bool (*visit)(const matri
     for (uint64_t id = 0; id < MANY && limit > 0; id++) {
         matrix_bytes text = matrix_view(&episodes[id].value);
         if (text.data == NULL || !fits(text, words)) continue;
-        matrix_recollection found = {id, fake_now, fake_now, text, 0.5f, 1};
+        matrix_recollection found = {id, fake_now, fake_now, text, 0.5f, 1, 1, fake_now};
         if (!visit(&found, with)) return true;
         limit--;
     }

@@ -160,7 +160,16 @@ bool matrix_recall(matrix_bytes words, uint32_t limit, bool (*visit)(const matri
     if (!matrix_node_memory_recall(&cue, limit, &found, &error)) return forgotten(&error, why);
     for (size_t at = 0; at < found.len; at++) {
         const matrix_node_memory_episode_t *it = &found.ptr[at].episode;
-        matrix_recollection told = {it->id, it->at, it->recalled_at, bytes_of(it->text), it->importance, found.ptr[at].score};
+        matrix_recollection told = {
+            .id = it->id,
+            .at = it->at,
+            .recalled_at = it->recalled_at,
+            .text = bytes_of(it->text),
+            .importance = it->importance,
+            .score = found.ptr[at].score,
+            .times = it->times,
+            .last_at = it->last_at,
+        };
         if (!visit(&told, with)) break;
     }
     matrix_node_memory_list_recollection_free(&found);

@@ -198,7 +198,7 @@ component = "strategist"
 config = { strategy = "TitForTat", rounds = 3, noisy = false }
 persona = { description = "kind", traits = ["patient"], values = [{ name = "honesty", weight = 0.5 }] }
 grants = { send = ["soul:*"], buckets = ["scores:rw"], events = true, memory = true }
-memory = { recency = 0.0, decay = 0.9 }
+memory = { recency = 0.0, decay = 0.9, alike = 0.0 }
 limits = { memory_bytes = 67108864, call_ms = 100, episodes = 50 }
 durability = { mode = "turn", every_turns = 64, every_seconds = 5 }
 seed = 7
@@ -233,8 +233,8 @@ start = true
                 .is_some_and(|grants| grants.events && grants.memory && grants.send == ["soul:*"])
         );
         assert_eq!(
-            soul.memory.map(|memory| (memory.recency, memory.decay, memory.importance)),
-            Some((Some(0.0), Some(0.9), None))
+            soul.memory.map(|memory| (memory.recency, memory.decay, memory.alike, memory.importance)),
+            Some((Some(0.0), Some(0.9), Some(0.0), None))
         );
         assert_eq!(soul.limits.map(|limits| limits.episodes), Some(50));
         assert_eq!(soul.limits.map(|limits| (limits.memory_bytes, limits.call_ms)), Some((67_108_864, 100)));

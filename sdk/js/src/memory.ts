@@ -35,7 +35,7 @@ export interface Recollection {
   readonly id: number;
   /** When it was remembered, in milliseconds since the Unix epoch. */
   readonly at: number;
-  /** When it was recalled last; the same as `at`: never. */
+  /** When it was recalled last; the same as `lastAt`: never. */
   readonly recalledAt: number;
   /** What happened, in words. */
   readonly text: string;
@@ -45,6 +45,10 @@ export interface Recollection {
   readonly tags: readonly string[];
   /** How well it fits, from 0 to 1. */
   readonly score: number;
+  /** How often it was remembered: more than once where it took up others that were alike, for want of room. */
+  readonly times: number;
+  /** When it was remembered last; the same as `at` where that was once. */
+  readonly lastAt: number;
 }
 
 /** How much is remembered, and how much may be. */
@@ -73,6 +77,7 @@ export function recall(text: string, limit = 8, embedding: readonly number[] = [
     id: Number(it.id),
     at: Number(it.at),
     recalledAt: Number(it.recalledAt),
+    lastAt: Number(it.lastAt),
     score,
   }));
 }

@@ -78,6 +78,8 @@ interface Kept {
   text: string;
   importance: number;
   tags: string[];
+  times: number;
+  lastAt: number;
 }
 
 /** What the Souls of the node remember: found by how many words of the cue they have, and then by importance. */
@@ -101,7 +103,8 @@ export class Episodes {
     }
     insteadOf.forEach((id) => own.delete(id));
     const id = ++this.#given;
-    own.set(id, { id, at: this.node.nowMs, recalledAt: this.node.nowMs, text, importance, tags });
+    const now = this.node.nowMs;
+    own.set(id, { id, at: now, recalledAt: now, text, importance, tags, times: 1, lastAt: now });
     return id;
   }
 

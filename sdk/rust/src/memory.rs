@@ -14,8 +14,9 @@
 //! }
 //! ```
 //!
-//! The node forgets the least valuable episodes where there is no more room. A Soul that would rather choose looks at
-//! [`usage`] now and then, and makes few of many with [`remember_instead`].
+//! Where there is no more room, the least valuable episodes go: others that are alike take them up ([`Episode`]`::times`), or
+//! they are forgotten. A Soul that would rather choose looks at [`usage`] now and then, and makes few of many with
+//! [`remember_instead`].
 
 use crate::bindings::imports::matrix::node::memory;
 pub use memory::{Cue, Episode, EpisodeId, Extent, Impression, MemoryError as Error, Recollection};

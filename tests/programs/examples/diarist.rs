@@ -41,6 +41,12 @@ impl Soul for Diarist {
                 say(memory::remember(&Impression::new(text).embedding(numbers(place)?))?)
             }
             "recall" => recall(&Cue { text: argument, embedding: Vec::new() }),
+            // The same with how often: `ID TIMES TEXT`.
+            "often" => {
+                let found = memory::recall(&argument, 10)?.into_iter().map(|found| found.episode);
+                let lines: Vec<_> = found.map(|it| format!("{} {} {}", it.id, it.times, it.text)).collect();
+                say(lines.join("\n"))
+            }
             "recall-near" => recall(&Cue { text: String::new(), embedding: numbers(&argument)? }),
             "forget" => say(memory::forget(argument.parse().map_err(|_| "say which")?)?),
             // `instead ID,ID TEXT`.

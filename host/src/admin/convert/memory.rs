@@ -4,13 +4,31 @@ use matrix_proto::v1;
 use tonic::Status;
 
 use super::missing;
-use crate::memory::{Episode, Extent, Impression, Recollection};
+use crate::memory::{Episode, Extent, Impression, Merge, Recollection, Span};
+use crate::souls::remembering::Edited;
 
 /// An episode as callers see it.
 pub(in crate::admin) fn episode(episode: &Episode) -> v1::Episode {
-    let Episode { id, at_ms, recalled_at_ms, impression } = episode.clone();
-    let Impression { text, importance, tags, embedding } = impression;
-    v1::Episode { id, at_ms, recalled_at_ms, text, importance, tags, embedding }
+    let Episode { id, span, recalled_at_ms, impression } = episode.clone();
+    let (Impression { text, importance, tags, embedding }, Span { at_ms, last_at_ms, times }) =
+        (impression, span);
+    v1::Episode { id, at_ms, recalled_at_ms, text, importance, tags, embedding, times, last_at_ms }
+}
+
+/// When a caller says that something happened; none: now.
+pub(in crate::admin) fn span(given: &v1::Episode) -> Option<Span> {
+    let v1::Episode { at_ms, last_at_ms, times, .. } = *given;
+    (at_ms > 0).then_some(Span { at_ms, last_at_ms, times })
+}
+
+/// What a caller is told of what is remembered now.
+pub(in crate::admin) fn remembered(edited: Edited) -> v1::RememberResponse {
+    let merged = edited.room.merged.into_iter().map(|Merge { id, into }| v1::EpisodeMerge { id, into });
+    v1::RememberResponse {
+        id: edited.id.unwrap_or(0),
+        forgotten: edited.room.forgotten,
+        consolidated: merged.collect(),
+    }
 }
 
 /// What a caller wants a Soul to remember. What is too long or out of its range is found by `Impression::check`.

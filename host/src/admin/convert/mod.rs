@@ -34,7 +34,7 @@ pub(super) use access::{
 pub(super) use interceptors::{chain, chain_history, chain_trial};
 pub(super) use learning::{compared, experience, opinion, progress, taught, training, training_to};
 pub(super) use matrices::{matrix, matrix_manifest, rehearsal, replayed, required_matrix};
-pub(super) use memory::{episode, impression, recalled};
+pub(super) use memory::{episode, impression, recalled, remembered, span};
 pub(super) use observing::{figures, limit};
 pub(super) use shared::{
     address, address_to, change, component, content, content_to, entry, event, kind, level, line, signature,

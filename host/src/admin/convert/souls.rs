@@ -93,6 +93,7 @@ fn weights(given: v1::MemoryWeights) -> Weights {
         recency: given.recency.unwrap_or(default.recency),
         importance: given.importance.unwrap_or(default.importance),
         decay: given.decay.unwrap_or(default.decay),
+        alike: given.alike.unwrap_or(default.alike),
     }
 }
 
@@ -238,6 +239,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             recency: Some(memory.recency),
             importance: Some(memory.importance),
             decay: Some(memory.decay),
+            alike: Some(memory.alike),
         }),
     }
 }

@@ -115,6 +115,7 @@ fn sound() -> v1::SoulManifest {
             recency: Some(0.0),
             importance: Some(1.0),
             decay: Some(0.5),
+            alike: Some(0.75),
         }),
     }
 }

@@ -62,7 +62,7 @@ impl Node {
 
     async fn until(&self, what: impl Fn(&Members) -> bool) -> Members {
         let reached = async {
-            let mut members = self.kv.members();
+            let mut members = self.kv.members_told();
             while !what(&members) {
                 members = self.kv.members_other_than(&members).await.expect("it runs");
             }

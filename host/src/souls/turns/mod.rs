@@ -292,7 +292,7 @@ impl Actor {
                 kept.is_kept(revision, letters);
                 kept.outbox.send(&router);
             }
-            self.report_forgotten(&remembered.forgotten);
+            self.report_room(&remembered.room);
         }
         Ok(begun.map(|begun| self.saved(begun)))
     }

@@ -1,10 +1,13 @@
 //! `matrix chat`.
 
+mod opinion;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix_proto::v1::{Address, AskRequest, AskResponse, Content};
+use opinion::{Answered, Line};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,21 +39,36 @@ struct Conversation {
     answers: Streaming<AskResponse>,
 }
 
-/// Talks, a line at a time, until stdin ends.
+/// Talks, a line at a time, until stdin ends. Some lines judge the answer before them.
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let node = session.node().await?;
     let place = address::text(&args.recipient);
     let is_person = std::io::stdin().is_terminal() && session.output.stderr_is_terminal();
     if is_person {
         session.output.note(&format!("Talking with {place}. A line is a message; Ctrl-D ends."));
+        session.output.note(
+            "👍, 👎 or /correct TEXT say what you think of an answer: a Soul that learns, learns from it.",
+        );
     }
     let mut stdin = BufReader::new(tokio::io::stdin());
-    let mut conversation = None;
+    let (mut conversation, mut answered) = (None, None);
     while let Some(line) = read_line(&mut stdin, is_person.then_some(&place)).await? {
         if line.trim().is_empty() {
             continue;
         }
-        let content = Content { content_type: "text/plain".to_owned(), body: Bytes::from(line) };
+        let body = match opinion::read(&line) {
+            Line::Message(text) => Bytes::from(text),
+            Line::Opinion(opinion) => {
+                match opinion::teach(&node, &args.recipient, answered.as_ref(), opinion, session).await {
+                    Err(error) if is_person => {
+                        error.print(session.output);
+                    }
+                    done => done?,
+                }
+                continue;
+            }
+        };
+        let content = Content { content_type: "text/plain".to_owned(), body: body.clone() };
         let question = AskRequest {
             recipient: Some(args.recipient.clone()),
             content: Some(content),
@@ -58,7 +76,10 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
             request_id: String::new(),
         };
         match exchange(&node, &mut conversation, question).await {
-            Ok(answer) => ask::show(session.output, &answer)?,
+            Ok(answer) => {
+                ask::show(session.output, &answer)?;
+                answered = answer.reply.map(|reply| Answered { question: body, answer: reply.body });
+            }
             Err(status) => {
                 // The node has closed the conversation: a person may try again, a script ends here.
                 conversation = None;

@@ -146,13 +146,15 @@ async fn forget(node: &Node, name: String, ids: &[u64], session: &Session<'_>) -
 }
 
 fn table<'a>(style: &Style, episodes: impl Iterator<Item = (&'a Episode, Option<f32>)>) -> String {
-    let mut table = Table::new(["ID", "SCORE", "REMEMBERED", "RECALLED", "IMPORTANCE", "TAGS", "TEXT"]);
+    let mut table =
+        Table::new(["ID", "SCORE", "REMEMBERED", "TIMES", "RECALLED", "IMPORTANCE", "TAGS", "TEXT"]);
     for (episode, score) in episodes {
-        let recalled = episode.recalled_at_ms > episode.at_ms;
+        let recalled = episode.recalled_at_ms > episode.last_at_ms;
         table.row([
             episode.id.to_string(),
             score.map(|score| format!("{score:.3}")).unwrap_or_default(),
             text::moment(episode.at_ms),
+            if episode.times > 1 { episode.times.to_string() } else { String::new() },
             if recalled { text::moment(episode.recalled_at_ms) } else { String::new() },
             format!("{:.2}", episode.importance),
             text::one_line(&episode.tags.join(", ")),
@@ -190,6 +192,8 @@ fn json(episode: &Episode) -> Value {
         "text": episode.text,
         "importance": episode.importance,
         "tags": episode.tags,
+        "times": episode.times,
+        "last_at_ms": episode.last_at_ms,
     })
 }
 

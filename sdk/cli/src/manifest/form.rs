@@ -110,6 +110,7 @@ struct Weights {
     recency: Option<f32>,
     importance: Option<f32>,
     decay: Option<f32>,
+    alike: Option<f32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -283,11 +284,8 @@ impl From<Soul> for SoulManifest {
                 .placement
                 .map(|p| v1::Placement { labels: p.labels.into_iter().collect(), apart: p.apart }),
             learning: soul.learning.map(Into::into),
-            memory: soul.memory.map(|Weights { relevance, recency, importance, decay }| v1::MemoryWeights {
-                relevance,
-                recency,
-                importance,
-                decay,
+            memory: soul.memory.map(|Weights { relevance, recency, importance, decay, alike }| {
+                v1::MemoryWeights { relevance, recency, importance, decay, alike }
             }),
         }
     }

@@ -63,7 +63,7 @@ class Recollection:
     id: int
     #: When it was remembered, in milliseconds since the Unix epoch.
     at: int
-    #: When it was recalled last; the same as `at`: never.
+    #: When it was recalled last; the same as `last_at`: never.
     recalled_at: int
     #: What happened, in words.
     text: str
@@ -73,6 +73,10 @@ class Recollection:
     tags: tuple[str, ...]
     #: How well it fits, from 0 to 1.
     score: float
+    #: How often it was remembered: more than once where it took up others that were alike, for want of room.
+    times: int
+    #: When it was remembered last; the same as `at` where that was once.
+    last_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,9 @@ def usage() -> Extent:
 
 
 def _recollection(it, score: float) -> Recollection:
-    return Recollection(it.id, it.at, it.recalled_at, it.text, it.importance, tuple(it.tags), score)
+    return Recollection(
+        it.id, it.at, it.recalled_at, it.text, it.importance, tuple(it.tags), score, it.times, it.last_at
+    )
 
 
 def _call(name: str, *arguments):

@@ -96,7 +96,9 @@ class Episodes:
             own.pop(episode, None)
         self._given += 1
         now = self._node.now_ms
-        own[self._given] = Recollection(self._given, now, now, it.text, it.importance, tuple(it.tags), 0.0)
+        own[self._given] = Recollection(
+            self._given, now, now, it.text, it.importance, tuple(it.tags), 0.0, times=1, last_at=now
+        )
         return self._given
 
     def recall(self, cue: Cue, limit: int) -> list[Any]:

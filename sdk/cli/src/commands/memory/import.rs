@@ -47,6 +47,10 @@ struct Line {
     embedding: Vec<f32>,
     #[serde(default)]
     at_ms: u64,
+    #[serde(default)]
+    times: u32,
+    #[serde(default)]
+    last_at_ms: u64,
     /// What the Soul that remembers it now gives anew.
     #[serde(default, rename = "id")]
     _id: u64,
@@ -73,7 +77,7 @@ pub(super) async fn run(node: &Node, args: Args, session: &Session<'_>) -> Resul
         let episodes = read(BufReader::new(opened), &place)?;
         (place, episodes)
     };
-    let (total, mut taken, mut forgotten) = (episodes.len(), 0, 0);
+    let (total, mut taken, mut forgotten, mut consolidated) = (episodes.len(), 0, 0, 0);
     for (number, episode) in episodes {
         let message =
             RememberRequest { name: name.clone(), episode: Some(episode), request_id: request::id()? };
@@ -84,12 +88,16 @@ pub(super) async fn run(node: &Node, args: Args, session: &Session<'_>) -> Resul
         })?;
         taken += 1;
         forgotten += remembered.forgotten.len();
+        consolidated += remembered.consolidated.len();
     }
-    let shown = json!({ "name": name, "remembered": taken, "forgotten": forgotten });
+    let shown = json!({
+        "name": name, "remembered": taken, "forgotten": forgotten, "consolidated": consolidated,
+    });
     session.output.show(&shown, |style| {
         let done = format!("{} {taken} episodes", style.green("remembered"));
-        let room = format!("; {forgotten} were forgotten to make room for them");
-        format!("{done}{}\n", if forgotten > 0 { room } else { String::new() })
+        let room =
+            format!("; to make room, {forgotten} were forgotten, and {consolidated} taken up by others");
+        format!("{done}{}\n", if forgotten + consolidated > 0 { room } else { String::new() })
     })
 }
 
@@ -126,7 +134,7 @@ fn read(mut lines: impl BufRead, place: &str) -> Result<Vec<Numbered>, Error> {
 /// The episode of a line; the error says what is wrong with it.
 fn episode(line: &str) -> Result<Episode, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let Line { text, importance, tags, embedding, at_ms, .. } = line;
+    let Line { text, importance, tags, embedding, at_ms, times, last_at_ms, .. } = line;
     let most = |what: &str, count: usize, max: usize| {
         if count > max { Err(format!("{what} has {count}, and {max} are allowed")) } else { Ok(()) }
     };
@@ -143,7 +151,7 @@ fn episode(line: &str) -> Result<Episode, String> {
     if embedding.iter().any(|number| !number.is_finite()) {
         return Err("`embedding` has a number in it that is too large".to_owned());
     }
-    Ok(Episode { text, importance, tags, embedding, at_ms, ..Episode::default() })
+    Ok(Episode { text, importance, tags, embedding, at_ms, times, last_at_ms, ..Episode::default() })
 }
 
 #[cfg(test)]
