@@ -16,6 +16,7 @@ mod mirror;
 mod portable;
 mod processes;
 mod rollouts;
+mod states;
 mod swaps;
 mod talks;
 mod topics;

@@ -21,7 +21,7 @@ use crate::ids::SoulName;
 use crate::kv::{Condition, Kv};
 use crate::memory::Memory;
 use crate::runtime::catalog::Catalog;
-use crate::runtime::limits::{Limits, LimitsConfig};
+use crate::runtime::limits::{Limits, LimitsConfig, SNAPSHOT_BYTES_MAX};
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
@@ -43,6 +43,8 @@ pub struct SoulsConfig {
     pub checkpoint_seconds: u32,
     /// How many small inputs of each Soul are kept, to try new code with; 0: none.
     pub recorded_inputs: usize,
+    /// The most bytes of a state that is saved, at most 16 MiB.
+    pub state_bytes_max: usize,
     /// When a crashed Soul comes back.
     pub restart: RestartConfig,
 }
@@ -55,12 +57,24 @@ impl Default for SoulsConfig {
             checkpoint_turns: 1_024,
             checkpoint_seconds: 5,
             recorded_inputs: 16,
+            state_bytes_max: SNAPSHOT_BYTES_MAX,
             restart: RestartConfig::default(),
         }
     }
 }
 
 impl SoulsConfig {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// What is out of bounds, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        if (1..=SNAPSHOT_BYTES_MAX).contains(&self.state_bytes_max) {
+            return Ok(());
+        }
+        Err(format!("souls.state_bytes_max is {}: use 1 to {SNAPSHOT_BYTES_MAX}", self.state_bytes_max))
+    }
+
     pub(crate) fn idle_after(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
     }
