@@ -39,29 +39,30 @@ struct World {
 
 impl World {
     async fn start(nodes: usize, seed: u64) -> Self {
-        Self::start_with(nodes, seed, "guests/out/counter.wasm").await
+        Self::start_with(nodes, seed, "counter").await
     }
 
-    /// The Soul that adds has this code.
-    async fn start_with(nodes: usize, seed: u64, counter: &str) -> Self {
+    /// The Soul that adds has this code: `counter`, or `weights`, whose state is in pieces.
+    async fn start_with(nodes: usize, seed: u64, adds: &str) -> Self {
         // A node alone waits for the lease of its last start: the shorter it is, the more kills a minute.
         let settings = if nodes == 1 { "[realm]\nlease_ms = 500\n" } else { "" };
         let plan = Plan { nodes, hosts: nodes, seed, settings: settings.to_owned(), ..Plan::default() };
         let realm = TestRealm::start_with(plan).await;
-        push(&realm, counter, "counter");
-        push(&realm, "guests/out/counter.wasm", "heir");
+        push(&realm, "guests/out/counter.wasm", "counter");
         push(&realm, "tests/programs/out/teller.wasm", "teller");
+        push(&realm, "tests/programs/out/weights.wasm", "weights");
         let doors = Arc::new(realm.doors());
-        for (name, component, peer) in
-            [("counter", "counter", ""), ("heir", "heir", ""), ("teller", "teller", "heir")]
-        {
+        for (name, component, setting) in [
+            ("counter", adds, ("bytes", LARGE)),
+            ("heir", "counter", ("peer", "")),
+            ("teller", "teller", ("peer", "heir")),
+        ] {
+            let is_large = component == "weights";
             let manifest = v1::SoulManifest {
                 name: name.to_owned(),
                 component: component.to_owned(),
-                config: [("peer", peer), ("bytes", LARGE)]
-                    .map(|(key, value)| (key.into(), value.into()))
-                    .into(),
-                limits: Some(v1::Limits { memory_bytes: 64 << 20, ..v1::Limits::default() }),
+                config: [(setting.0.to_owned(), setting.1.to_owned())].into(),
+                limits: is_large.then(|| v1::Limits { memory_bytes: 64 << 20, ..v1::Limits::default() }),
                 grants: Some(v1::Grants { send: vec!["soul:heir".to_owned()], ..v1::Grants::default() }),
                 durability: Some(v1::Durability {
                     mode: v1::DurabilityMode::Turn.into(),
@@ -250,7 +251,7 @@ async fn what_is_acknowledged_is_done_once_however_often_the_node_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_done_once_by_a_soul_whose_state_is_in_pieces() {
-    let world = World::start_with(1, 4, "tests/programs/out/weights.wasm").await;
+    let world = World::start_with(1, 4, "weights").await;
     killed(world, KILLS_LARGE, 4).await;
 }
 

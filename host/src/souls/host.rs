@@ -245,3 +245,17 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_node_could_save_are_refused_in_the_settings() {
+        assert_eq!(SoulsConfig::default().check(), Ok(()));
+        for state_bytes_max in [0, SNAPSHOT_BYTES_MAX + 1] {
+            let refused = SoulsConfig { state_bytes_max, ..SoulsConfig::default() }.check();
+            assert!(refused.is_err_and(|why| why.contains("souls.state_bytes_max") && why.contains("1 to")));
+        }
+    }
+}
