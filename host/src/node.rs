@@ -222,6 +222,7 @@ struct Base {
 
 impl Base {
     async fn open(config: &Config, [guests, slow]: [&Tasks; 2], realm_tasks: &Tasks) -> anyhow::Result<Self> {
+        config.souls.check().map_err(anyhow::Error::msg)?;
         place::make_private_folder(&config.data_dir)?;
         let known = Identity::load(&config.data_dir)?;
         let number = known.as_ref().map(|identity| identity.node).or(config.join.is_none().then_some(1));

@@ -13,8 +13,8 @@ use crate::wire::{SoulFileHeader, SoulFileRecord, SoulFileSeal};
 const MAGIC: &[u8; 8] = b"MTXSOUL\x01";
 /// The bytes of one piece of a component, at most.
 pub const PIECE_BYTES_MAX: usize = 256 << 10;
-/// The bytes of one record, at most: the longest value that a KV may hold, and what stands around it.
-pub const RECORD_BYTES_MAX: usize = (16 << 20) + (64 << 10);
+/// The bytes of one record, at most: the longest value that a KV may hold, or the longest state, and what stands around it.
+pub const RECORD_BYTES_MAX: usize = (16 << 20) + (1 << 20);
 /// The bytes of a record's length, at most.
 const LENGTH_BYTES_MAX: usize = 4;
 /// The first line of what is signed.

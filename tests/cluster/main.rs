@@ -18,6 +18,7 @@ mod pauses;
 mod schedules;
 mod snapshots;
 mod soak;
+mod states;
 mod swaps;
 mod syncs;
 mod turns;

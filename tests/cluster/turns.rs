@@ -18,6 +18,10 @@ use tonic::Status;
 const KILLS: usize = 50;
 /// How often a node is killed by `make soak`.
 const KILLS_SOAK: usize = 1_000;
+/// How often one is killed whose Soul has a large state.
+const KILLS_LARGE: usize = 15;
+/// Bytes of such a state.
+const LARGE: &str = "3145728";
 /// Clients of each Soul.
 const CLIENTS: u64 = 3;
 /// How long a client waits for one answer before it asks again.
@@ -35,20 +39,30 @@ struct World {
 
 impl World {
     async fn start(nodes: usize, seed: u64) -> Self {
+        Self::start_with(nodes, seed, "counter").await
+    }
+
+    /// The Soul that adds has this code: `counter`, or `weights`, whose state is in pieces.
+    async fn start_with(nodes: usize, seed: u64, adds: &str) -> Self {
         // A node alone waits for the lease of its last start: the shorter it is, the more kills a minute.
         let settings = if nodes == 1 { "[realm]\nlease_ms = 500\n" } else { "" };
         let plan = Plan { nodes, hosts: nodes, seed, settings: settings.to_owned(), ..Plan::default() };
         let realm = TestRealm::start_with(plan).await;
         push(&realm, "guests/out/counter.wasm", "counter");
         push(&realm, "tests/programs/out/teller.wasm", "teller");
+        push(&realm, "tests/programs/out/weights.wasm", "weights");
         let doors = Arc::new(realm.doors());
-        for (name, component, peer) in
-            [("counter", "counter", ""), ("heir", "counter", ""), ("teller", "teller", "heir")]
-        {
+        for (name, component, setting) in [
+            ("counter", adds, ("bytes", LARGE)),
+            ("heir", "counter", ("peer", "")),
+            ("teller", "teller", ("peer", "heir")),
+        ] {
+            let is_large = component == "weights";
             let manifest = v1::SoulManifest {
                 name: name.to_owned(),
                 component: component.to_owned(),
-                config: [("peer".to_owned(), peer.to_owned())].into(),
+                config: [(setting.0.to_owned(), setting.1.to_owned())].into(),
+                limits: is_large.then(|| v1::Limits { memory_bytes: 64 << 20, ..v1::Limits::default() }),
                 grants: Some(v1::Grants { send: vec!["soul:heir".to_owned()], ..v1::Grants::default() }),
                 durability: Some(v1::Durability {
                     mode: v1::DurabilityMode::Turn.into(),
@@ -216,8 +230,8 @@ async fn work(
     done
 }
 
-async fn killed(kills: usize, seed: u64) {
-    let (mut world, mut chance) = (World::start(1, seed).await, Chance::new(seed));
+async fn killed(mut world: World, kills: usize, seed: u64) {
+    let mut chance = Chance::new(seed);
     let load = Load::start(&world, seed);
     for _ in 0..kills {
         load.goes_on().await;
@@ -232,13 +246,19 @@ async fn killed(kills: usize, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_done_once_however_often_the_node_is_killed() {
-    killed(KILLS, 1).await;
+    killed(World::start(1, 1).await, KILLS, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_done_once_by_a_soul_whose_state_is_in_pieces() {
+    let world = World::start_with(1, 4, "weights").await;
+    killed(world, KILLS_LARGE, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes half an hour: `make soak` runs it"]
 async fn what_is_acknowledged_is_done_once_through_a_thousand_kills() {
-    killed(KILLS_SOAK, 2).await;
+    killed(World::start(1, 2).await, KILLS_SOAK, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -61,6 +61,8 @@ mod turns;
 mod uploads;
 #[path = "usage.rs"]
 mod usage;
+#[path = "weights.rs"]
+mod weights;
 
 use matrix_tests::node::TestNode;
 use matrix_tests::watch::Fall;

@@ -17,6 +17,7 @@ mod portable;
 mod processes;
 mod rollouts;
 mod services;
+mod states;
 mod swaps;
 mod talks;
 mod topics;

@@ -10,7 +10,6 @@ use crate::runtime::limits::{
     HANDLES_MAX, LIFTED_BYTES_MAX, Limit, NodeLimit, SNAPSHOT_BYTES_MAX, TABLE_ELEMENTS_MAX,
 };
 use crate::runtime::soul::ACTIONS_BYTES_MAX;
-use crate::souls::checkpoint::STATE_BYTES_MAX;
 use crate::transport::directory::TOPICS_PER_SOUL_MAX;
 use crate::transport::envelope::CONTENT_TYPE_BYTES_MAX;
 use crate::transport::mailbox::MAILBOX_BYTES_MAX;
@@ -32,6 +31,7 @@ impl Config {
         let inspect = &self.components.inspect;
         match limit {
             NodeLimit::core_instances => inspect.core_instances_max,
+            NodeLimit::state_bytes => self.souls.state_bytes_max as u64,
             NodeLimit::memories => inspect.memories_max,
             NodeLimit::tables => inspect.tables_max,
             NodeLimit::nesting => inspect.nesting_max as u64,
@@ -117,7 +117,6 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::table_elements => TABLE_ELEMENTS_MAX,
         NodeLimit::lifted_bytes => LIFTED_BYTES_MAX,
         NodeLimit::snapshot_bytes => SNAPSHOT_BYTES_MAX,
-        NodeLimit::state_bytes => STATE_BYTES_MAX,
         NodeLimit::actions_bytes => ACTIONS_BYTES_MAX,
         NodeLimit::experience_bytes => EXPERIENCE_BYTES_MAX,
         NodeLimit::teach_bytes => TEACH_BYTES_MAX,

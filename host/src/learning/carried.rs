@@ -12,7 +12,6 @@ use super::states::STATES_MAX;
 use super::{LearningError, experience};
 use crate::ids::SoulName;
 use crate::runtime::stateful::Snapshot;
-use crate::souls::checkpoint::STATE_BYTES_MAX;
 use crate::souls::plant::{Kept, Part};
 
 /// Ids and numbers are below this.
@@ -49,16 +48,16 @@ pub fn carry(
     let learnt = |kept: &Kept| (kept.part == Part::Learnt).then(|| number(&kept.key));
     let state = kept.iter().find(|kept| learnt(kept) == Some(lesson));
     let state = state.ok_or_else(|| LearningError::NoState(soul.clone(), lesson))?.value.clone();
-    let LearntState { schema, state } = LearntState::decode(state).map_err(|error| damaged(&error))?;
+    let LearntState { schema, state, .. } = LearntState::decode(state).map_err(|error| damaged(&error))?;
     kept.retain(|kept| learnt(kept).is_none_or(|number| number <= lesson));
     Ok(Some(Snapshot { schema, bytes: state.into() }))
 }
 
-/// Whether a Soul may have learnt this.
+/// Whether a Soul may have learnt this, whose states may have `max` bytes.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_kept(soul: &SoulName, kept: &[Kept]) -> Result<(), String> {
+pub fn check_kept(soul: &SoulName, kept: &[Kept], max: usize) -> Result<(), String> {
     let of = |part| kept.iter().filter(move |kept| kept.part == part);
     let lessons = of(Part::Lessons).next().map(|kept| lessons::read(soul, &kept.value)).transpose();
     let lessons = lessons.map_err(|error| error.to_string())?.unwrap_or_default();
@@ -72,7 +71,7 @@ pub fn check_kept(soul: &SoulName, kept: &[Kept]) -> Result<(), String> {
         || lessons.count.max(index.last).max(lessons.seen) >= NUMBER_MAX
         || lessons.seen > index.last
         || lessons.rejected.iter().any(|(_, last)| *last > index.last)
-        || lessons.states.iter().any(|state| state.bytes > STATE_BYTES_MAX as u64)
+        || lessons.states.iter().any(|state| state.bytes > max as u64)
     {
         return Err("its lessons are more than are kept, or tell of what never was".to_owned());
     }
@@ -83,8 +82,11 @@ pub fn check_kept(soul: &SoulName, kept: &[Kept]) -> Result<(), String> {
     }
     for kept in of(Part::Learnt) {
         let state = LearntState::decode(kept.value.clone()).map_err(|error| error.to_string())?;
-        if state.state.len() > STATE_BYTES_MAX {
-            return Err(format!("a state has more than {STATE_BYTES_MAX} bytes"));
+        if state.state.len() > max {
+            return Err(format!("a state has more than {max} bytes (`souls.state_bytes_max`)"));
+        }
+        if !state.pieces.is_empty() {
+            return Err("a state is not whole".to_owned());
         }
     }
     check_log(&index, &of(Part::Experience).collect::<Vec<_>>())
@@ -159,7 +161,8 @@ mod tests {
         lessons.states = [1, 3].map(|lesson| KeptState { lesson, bytes: 1 }).into();
         lessons.granted = 7;
         let state = |lesson: u64| {
-            let state = LearntState { schema: "s/1".into(), state: vec![lesson as u8].into() };
+            let (schema, state) = ("s/1".into(), vec![lesson as u8].into());
+            let state = LearntState { schema, state, ..LearntState::default() };
             kept(Part::Learnt, lesson.to_be_bytes().into(), state.encode_to_vec())
         };
         let index = r#"{"last":30,"segments":[],"asked":30,"wish":{"number":7,"lesson":1},"requests":[]}"#;

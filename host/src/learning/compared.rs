@@ -2,10 +2,10 @@
 //! experience, which is held out. The Soul is not asked, and notices nothing.
 
 use super::lesson::held_out_before;
-use super::{Learning, LearningError, Progress, states};
+use super::{Learning, LearningError, Progress};
 use crate::ids::{Digest, SoulName};
 use crate::runtime::learner::{Experience, Figures};
-use crate::souls::records;
+use crate::souls::{records, taught};
 
 /// How two states that a Soul came to do by what is held out.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ impl Learning {
         held_out: &[Experience],
     ) -> Result<Side, LearningError> {
         let host = &self.0.host;
-        let state = states::load(&host.kv, soul, lesson).await?;
+        let state = taught::state(&host.kv, soul, lesson).await?;
         let state = state.ok_or_else(|| LearningError::NoState(soul.clone(), lesson))?;
         let digest = Digest::of(&state.bytes);
         let unmeasured = |error| LearningError::Unmeasured(soul.clone(), lesson, error);

@@ -242,12 +242,14 @@ async fn keep(
     lesson.state = Some(state);
     let mut after = lessons.clone();
     after.add(lesson.clone(), oldest);
-    let kept = states::keep(&host.kv, soul, &mut after.states, lesson.number, &learnt);
-    let mut then = kept.map_err(LearningError::from)?;
+    let lives = placed.condition(&host.kv, soul).map_err(LearningError::from)?;
+    let (to, number) = ((&host.kv, host.souls.state_bytes_max()), lesson.number);
+    let kept = states::keep(to, soul, &mut after.states, number, &learnt, &lives).await;
+    let mut with = kept.map_err(LearningError::from)?;
     let exchange = lessons::exchange(&host.kv, soul, expect.clone(), &after);
     let (require, put) = exchange.map_err(LearningError::from)?;
-    then.push(put);
-    let with = Txn { require: vec![require], then };
+    with.require.push(require);
+    with.then.push(put);
     match host.souls.here().take_up(pupil, learnt, with).await {
         Ok(_) => Ok(Some(lesson)),
         Err(LearnError::Changed) => Ok(None),

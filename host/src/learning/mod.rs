@@ -33,6 +33,7 @@ pub use self::log::{Index, Taught};
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId, Txn, WatchError};
 use crate::runtime::learner::Experience;
+use crate::souls::checkpoint::CheckpointError;
 use crate::souls::pupil::{LearnError, LessonLimits};
 use crate::souls::taught::{LESSONS_BUCKET, LOGS_BUCKET};
 use crate::souls::{Fleet, placed};
@@ -115,9 +116,21 @@ pub enum LearningError {
     /// What is kept cannot be read.
     #[error("the experience of {0} is damaged: {1}")]
     Damaged(SoulName, String),
+    /// A state cannot be kept, or read.
+    #[error(transparent)]
+    State(CheckpointError),
     /// The KV failed.
     #[error(transparent)]
     Kv(#[from] KvError),
+}
+
+impl From<CheckpointError> for LearningError {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Kv(error) => Self::Kv(error),
+            error => Self::State(error),
+        }
+    }
 }
 
 /// The room. Clones are the same room.

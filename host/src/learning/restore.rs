@@ -4,13 +4,13 @@
 use super::lesson::Delay;
 use super::lessons::{self, Lesson, Verdict};
 use super::log::{Index, Wish};
-use super::{Host, LearningError, states};
+use super::{Host, LearningError};
 use crate::clock;
 use crate::ids::{Digest, SoulName};
 use crate::kv::{Consistency, Txn, TxnOutcome};
 use crate::runtime::learner::Figures;
-use crate::souls::placed;
 use crate::souls::pupil::LearnError;
+use crate::souls::{placed, taught};
 
 /// How often it is tried, where somebody else writes the same record.
 const TRIES: usize = 3;
@@ -25,7 +25,7 @@ pub(super) async fn give_back(host: &Host, soul: &SoulName, index: &Index) -> Re
         }
         lessons.granted = wish.number;
         let of = lessons.list.iter().find(|lesson| lesson.number == wish.lesson);
-        let state = states::load(&host.kv, soul, wish.lesson).await?;
+        let state = taught::state(&host.kv, soul, wish.lesson).await.map_err(LearningError::from)?;
         let lesson = begun(host, soul, wish, of, lessons.count + 1, lessons.seen);
         let Some(state) = state else {
             let reason = format!("the state of lesson {} is not kept", wish.lesson);

@@ -11,7 +11,7 @@ use crate::ids::{Digest, TopicName};
 use crate::learning;
 use crate::memory::{self, Quota};
 use crate::runtime::limits::Limits;
-use crate::souls::checkpoint::{Checkpoint, Header, STATE_BYTES_MAX};
+use crate::souls::checkpoint::{Checkpoint, CheckpointError, Header};
 use crate::souls::manifest::Manifest;
 use crate::souls::plant::{Cutting, Kept, Part};
 use crate::souls::swap::Ancestor;
@@ -108,12 +108,12 @@ impl Said {
         Ok(size)
     }
 
-    /// The Soul that it says, with limits that hold for it here.
-    pub(super) fn cutting(self, limits: &Limits) -> Result<Cutting, PortableError> {
+    /// The Soul that it says, with limits that hold for it here, and states of at most `max` bytes.
+    pub(super) fn cutting(self, limits: &Limits, max: usize) -> Result<Cutting, PortableError> {
         let (manifest, header) = self.header.ok_or_else(|| wrong("the manifest", "is missing".to_owned()))?;
-        let checkpoint = self.state.map(|state| checkpoint(&manifest, state)).transpose()?;
+        let checkpoint = self.state.map(|state| checkpoint(&manifest, state, max)).transpose()?;
         let mut kept = self.kept;
-        learning::check_kept(&manifest.name, &kept).map_err(|reason| wrong("what it learnt", reason))?;
+        learning::check_kept(&manifest.name, &kept, max).map_err(|reason| wrong("what it learnt", reason))?;
         learning::carry(&manifest.name, &mut kept, None)?;
         let quota = Quota { episodes: limits.episodes, bytes: limits.episodes_bytes };
         let memory = kept.iter().filter(|kept| kept.part == Part::Memory);
@@ -131,12 +131,11 @@ impl Said {
     }
 }
 
-fn checkpoint(manifest: &Manifest, said: SoulFileState) -> Result<Checkpoint, PortableError> {
+fn checkpoint(manifest: &Manifest, said: SoulFileState, max: usize) -> Result<Checkpoint, PortableError> {
     let bad = |reason: &str| wrong("the state", reason.to_owned());
     let SoulFileState { schema, state, random, topics } = said;
-    if state.len() > STATE_BYTES_MAX {
-        let reason = format!("has {} bytes, and {STATE_BYTES_MAX} are allowed", state.len());
-        return Err(wrong("the state", reason));
+    if state.len() > max {
+        return Err(wrong("the state", CheckpointError::TooLarge(state.len(), max).to_string()));
     }
     if schema.len() > SCHEMA_BYTES_MAX || topics.len() > TOPICS_MAX {
         return Err(bad("has a layout with too long a name, or too many topics"));

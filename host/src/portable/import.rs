@@ -26,7 +26,7 @@ pub struct Incoming {
     of: Portables,
     decoder: Decoder,
     said: Said,
-    /// Bytes of what was said.
+    /// Bytes of what was said beside the state.
     bytes: usize,
     component: Option<(Upload, Option<Signature>)>,
     _turn: OwnedSemaphorePermit,
@@ -60,14 +60,12 @@ impl Incoming {
     async fn take(&mut self, kind: Kind) -> Result<(), PortableError> {
         match kind {
             Kind::Header(header) => self.said.header(header)?,
-            Kind::State(state) => {
-                self.bytes += state.state.len();
-                self.said.state(state);
-            }
+            Kind::State(state) => self.said.state(state),
             Kind::Entry(entry) => {
                 self.bytes += self.said.entry(entry)?;
                 if self.bytes > BYTES_MAX {
-                    let reason = format!("has more than {BYTES_MAX} bytes beside its component");
+                    let reason =
+                        format!("has more than {BYTES_MAX} bytes beside its component and its state");
                     return Err(wrong("the file", reason));
                 }
             }
@@ -124,7 +122,7 @@ impl Incoming {
         of.catalog.judge_seal(decoder.finish()?.key)?;
         let manifest = said.manifest().ok_or_else(|| wrong("the manifest", "is missing".into()))?;
         let limits = manifest.check(of.souls.limits()).map_err(SoulError::from)?;
-        let mut cutting = said.cutting(&limits)?;
+        let mut cutting = said.cutting(&limits, of.souls.state_bytes_max())?;
         if cutting.origin.realm == of.realm.id().to_string() {
             cutting.origin.realm.clear();
         }

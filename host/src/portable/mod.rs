@@ -24,9 +24,9 @@ use crate::souls::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::souls::plant::{Cutting, Kept, Part};
 use crate::souls::records::{self, Record, Wanted};
 use crate::souls::swap::Ancestor;
-use crate::souls::{Fleet, SoulError, SoulView};
+use crate::souls::{Fleet, SoulError, SoulView, taught};
 
-/// The most bytes of all that is taken of a Soul: it is held in memory meanwhile.
+/// The most bytes of all that is taken of a Soul beside its state: it is held in memory meanwhile.
 pub const BYTES_MAX: usize = 64 << 20;
 
 /// What is taken of a Soul.
@@ -141,8 +141,7 @@ impl Portables {
         }
         let mut kept = kept(&export, soul, wish)?;
         let learnt = learning::carry(soul, &mut kept, wish.lesson)?;
-        let checkpoint = export.value(checkpoint::BUCKET, key);
-        let checkpoint = checkpoint.map(|bytes| Checkpoint::decode(&bytes)).transpose().map_err(damaged)?;
+        let checkpoint = checkpoint::find(soul, |bucket, key| export.value(bucket, key)).map_err(damaged)?;
         let checkpoint = match (checkpoint, learnt) {
             (Some(present), Some(learnt)) => Some(present.with_state(learnt.schema, learnt.bytes.into())),
             (present, _) => present,
@@ -171,8 +170,16 @@ fn kept(export: &Export, soul: &SoulName, wish: Wish) -> Result<Vec<Kept>, Porta
         } else {
             export.values(&bucket)
         };
-        let found = found.into_iter().map(|(key, value)| Kept { part, key, value });
-        kept.extend(found.inspect(|kept| bytes += kept.size()));
+        for (key, value) in found {
+            let value = match part {
+                Part::Learnt => taught::joined(soul, &key, value, |bucket, key| export.value(bucket, key))
+                    .map_err(|reason| SoulError::from(CheckpointError::Damaged(soul.clone(), reason)))?,
+                _ => value,
+            };
+            let found = Kept { part, key, value };
+            bytes += found.size();
+            kept.push(found);
+        }
     }
     if bytes > BYTES_MAX { Err(PortableError::TooLarge(soul.clone(), bytes)) } else { Ok(kept) }
 }

@@ -23,7 +23,7 @@ pub const TABLE_ELEMENTS_MAX: usize = 20_000;
 /// Bytes that one call may make the host copy out of a guest, counted by wasmtime as it lifts: for a
 /// handful of the largest messages, or a large outcome of rules.
 pub const LIFTED_BYTES_MAX: usize = 2 << 20;
-/// The same, for a snapshot: the state of a Matrix with a million agents.
+/// The same, for a snapshot: the state of a Matrix with a million agents, or the weights of a model.
 pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
 /// Resource handles that one guest may hold.
 pub const HANDLES_MAX: usize = 1_000;

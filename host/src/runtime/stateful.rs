@@ -18,6 +18,9 @@ pub struct Snapshot {
 /// The most bytes in the name of a schema.
 pub const SCHEMA_BYTES_MAX: usize = 128;
 
+/// What is copied beside the bytes of a state.
+const AROUND_BYTES: usize = 4 << 10;
+
 pub(crate) struct StatefulExports {
     schema: ComponentExportIndex,
     snapshot: ComponentExportIndex,
@@ -72,7 +75,8 @@ impl Stateful {
                 self.named.insert(schema).clone()
             }
         };
-        let (bytes,) = guest.call_lifting(&self.snapshot, (), moment, SNAPSHOT_BYTES_MAX).await?;
+        let lifted = SNAPSHOT_BYTES_MAX + AROUND_BYTES;
+        let (bytes,) = guest.call_lifting(&self.snapshot, (), moment, lifted).await?;
         Ok(bytes.map(|bytes| Snapshot { schema, bytes }).map_err(reason))
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::checkpoint::CheckpointError;
 use super::host::Host;
 use crate::capabilities::messaging::Waits;
 use crate::ids::SoulName;
-use crate::kv::{KvError, RequestId, Txn, TxnOutcome};
+use crate::kv::{Kv, KvError, RequestId, Txn, TxnOutcome};
 
 /// How long after a failure the KV is tried again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -28,6 +29,46 @@ pub(super) enum NoRoom {
     Wait,
     /// It is not made.
     GiveUp,
+}
+
+/// How what comes before a commit is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By<'a> {
+    /// Once.
+    Once(&'a Kv),
+    /// Until it is known whether the KV has it, as by [`commit`].
+    Until(&'a Host, &'a Waits, NoRoom),
+}
+
+impl<'a> By<'a> {
+    /// Where it is written.
+    pub(super) const fn kv(self) -> &'a Kv {
+        match self {
+            Self::Once(kv) => kv,
+            Self::Until(host, ..) => &host.kv,
+        }
+    }
+
+    /// Writes it. Returns the revision.
+    ///
+    /// # Errors
+    /// `Elsewhere`: what it requires is not so. `Kv`.
+    pub(super) async fn commit(self, soul: &SoulName, txn: Txn) -> Result<u64, CheckpointError> {
+        let elsewhere = || CheckpointError::Elsewhere(soul.clone());
+        match self {
+            Self::Once(kv) => {
+                let written = kv.batch(txn, None).await?;
+                if written.value == TxnOutcome::Committed { Ok(written.revision) } else { Err(elsewhere()) }
+            }
+            Self::Until(host, waits, no_room) => {
+                let written = commit(host, soul, txn, waits, no_room).await;
+                written.map_err(|error| match error {
+                    Uncommitted::Refused => elsewhere(),
+                    Uncommitted::Never(error) | Uncommitted::Open(error) => error.into(),
+                })
+            }
+        }
+    }
 }
 
 /// Writes until it is known whether the KV has it, under one request id; leaves that open only when the Soul is to end.

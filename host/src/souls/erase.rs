@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 
 use super::checkpoint::{self, CheckpointError};
-use super::{dead, placed, records, swap, taught, turns};
+use super::{dead, pieces, placed, records, swap, taught, turns};
 use crate::capabilities::keyvalue;
 use crate::ids::SoulName;
 use crate::kv::{Consistency, Kv, KvError, RequestId};
@@ -27,6 +27,7 @@ pub async fn erase(kv: &Kv, soul: &SoulName, request: Option<RequestId>) -> Resu
     kv.delete(placed::BUCKET, soul.as_str().as_bytes(), None).await?;
     // Added to, as long as the Soul lives somewhere.
     taught::forget(kv, soul).await?;
+    empty(kv, &pieces::bucket(soul)).await?;
     Ok(records::delete(kv, soul, request).await?)
 }
 
@@ -69,6 +70,7 @@ mod tests {
         for key in 0..25 {
             put(own.clone(), key.to_string()).await;
             put(memory::bucket(&"neo".parse().expect("a name")), key.to_string()).await;
+            put(pieces::bucket(&"neo".parse().expect("a name")), key.to_string()).await;
         }
         let neo: SoulName = "neo".parse().expect("a name");
         for _ in 0..2 {

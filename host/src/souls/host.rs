@@ -23,7 +23,7 @@ use crate::ids::SoulName;
 use crate::kv::{Condition, Kv};
 use crate::memory::Memory;
 use crate::runtime::catalog::Catalog;
-use crate::runtime::limits::{Limits, LimitsConfig};
+use crate::runtime::limits::{Limits, LimitsConfig, SNAPSHOT_BYTES_MAX};
 use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
@@ -45,6 +45,8 @@ pub struct SoulsConfig {
     pub checkpoint_seconds: u32,
     /// How many small inputs of each Soul are kept, to try new code with; 0: none.
     pub recorded_inputs: usize,
+    /// The most bytes of a state that is saved, at most 16 MiB.
+    pub state_bytes_max: usize,
     /// When a crashed Soul comes back.
     pub restart: RestartConfig,
 }
@@ -57,12 +59,24 @@ impl Default for SoulsConfig {
             checkpoint_turns: 1_024,
             checkpoint_seconds: 5,
             recorded_inputs: 16,
+            state_bytes_max: SNAPSHOT_BYTES_MAX,
             restart: RestartConfig::default(),
         }
     }
 }
 
 impl SoulsConfig {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// What is out of bounds, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        if (1..=SNAPSHOT_BYTES_MAX).contains(&self.state_bytes_max) {
+            return Ok(());
+        }
+        Err(format!("souls.state_bytes_max is {}: use 1 to {SNAPSHOT_BYTES_MAX}", self.state_bytes_max))
+    }
+
     pub(crate) fn idle_after(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
     }
@@ -234,6 +248,20 @@ impl Host {
         let wanted = records::Wanted::Failed { reason: reason.to_owned() };
         if let Err(error) = records::save(&self.kv, manifest, &wanted, None).await {
             tracing::error!(%soul, %error, "that a Soul has failed could not be saved");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_node_could_save_are_refused_in_the_settings() {
+        assert_eq!(SoulsConfig::default().check(), Ok(()));
+        for state_bytes_max in [0, SNAPSHOT_BYTES_MAX + 1] {
+            let refused = SoulsConfig { state_bytes_max, ..SoulsConfig::default() }.check();
+            assert!(refused.is_err_and(|why| why.contains("souls.state_bytes_max") && why.contains("1 to")));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::birth;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::host::Host;
 use super::manifest::Manifest;
+use super::pieces;
 use super::placed::Placed;
 use super::saving::Begun;
 use crate::capabilities::messaging::Waits;
@@ -144,6 +145,9 @@ impl Life {
         usage: &Arc<Usage>,
     ) -> Result<(), StartError> {
         let saved = checkpoint::load(&host.kv, &manifest.name).await?;
+        if let Err(error) = Box::pin(pieces::tidy(&host.kv, &manifest.name, placed)).await {
+            tracing::warn!(soul = %manifest.name, %error, "pieces of states that nobody has may be left");
+        }
         let state = birth::guest(host, manifest, limits, placed, self.waits.clone())?.counted_by(usage);
         let mut instance = birth::born(component, manifest, state).await?;
         if let Some(checkpoint) = &saved {

@@ -24,6 +24,7 @@ pub mod jobs;
 pub mod life;
 pub mod manifest;
 mod moving;
+pub mod pieces;
 pub mod placed;
 mod placing;
 pub mod plant;

@@ -3,13 +3,17 @@
 //! for a Soul, and who plants or spawns one of that name next clears it away first.
 
 use bytes::Bytes;
+use matrix_proto::wire::LearntState;
+use prost::Message as _;
 
 use super::SoulView;
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::{self, Checkpoint, CheckpointError};
+use super::committing::By;
 use super::erase::erase;
 use super::error::SoulError;
 use super::fleet::Fleet;
 use super::manifest::Manifest;
+use super::pieces::{Slot, WHOLE_BYTES_MAX};
 use super::placed::{self, Placed};
 use super::records::{self, Wanted};
 use super::swap::{self, Ancestor};
@@ -20,6 +24,7 @@ use crate::kv::{Condition, Expect, Kv, KvError, Mutation, Txn, TxnOutcome};
 use crate::memory;
 use crate::runtime::inspect::Kind;
 use crate::runtime::limits::LimitsConfig;
+use crate::runtime::stateful::Snapshot;
 
 /// The most keys that are written at once.
 const KEYS_AT_ONCE: usize = 100;
@@ -86,6 +91,11 @@ impl Kept {
         self.key.len() + self.value.len() + OVERHEAD_BYTES
     }
 
+    /// Whether it is a state that goes into pieces.
+    fn is_large(&self) -> bool {
+        self.part == Part::Learnt && self.value.len() > WHOLE_BYTES_MAX
+    }
+
     fn mutation(&self, kv: &Kv, soul: &SoulName) -> Result<Mutation, KvError> {
         let key = if self.part.is_record() { soul.as_str().as_bytes() } else { &self.key };
         let path = kv.path(&self.part.bucket(soul), key)?;
@@ -141,6 +151,11 @@ impl Fleet {
         &self.here().host().limits
     }
 
+    /// The most bytes of a state that is saved here.
+    pub fn state_bytes_max(&self) -> usize {
+        self.here().host().config.state_bytes_max
+    }
+
     /// Clears away what was begun of a Soul that never lived, or what is left of one that is to be forgotten.
     pub(super) async fn sweep(&self, soul: &SoulName) -> Result<(), SoulError> {
         let kv = self.0.realm.kv();
@@ -189,11 +204,18 @@ impl Fleet {
             TxnOutcome::Refused { .. } => Err(SoulError::Moved(soul.clone())),
         };
         let mut left = &kept[..];
-        while !left.is_empty() {
+        while let Some(first) = left.first() {
+            if first.is_large() {
+                let Txn { mut require, then } = self.keep_state(soul, first, &claim).await?;
+                require.push(claim.clone());
+                commit(require, then).await?;
+                left = &left[1..];
+                continue;
+            }
             let mut bytes = 0;
             let fits = left.iter().take(KEYS_AT_ONCE).take_while(|kept| {
                 bytes += kept.value.len();
-                bytes <= BYTES_AT_ONCE
+                bytes <= BYTES_AT_ONCE && !kept.is_large()
             });
             let (now, later) = left.split_at(fits.count().max(1));
             let then = now.iter().map(|kept| kept.mutation(kv, soul)).collect::<Result<_, _>>()?;
@@ -205,9 +227,23 @@ impl Fleet {
             swap::descended(kv, manifest, placed, checkpoint.as_ref(), origin)?,
             placed.mutation(kv, soul)?,
         ];
+        let mut require = vec![claim.clone(), placed::unchanged(kv, soul, None)?];
         if let Some(checkpoint) = checkpoint {
-            then.push(checkpoint::put(kv, soul, checkpoint)?);
+            let (by, max) = (By::Once(kv), self.state_bytes_max());
+            let laid = checkpoint::lay(by, soul, Slot::Present, checkpoint, max, &claim).await?;
+            require.extend(laid.require);
+            then.extend(laid.then);
         }
-        commit(vec![claim, placed::unchanged(kv, soul, None)?], then).await
+        commit(require, then).await
+    }
+
+    /// Writes the pieces of a lesson's state, and returns what makes it the Soul's.
+    async fn keep_state(&self, soul: &SoulName, kept: &Kept, claim: &Condition) -> Result<Txn, SoulError> {
+        let damaged = |reason: String| CheckpointError::Damaged(soul.clone(), reason);
+        let lesson = taught::lesson(&kept.key).map_err(damaged)?;
+        let learnt = LearntState::decode(kept.value.clone()).map_err(|error| damaged(error.to_string()))?;
+        let state = Snapshot { schema: learnt.schema, bytes: learnt.state.into() };
+        let (kv, max) = (self.0.realm.kv(), self.state_bytes_max());
+        Ok(taught::keep_state(kv, soul, lesson, state, max, claim).await?)
     }
 }

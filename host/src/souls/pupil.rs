@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::birth;
 use super::capture::Captured;
-use super::checkpoint::{CheckpointError, STATE_BYTES_MAX};
+use super::checkpoint::CheckpointError;
 use super::host::Host;
 use super::jobs::Job;
 use super::life::StartError;
@@ -65,6 +65,8 @@ pub struct Pupil {
     /// Layout and digest of the state that it began with; none: it was as it was born.
     base: Option<(String, Digest)>,
     instance: SoulInstance,
+    /// The most bytes that its state may have.
+    state_bytes_max: usize,
     /// The Soul waits for what it learns, as long as this lives.
     held: Option<oneshot::Sender<Ordered>>,
 }
@@ -125,7 +127,8 @@ impl Souls {
         let told = instance.restore(state, Moment::default()).await;
         let told = told.map_err(|crash| crashed("restore", &crash))?;
         told.map_err(|reason| refused("restore", &reason))?;
-        Ok(Pupil { manifest: Arc::new(manifest), placed, limits: own, base, instance, held: None })
+        let (manifest, state_bytes_max) = (Arc::new(manifest), host.config.state_bytes_max);
+        Ok(Pupil { manifest, placed, limits: own, base, instance, state_bytes_max, held: None })
     }
 
     /// Makes what a copy has learnt the Soul's own, in one write with what `with` says, if the Soul's state is still the
@@ -134,7 +137,7 @@ impl Souls {
     /// # Errors
     /// `Changed`; `Guest`: the Soul's own limits do not hold what was learnt; `Later`. The Soul is as it was.
     pub async fn take_up(&self, pupil: Pupil, learnt: Snapshot, with: Txn) -> Result<Learnt, LearnError> {
-        let Pupil { manifest, placed, limits, base, instance, held } = pupil;
+        let Pupil { manifest, placed, limits, base, instance, held, .. } = pupil;
         // Its memory is needed no more.
         drop(instance);
         let soul = manifest.name.clone();
@@ -187,7 +190,8 @@ impl Pupil {
             birth::restore(&mut instance, state).await.map_err(|error| born_failed(&error))?;
         }
         let base = state.map(|state| (state.header.schema, state.header.state));
-        Ok(Self { manifest, placed, limits, base, instance, held })
+        let state_bytes_max = host.config.state_bytes_max;
+        Ok(Self { manifest, placed, limits, base, instance, state_bytes_max, held })
     }
 
     /// What the Soul is.
@@ -234,8 +238,9 @@ impl Pupil {
         let told = told.map_err(|crash| crashed("snapshot", &crash))?;
         let state = told.ok_or(LearnError::Cannot("stateful"))?;
         let state = state.map_err(|reason| refused("snapshot", &reason))?;
-        if state.bytes.len() > STATE_BYTES_MAX {
-            return Err(LearnError::Guest(CheckpointError::TooLarge(state.bytes.len()).to_string()));
+        let (size, max) = (state.bytes.len(), self.state_bytes_max);
+        if size > max {
+            return Err(LearnError::Guest(CheckpointError::TooLarge(size, max).to_string()));
         }
         Ok(state)
     }

@@ -260,9 +260,9 @@ impl Souls {
 
     /// A Soul that is asleep has to hear what is sent to its topics.
     async fn subscribe_again(&self, soul: &SoulName, handle: Handle) -> Result<Handle, SoulError> {
-        match checkpoint::load(&self.0.host.kv, soul).await {
-            Ok(Some(saved)) => {
-                for topic in saved.header.topics {
+        match checkpoint::load_header(&self.0.host.kv, soul).await {
+            Ok(Some(header)) => {
+                for topic in header.topics {
                     life::subscribe(&self.0.host.router, topic, soul);
                 }
             }

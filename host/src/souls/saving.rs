@@ -9,6 +9,7 @@ use super::Saved;
 use super::actor::Actor;
 use super::checkpoint::{self, Checkpoint, CheckpointError, Header};
 use super::life::SaveError;
+use crate::runtime::guest::Crash;
 
 /// A state on its way to the KV.
 #[derive(Debug)]
@@ -94,8 +95,8 @@ impl Actor {
         match self.life.begin_save(&self.host, &self.manifest.name).await {
             Ok((begun, None)) => Ok(self.saved(begun)),
             Ok((begun, Some(checkpoint))) => {
-                let placed = self.placed;
-                match checkpoint::save(&self.host.kv, &self.manifest.name, placed, &checkpoint).await {
+                let (placed, max) = (self.placed, self.host.config.state_bytes_max);
+                match checkpoint::save(&self.host.kv, &self.manifest.name, placed, &checkpoint, max).await {
                     Ok(()) => Ok(self.saved(begun)),
                     Err(error) => {
                         self.life.save_failed(&begun);
@@ -115,7 +116,8 @@ impl Actor {
 
     fn write(&self, checkpoint: Checkpoint) -> oneshot::Receiver<Result<(), CheckpointError>> {
         let (kv, soul, placed) = (self.host.kv.clone(), self.manifest.name.clone(), self.placed);
-        let writing = async move { checkpoint::save(&kv, &soul, placed, &checkpoint).await };
+        let max = self.host.config.state_bytes_max;
+        let writing = async move { checkpoint::save(&kv, &soul, placed, &checkpoint, max).await };
         self.host.tasks.spawn("soul.save", writing)
     }
 
@@ -129,7 +131,13 @@ impl Actor {
 
     fn not_saved(&self, error: &SaveError) -> String {
         self.host.metrics.souls.checkpoints.add("failed", 1);
-        error.to_string()
+        match error {
+            SaveError::Crashed(Crash::Lifted(_)) => {
+                let max = self.host.config.state_bytes_max;
+                format!("{error}: a state may have {max} bytes (`souls.state_bytes_max`)")
+            }
+            error => error.to_string(),
+        }
     }
 
     fn warn(&self, reason: &str) {

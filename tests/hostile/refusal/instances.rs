@@ -53,11 +53,14 @@ pub(crate) async fn snapshot_bytes() {
 }
 
 pub(crate) async fn state_bytes() {
-    let node = TestNode::start().await;
+    let node = TestNode::start_with(|config| config.souls.state_bytes_max = 900 << 10).await;
     node.run("hoarder", "stages", &[("snapshot", "large")]).await;
     node.ask("hoarder", "seen").await.expect("it is answered");
     let saved = node.node().souls().checkpoint(&name("hoarder")).await;
-    names(saved.expect_err("a megabyte of state"), "786432 are allowed");
+    names(
+        saved.expect_err("a megabyte of state"),
+        "1048576 bytes, and 921600 are allowed (`souls.state_bytes_max`)",
+    );
     node.end().await;
 }
 

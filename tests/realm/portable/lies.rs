@@ -10,7 +10,7 @@ use matrix_proto::wire::{SoulFileEntry, SoulFileHeader, SoulFilePart};
 use matrix_tests::realm::{Door, Holdings};
 use matrixd::ids::Digest;
 use matrixd::portable::BYTES_MAX;
-use matrixd::souls::checkpoint::STATE_BYTES_MAX;
+use matrixd::runtime::limits::SNAPSHOT_BYTES_MAX;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -104,8 +104,8 @@ fn lies(sound: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("more than it is", [sound, b"x"].concat(), "something follows its end"),
         (
             "a state that is too large",
-            told.with(|told| told.state().state = vec![0; STATE_BYTES_MAX + 1].into()),
-            "has 786433 bytes, and 786432 are allowed",
+            told.with(|told| told.state().state = vec![0; SNAPSHOT_BYTES_MAX + 1].into()),
+            "has 16777217 bytes, and 16777216 are allowed (`souls.state_bytes_max`)",
         ),
         (
             "more than is held",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use matrix_proto::v1;
 use matrix_proto::v1::import_soul_request::Part;
 use matrixd::ids::SoulName;
-use matrixd::souls::plant;
+use matrixd::souls::{pieces, plant};
 use tonic::Status;
 
 use super::door::Door;
@@ -77,8 +77,9 @@ impl Door {
                 held.insert((bucket, soul.into()), value);
             }
         }
-        for part in plant::Part::ALL.into_iter().filter(|part| !part.is_record()) {
-            let bucket = part.bucket(&name);
+        let buckets = plant::Part::ALL.into_iter().filter(|part| !part.is_record());
+        let buckets = buckets.map(|part| part.bucket(&name)).chain([pieces::bucket(&name)]);
+        for bucket in buckets {
             let range = v1::KvRangeRequest { bucket: bucket.clone(), page_size: 1_000, ..Default::default() };
             let page = self.kv().range(self.request(range)).await?.into_inner();
             assert!(page.next_page_token.is_empty(), "{bucket} has more than a test gives it");

@@ -7,7 +7,7 @@ use crate::cursor::Cursor;
 use crate::logistic::{ONE, cost};
 use crate::predictor::{Knowledge, Thought};
 
-/// The longest code that a model keeps, in bytes: what a node saves of a Soul may have 768 KiB.
+/// The longest code that a model keeps, in bytes: a node keeps a state up to 768 KiB in one value.
 pub const CODE_BYTES_MAX: usize = 640 * 1024;
 
 /// What [`Model::save`] begins with: the version of the model, as another one reads the same code as another text.

@@ -54,7 +54,7 @@ impl From<SoulError> for Status {
             SoulError::Save(soul, _) => {
                 failure(Code::FailedPrecondition, "CHECKPOINT_FAILED").resource("soul", soul)
             }
-            SoulError::Checkpoint(CheckpointError::TooLarge(_)) => {
+            SoulError::Checkpoint(CheckpointError::TooLarge(..)) => {
                 failure(Code::ResourceExhausted, "STATE_TOO_LARGE").limit("state_bytes_max")
             }
             SoulError::Checkpoint(CheckpointError::Elsewhere(_)) => failure(Code::Aborted, "SOUL_MOVED"),

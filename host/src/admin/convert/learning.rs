@@ -9,6 +9,7 @@ use crate::clock;
 use crate::ids::SoulName;
 use crate::learning::{Comparison, LearningError, Lesson, New, Opinion, Progress, Side, Verdict};
 use crate::runtime::learner::{Experience, Figures, Source};
+use crate::souls::SoulError;
 use crate::souls::capture::Capture;
 use crate::souls::pupil::LearnError;
 use crate::souls::training::{Training, TrainingMode};
@@ -210,6 +211,10 @@ impl From<LearningError> for Status {
             }
             LearningError::Damaged(soul, _) => {
                 failure(Code::DataLoss, "EXPERIENCE_DAMAGED").resource("soul", soul)
+            }
+            LearningError::State(_) => {
+                let LearningError::State(error) = error else { return super::internal(&error) };
+                return SoulError::from(error).into();
             }
             LearningError::Kv(_) => {
                 let LearningError::Kv(error) = error else { return super::internal(&error) };

@@ -16,6 +16,9 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
     if let Err(error) = kv.check() {
         found.refused("kv", &error);
     }
+    if let Err(error) = config.souls.check() {
+        found.refused("souls", &error);
+    }
     match config.components.signatures {
         Policy::Require if config.components.trusted_keys.is_empty() => {
             let text = "signatures are required, and no key is trusted: nothing can run";

@@ -19,7 +19,7 @@ fn sound_state() -> SoulFileState {
 }
 
 fn taken(said: Said) -> Result<Cutting, String> {
-    said.cutting(&LimitsConfig::default().default).map_err(|error| error.to_string())
+    said.cutting(&LimitsConfig::default().default, 768 * 1024).map_err(|error| error.to_string())
 }
 
 fn with_entry(part: SoulFilePart, key: &[u8], value: &[u8]) -> Result<Cutting, String> {

@@ -54,7 +54,7 @@ macro_rules! every_limit {
                 /// What a snapshot may make the host copy out of a guest.
                 snapshot_bytes: "fixed", "bytes", "the engine counts as it copies";
                 /// A Soul's state that is saved.
-                state_bytes: "fixed", "bytes", "the checkpoint is refused";
+                state_bytes: "souls.state_bytes_max", "bytes", "the checkpoint is refused";
                 /// A Soul's actions at one tick, together.
                 actions_bytes: "fixed", "bytes", "the act is a crash";
                 /// Resource handles that one guest holds.

@@ -5,8 +5,9 @@ use tokio::sync::oneshot;
 
 use super::super::actor::Actor;
 use super::super::checkpoint::{self, Checkpoint, CheckpointError, Header};
-use super::super::committing::{self, NoRoom, Uncommitted};
+use super::super::committing::{self, By, NoRoom, Uncommitted};
 use super::super::life::first_header;
+use super::super::pieces::Slot;
 use super::super::placed;
 use super::super::pupil::{LearnError, Ordered, born_failed};
 use super::candidate::{Candidate, topics_after};
@@ -133,11 +134,18 @@ impl Actor {
         let (kv, soul) = (self.host.kv.clone(), self.manifest.name.clone());
         let later = |error: &dyn std::fmt::Display| LearnError::Later(error.to_string());
         let Txn { mut require, mut then } = self.instead_of_a_turn().map_err(|error| later(&error))?;
-        require.push(self.placed.condition(&kv, &soul).map_err(|error| later(&error))?);
-        require.extend(with.require);
-        let put = checkpoint::put(&kv, &soul, next).map_err(|error| LearnError::Guest(error.to_string()))?;
+        let lives = self.placed.condition(&kv, &soul).map_err(|error| later(&error))?;
+        let by = By::Until(&self.host, self.life.waits(), NoRoom::GiveUp);
+        let max = self.host.config.state_bytes_max;
+        let laid = checkpoint::lay(by, &soul, Slot::Present, next, max, &lives).await;
+        let laid = laid.map_err(|error| match error {
+            CheckpointError::TooLarge(..) => LearnError::Guest(error.to_string()),
+            error => later(&error),
+        })?;
+        require.push(lives);
+        require.extend(laid.require.into_iter().chain(with.require));
         // The turns come last.
-        then.splice(..0, std::iter::once(put).chain(with.then).chain(writes));
+        then.splice(..0, laid.then.into_iter().chain(with.then).chain(writes));
         let txn = Txn { require, then };
         match committing::commit(&self.host, &soul, txn, self.life.waits(), NoRoom::GiveUp).await {
             Ok(revision) => {

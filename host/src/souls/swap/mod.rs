@@ -31,7 +31,7 @@ pub(crate) use self::trial::Recalled;
 pub use self::trial::{Difference, Side, Trial};
 pub(super) use self::versions::descended;
 pub use self::versions::{Ancestor, Cause, VERSIONS_MAX, Version, Versions};
-pub(crate) use self::versions::{forget, kept_by};
+pub(crate) use self::versions::{KEPT_BUCKET, forget, kept_by};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::life::StartError;
 use crate::ids::Digest;

@@ -3,16 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::checkpoint::{self, Checkpoint, CheckpointError};
-use super::super::committing::{self, NoRoom, Uncommitted};
+use super::super::committing::{self, By, NoRoom, Uncommitted};
 use super::super::host::Host;
 use super::super::manifest::{Manifest, Persona};
+use super::super::pieces::{self, Slot};
 use super::super::placed::Placed;
 use super::super::records::{self, Wanted};
 use super::SwapError;
 use crate::capabilities::messaging::Waits;
 use crate::clock;
 use crate::ids::{Digest, SoulName};
-use crate::kv::{Consistency, Kv, KvError, Mutation, Txn};
+use crate::kv::{Kv, KvError, Mutation, Txn};
 
 /// The bucket of the KV that holds one list of versions a Soul.
 pub(crate) const BUCKET: &str = "sys/versions";
@@ -195,10 +196,7 @@ pub(crate) async fn kept_by(kv: &Kv, component: Digest) -> Result<usize, KvError
 
 /// The state in which the code before the present one was left; none: it had none.
 pub(super) async fn kept(kv: &Kv, soul: &SoulName) -> Result<Option<Checkpoint>, CheckpointError> {
-    let found = kv.get(KEPT_BUCKET, soul.as_str().as_bytes(), Consistency::Linearizable).await?;
-    let Some(entry) = found else { return Ok(None) };
-    let checkpoint = Checkpoint::decode(&entry.value);
-    checkpoint.map(Some).map_err(|reason| CheckpointError::Damaged(soul.clone(), reason))
+    checkpoint::load_from(kv, soul, Slot::Kept).await
 }
 
 /// What one commit writes.
@@ -219,26 +217,26 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn txn(self, kv: &Kv) -> Result<Txn, CheckpointError> {
-        let soul = &self.manifest.name;
-        let key = soul.as_str().as_bytes();
-        let put = |bucket: &str, value| {
-            Ok::<_, KvError>(Mutation::Put { path: kv.path(bucket, key)?, value, lease: None })
-        };
+    /// What the commit writes; the states' pieces are written when this returns.
+    async fn txn(self, host: &Host, waits: &Waits) -> Result<Txn, CheckpointError> {
+        let (kv, soul, max) = (&host.kv, &self.manifest.name, host.config.state_bytes_max);
+        let (lives, by) = (self.placed.condition(kv, soul)?, By::Until(host, waits, NoRoom::GiveUp));
+        let next = checkpoint::lay(by, soul, Slot::Present, self.next, max, &lives).await?;
         let kept = match self.left {
-            Some(left) => put(KEPT_BUCKET, left.encode()?)?,
-            None => Mutation::Delete { path: kv.path(KEPT_BUCKET, key)? },
+            Some(left) => checkpoint::lay(by, soul, Slot::Kept, left, max, &lives).await?,
+            None => {
+                let mut then = pieces::clear(kv, soul, Slot::Kept).await?;
+                then.push(Mutation::Delete { path: kv.path(KEPT_BUCKET, soul.as_str().as_bytes())? });
+                Txn { require: Vec::new(), then }
+            }
         };
-        let swap = [
-            records::mutation(kv, self.manifest, self.wanted)?,
-            put(checkpoint::BUCKET, self.next.encode()?)?,
-            kept,
-            mutation(kv, soul, self.versions)?,
-        ];
+        let records =
+            [records::mutation(kv, self.manifest, self.wanted)?, mutation(kv, soul, self.versions)?];
         let Txn { mut require, mut then } = self.instead_of_a_turn;
-        require.push(self.placed.condition(kv, soul)?);
+        require.push(lives);
+        require.extend(next.require.into_iter().chain(kept.require));
         // The turns come last.
-        then.splice(..0, swap.into_iter().chain(self.writes));
+        then.splice(..0, records.into_iter().chain(next.then).chain(kept.then).chain(self.writes));
         Ok(Txn { require, then })
     }
 }
@@ -246,7 +244,7 @@ impl Exchange<'_> {
 /// Makes new code a Soul's, all of it or nothing; durable when it returns. Returns the revision.
 pub(super) async fn commit(host: &Host, exchange: Exchange<'_>, waits: &Waits) -> Result<u64, SwapError> {
     let soul = exchange.manifest.name.clone();
-    let txn = exchange.txn(&host.kv)?;
+    let txn = Box::pin(exchange.txn(host, waits)).await?;
     let committed = committing::commit(host, &soul, txn, waits, NoRoom::GiveUp).await;
     committed.map_err(|error| match error {
         Uncommitted::Refused => CheckpointError::Elsewhere(soul).into(),

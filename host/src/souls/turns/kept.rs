@@ -4,9 +4,13 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::outbox::Outbox;
 use super::window::{self, Window};
+use super::{NotKept, not_saved};
 use crate::ids::SoulName;
 use crate::kv::{Condition, Consistency, Expect, Kv, KvError, Mutation, Txn};
-use crate::souls::checkpoint::CheckpointError;
+use crate::souls::actor::Actor;
+use crate::souls::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::souls::committing::{By, NoRoom};
+use crate::souls::pieces::Slot;
 use crate::souls::placed::Placed;
 use crate::transport::envelope::Envelope;
 
@@ -24,6 +28,23 @@ pub(super) struct Kept {
     count: u64,
     /// The head's revision; none: there is no head yet.
     revision: Option<u64>,
+}
+
+impl Actor {
+    /// Writes the pieces of a state that has some. Returns what is to be in the turn's transaction.
+    pub(super) async fn lay(&mut self, state: &Checkpoint) -> Result<Txn, NotKept> {
+        let (host, soul) = (&self.host, &self.manifest.name);
+        let lives = self.placed.condition(&host.kv, soul).map_err(|error| NotKept::Open(error.into()))?;
+        let by = By::Until(host, self.life.waits(), NoRoom::Wait);
+        let laid = checkpoint::lay(by, soul, Slot::Present, state, host.config.state_bytes_max, &lives).await;
+        laid.map_err(|error| match error {
+            CheckpointError::TooLarge(..)
+            | CheckpointError::Kv(KvError::ValueTooLarge { .. } | KvError::TxnTooLarge { .. }) => {
+                not_saved(error.into())
+            }
+            error => NotKept::Open(error),
+        })
+    }
 }
 
 impl Kept {

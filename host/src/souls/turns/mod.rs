@@ -19,7 +19,7 @@ use self::outbox::Event as Sent;
 use self::window::{Answer, Key, reply_id};
 use super::Saved;
 use super::actor::Actor;
-use super::checkpoint::{self, CheckpointError};
+use super::checkpoint::CheckpointError;
 use super::committing::{self, NoRoom, Uncommitted};
 use super::life::SaveError;
 use crate::ids::SoulName;
@@ -260,9 +260,11 @@ impl Actor {
             false => None,
         };
         let (begun, state) = begun.unzip();
-        let state = state.flatten().map(|state| checkpoint::put(&kv, &soul, &state));
-        let state = state.transpose().map_err(|error| not_saved(error.into()))?;
         let wrong = |error: KvError| NotKept::Open(error.into());
+        let state = match state.flatten() {
+            Some(state) => Some(self.lay(&state).await?),
+            None => None,
+        };
         let (mut letters, remembered) = self.take_held().map_err(wrong)?;
         let mut room = self.kept().map(|kept| kept.outbox.room()).unwrap_or_default();
         for (envelope, reply) in handled.iter().zip(replies) {
@@ -279,9 +281,10 @@ impl Actor {
         let changed = state.is_some() || !letters.is_empty() || !remembered.then.is_empty();
         if changed || kept.outbox.has_changed() {
             let mut then = kept.mutations(&kv, &soul, &letters).map_err(wrong)?;
-            then.splice(..0, state.into_iter().chain(remembered.then));
+            let state = state.unwrap_or_default();
+            then.splice(..0, state.then.into_iter().chain(remembered.then));
             let mut require = kept.conditions(&kv, &soul, placed).map_err(wrong)?;
-            require.extend(remembered.require);
+            require.extend(state.require.into_iter().chain(remembered.require));
             let (txn, waits) = (Txn { require, then }, self.life.waits());
             let committed = committing::commit(&self.host, &soul, txn, waits, NoRoom::Wait).await;
             let router = self.host.router.clone();

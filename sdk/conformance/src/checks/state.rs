@@ -1,6 +1,6 @@
 //! What holds of a Soul's state.
 
-use matrixd::souls::checkpoint::STATE_BYTES_MAX;
+use matrixd::souls::host::SoulsConfig;
 
 use super::{Done, Stop, crashed};
 use crate::script;
@@ -22,10 +22,10 @@ pub(super) async fn snapshot(subject: &Subject) -> Done {
             "let `snapshot` change nothing, and encode collections in a fixed order",
         ));
     }
-    let length = first.snapshot.bytes.len();
-    if length > STATE_BYTES_MAX {
+    let (length, max) = (first.snapshot.bytes.len(), SoulsConfig::default().state_bytes_max);
+    if length > max {
         return Err(Stop::wrong(
-            format!("a state has at most {STATE_BYTES_MAX} bytes"),
+            format!("a state has at most {max} bytes, unless `souls.state_bytes_max` says otherwise"),
             format!("it has {length} after a few messages: no node would save it"),
             "keep less in the state, and what is large in the KV",
         ));

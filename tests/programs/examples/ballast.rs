@@ -1,0 +1,4 @@
+//! Weights by another name, with the same state: for swaps to and fro.
+
+#[path = "weights.rs"]
+mod weights;
