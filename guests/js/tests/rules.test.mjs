@@ -133,8 +133,8 @@ test("with settings that it cannot read it rejects everything", () => {
   const wrong = [
     [{}, /nothing to do/],
     [{ word: "x" }, /no setting `word`/],
-    [{ words: "ab a" }, /two letters/],
-    [{ words: "ab ".repeat(65) }, /there may be 64/],
+    [{ words: "zion ab" }, /`ab`, which is shorter/],
+    [{ words: "zion ".repeat(65) }, /there may be 64/],
   ];
   for (const [settings, named] of wrong) assert.throws(() => new Stage(Mask, settings).outbound("hello"), named);
 });

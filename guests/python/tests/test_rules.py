@@ -132,8 +132,8 @@ class Masks(unittest.TestCase):
         for settings, named in (
             ({}, "nothing to do"),
             ({"word": "x"}, "no setting `word`"),
-            ({"words": "ab a"}, "two letters"),
-            ({"words": "ab " * 65}, "there may be 64"),
+            ({"words": "zion ab"}, "`ab`, which is shorter"),
+            ({"words": "zion " * 65}, "there may be 64"),
         ):
             with self.assertRaisesRegex(Failure, named):
                 Stage(Mask, settings).outbound("hello")

@@ -17,7 +17,7 @@ declare function atob(text: string): string;
 export function encode(text: string): Uint8Array {
   if (text.length < LONG || Uint8Array.fromBase64 === undefined) return looped(text);
   try {
-    return Uint8Array.fromBase64(btoa(WIDE.test(text) ? unescape(encodeURIComponent(text)) : text));
+    return fromBinary(WIDE.test(text) ? unescape(encodeURIComponent(text)) : text);
   } catch (error) {
     // Half a surrogate pair is no text to the engine.
     if (error instanceof URIError) return looped(text);
@@ -46,6 +46,12 @@ export function binary(bytes: Uint8Array): string {
     parts.push(String.fromCharCode.apply(null, bytes.subarray(at, at + PART) as unknown as number[]));
   }
   return parts.join("");
+}
+
+/** The bytes of a text of `binary`, each letter of which is below 256. */
+export function fromBinary(text: string): Uint8Array {
+  if (text.length >= LONG && Uint8Array.fromBase64 !== undefined) return Uint8Array.fromBase64(btoa(text));
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }
 
 /** How many bytes become letters in one call. */

@@ -8,7 +8,7 @@ import { aboutOf } from "matrix-soul/kinds";
 import { parseJson } from "matrix-soul/json";
 import { flag, group, integer, number, text, word } from "matrix-soul/settings";
 import { BEGINNING_MS, Failure, Run, Stage } from "matrix-soul/testing";
-import { binary, decode, encode } from "matrix-soul/text";
+import { binary, decode, encode, fromBinary } from "matrix-soul/text";
 
 const SIDES = ["heads", "tails"];
 const SETTINGS = group({
@@ -246,6 +246,7 @@ test("wrong settings reject every message; without settings of its own none are 
 
 test("bytes are letters for whoever searches them", () => {
   const bytes = Uint8Array.from({ length: 10_000 }, (_, at) => at);
+  assert.deepEqual(fromBinary(binary(bytes)), bytes);
   assert.ok([...binary(bytes)].every((letter, at) => letter.charCodeAt(0) === bytes[at]));
 });
 
@@ -266,6 +267,7 @@ test("long texts are read and written as short ones are", () => {
     set((text) => Uint8Array.from(Buffer.from(text, "base64")), function () { return Buffer.from(this).toString("base64"); });
     assert.deepEqual(texts.map(encode), bytes);
     assert.deepEqual([bytes.map(decode), bytes.map(binary)], expected);
+    assert.deepEqual(bytes.map(binary).map(fromBinary), bytes);
     assert.equal(decode(Uint8Array.of(...bytes[1], 0xff)), undefined);
   } finally {
     set(fromBase64, toBase64);

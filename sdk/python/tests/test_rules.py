@@ -14,6 +14,7 @@ from matrix_soul import (
     Action, Chance, Content, Interceptor, Message, Outcome, Passing, Refusal, Rules, Setup, Within, discrete, events,
     interceptor, migration, rules,
 )
+from matrix_soul.reading import parse_json
 from matrix_soul.testing import BEGINNING_MS, Failure, Run, Stage
 
 SIDES = ["heads", "tails"]
@@ -224,6 +225,17 @@ logging.getLogger().warning("a line is written all the same")
         path = str(Path(__file__).parents[1] / "src")
         ended = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True)
         self.assertEqual((ended.returncode, ended.stderr), (0, "a line is written all the same\n"))
+
+
+class Reading(unittest.TestCase):
+    def test_json_that_is_nested_too_deep_is_none(self) -> None:
+        for deep in (b"[" * 129 + b"]" * 129, b"[" * 100_000, '{"a":' * 129, b"[" * 200 + b"\xff"):
+            with self.assertRaisesRegex(ValueError, "128 deep"):
+                parse_json(deep)
+        self.assertEqual(len(parse_json(json.dumps([[{}]] * 500))), 500)
+        text = "[" * 500 + '"\\'
+        self.assertEqual(parse_json(json.dumps(text)), text)
+        self.assertEqual(parse_json(b"[" * 128 + b"]" * 128)[0][0][0], parse_json(b"[" * 125 + b"]" * 125))
 
 
 class Worlds(unittest.TestCase):

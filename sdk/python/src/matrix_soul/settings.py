@@ -18,6 +18,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .reading import parse_json
 from .types import Refusal
 
 _Form = TypeVar("_Form")
@@ -36,8 +37,8 @@ def read(form: type[_Form], text: str) -> _Form:
     """The settings in a text of JSON; an empty one stands for all defaults. Raises `Refusal`, naming the setting that is
     wrong."""
     try:
-        value = json.loads(text.strip() or "{}", parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text.strip() or "{}", _no_constant)
+    except ValueError as error:
         raise Refusal(f"config: no JSON: {error}") from error
     return _object(form, value, "config", "")
 

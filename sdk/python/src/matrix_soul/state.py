@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Union
 
+from .reading import parse_json
 from .types import Refusal
 
 #: Types that JSON has itself.
@@ -40,8 +41,8 @@ def dump(value: Any) -> bytes:
 def parse(data: bytes, schema: str) -> Any:
     """Bytes as a value of JSON. Raises `Refusal` where they are none."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return parse_json(data)
+    except ValueError as error:
         raise Refusal(f"not a state of schema `{schema}`: {error}") from error
 
 

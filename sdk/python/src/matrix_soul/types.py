@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .reading import parse_json
+
 #: Crockford's base 32, as ULIDs are written.
 _BASE_32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #: How many digits of base 32 hold 128 bits.
@@ -169,7 +171,7 @@ class Message:
     def json(self) -> Any:
         """The body, read as JSON. Raises `Refusal` where it is none."""
         try:
-            return json.loads(self.body)
+            return parse_json(self.body)
         except ValueError as error:
             raise Refusal(f"the body is not JSON: {error}") from error
 
