@@ -190,7 +190,8 @@ async fn save(kv: &Kv, soul: SoulName) {
         topics: Vec::new(),
         acted: BTreeMap::new(),
     };
-    checkpoint::save(kv, &soul, placed, &Checkpoint { header, state }).await.expect("it lives there");
+    let max = state.len();
+    checkpoint::save(kv, &soul, placed, &Checkpoint { header, state }, max).await.expect("it lives there");
 }
 
 /// Seconds to read a node's record out of its JSON, as every node does with all of them when one changes.
