@@ -69,6 +69,7 @@ pub(crate) async fn born(node: &TestNode, telemetry: &Telemetry, component: &Com
     let log = Arc::new(GuestLog::new(node.node().logs().clone(), "soul:new", 0, refused));
     let capabilities = Capabilities {
         memory: None,
+        grpc: None,
         messaging: None,
         keyvalue: None,
         events: events::Ctx::new(node.node().bus().clone(), Source::Node, None, log.clone(), refused),
