@@ -109,6 +109,7 @@ languages: ## Builds the Souls in other languages to guests/out/*.wasm, and runs
 
 test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm, and one from elsewhere.
 	@tests/programs/build.sh
+	@tests/elsewhere/build.sh
 
 programs: ## Builds matrixd and matrix.
 	cargo build --workspace --bins --locked --profile $(PROFILE)

@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod elsewhere;
 mod ending;
 mod foreign;
 mod grids;
