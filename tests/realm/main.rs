@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod clients;
 mod elsewhere;
 mod ending;
 mod foreign;
