@@ -19,5 +19,6 @@ pub mod net;
 pub mod node;
 pub mod realm;
 pub mod scale;
+pub mod surface;
 pub mod tools;
 pub mod watch;
