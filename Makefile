@@ -9,7 +9,7 @@ DATA    ?= data
 REALM   ?= realm
 NODES   ?= 3
 
-.PHONY: help run realm learn test hostile soak mutants verify fix bench scale guests languages languages-tools test-guests programs clean-data
+.PHONY: help run realm learn test hostile soak mutants verify fix baseline bench scale guests languages languages-tools registry-tools test-guests programs clean-data
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -65,7 +65,7 @@ MUTANTS ?=
 mutants: ## Breaks the code's promises one by one, and sees that tests notice; takes a build for each.
 	@tests/mutants/run.sh $(MUTANTS)
 
-verify: ## Reads the code for faults: format, lints, architecture. Changes nothing.
+verify: ## Reads the code for faults: format, lints, architecture, what breaks others. Changes nothing.
 	cargo fmt --all --check
 	cargo fmt --manifest-path guests/Cargo.toml --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -80,6 +80,12 @@ fix: ## Formats the code, and mends what lints can mend.
 ONLY ?=
 # Where the programs in Python are installed that are measured beside the node.
 RIVALS := target/bench-python
+
+# What the release is called whose interfaces the next ones are held to.
+RELEASE ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+baseline: ## At a release: from then on `make verify` holds proto/ and wit/ to what they are now.
+	cargo run --package matrix-tests --bin released --locked -- $(RELEASE)
 
 bench: guests test-guests $(RIVALS)/installed ## Measures the node beside others, and prints a table; takes minutes.
 	cargo build --workspace --bins --locked --release
@@ -102,11 +108,15 @@ LANGUAGES ?= c python js
 languages-tools: ## Installs what other languages need of the system, with apt-get; as root.
 	apt-get install --yes --no-install-recommends clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc python3-venv
 
+registry-tools: ## Installs the registry that tests publish components to, with apt-get; as root.
+	apt-get install --yes --no-install-recommends docker-registry
+
 languages: ## Builds the Souls, rules and interceptors in other languages to guests/out/*.wasm, and runs their unit tests.
 	@guests/languages.sh $(LANGUAGES)
 
-test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm.
+test-guests: ## Builds the tiny guests of the tests to tests/programs/out/*.wasm, and one from elsewhere.
 	@tests/programs/build.sh
+	@tests/elsewhere/build.sh
 
 programs: ## Builds matrixd and matrix.
 	cargo build --workspace --bins --locked --profile $(PROFILE)

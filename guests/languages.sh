@@ -7,6 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 guests="echo counter strategist almanac ipd mask"
+# What their components say of themselves.
+version=0.1.0
+licenses=Apache-2.0
 tools=target/languages
 
 missing() {
@@ -35,7 +38,8 @@ python() {
     done
     for guest in $guests; do
         is_fresh "guests/out/$guest-python.wasm" sdk/python/src sdk/python/requirements.txt guests/python/"$guest"*.py wit ||
-            $tools/python/bin/python -m matrix_soul.build build "guests/python/$guest.py" -o "guests/out/$guest-python.wasm"
+            $tools/python/bin/python -m matrix_soul.build build "guests/python/$guest.py" -o "guests/out/$guest-python.wasm" \
+                --label "name=$guest-python" --label "version=$version" --label "licenses=$licenses"
     done
 }
 
@@ -58,7 +62,8 @@ js() {
         node --test --test-reporter=tap tests/*.mjs guests/tests/*.mjs) || { echo "$said" >&2 && exit 1; }
     for guest in $guests; do
         is_fresh "guests/out/$guest-js.wasm" sdk/js guests/js/"$guest"*.ts wit ||
-            node $built/bin/matrix-soul.mjs build "$built/guests/$guest.ts" -o "guests/out/$guest-js.wasm"
+            node $built/bin/matrix-soul.mjs build "$built/guests/$guest.ts" -o "guests/out/$guest-js.wasm" \
+                --label "name=$guest-js" --label "version=$version" --label "licenses=$licenses"
     done
 }
 
@@ -66,7 +71,7 @@ c() {
     for tool in clang-19 wasm-ld-19 cargo cc make; do
         command -v $tool >/dev/null || missing "$tool is needed: apt-get install clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc make gcc"
     done
-    make() { command make --silent -f sdk/c/Makefile BUILD=$tools/c TOOL=$tools/c/tool "$@"; }
+    make() { command make --silent -f sdk/c/Makefile BUILD=$tools/c TOOL=$tools/c/tool LABEL="version=$version licenses=$licenses" "$@"; }
     make test SOURCES= TESTS=sdk/c/tests/sdk.c
     make test SOURCES= TESTS=sdk/c/tests/rules.c
     for guest in $guests; do

@@ -41,11 +41,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by its environment")]
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("matrix_descriptor.bin"), descriptors.encode_to_vec())?;
+    let wire = protox::compile(WIRE, ["."])?;
+    std::fs::write(out.join("matrix_wire_descriptor.bin"), wire.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".matrix.v1")
         .build_client(true)
         .build_server(true)
         .compile_fds(descriptors)?;
-    tonic_prost_build::configure().bytes(".matrix.wire.v1").compile_fds(protox::compile(WIRE, ["."])?)?;
+    tonic_prost_build::configure().bytes(".matrix.wire.v1").compile_fds(wire)?;
     Ok(())
 }

@@ -22,6 +22,9 @@ pub mod wire {
 /// The encoded `FileDescriptorSet` of every file in `matrix.v1`, as gRPC reflection serves it.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("matrix_descriptor");
 
+/// The same of every file in `matrix.wire.v1`.
+pub const WIRE_FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("matrix_wire_descriptor");
+
 /// The name of a status code, as gRPC writes it (github.com/grpc/grpc, `doc/statuscodes.md`).
 pub const fn code_name(code: Code) -> &'static str {
     match code {

@@ -203,10 +203,13 @@ async fn a_call_ends_with_whoever_waits_for_it_first() {
     fails(&node, "within 200 slow", &["(4)", "within 200 ms"]).await;
     let start = Instant::now();
     let late = node.ask_within("visitor", "forecast slow", Duration::from_millis(300)).await;
-    assert!(late.expect_err("it never ends").to_string().contains("eadline"));
+    // It may just be in time to say that it was too late itself.
+    let late = late.expect_err("it never ends").to_string();
+    assert!(late.contains("eadline") || late.contains("the node says (4)"), "{late}");
     says(&node, "turns", "3").await;
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    says(&node, "forecast header grpc-timeout", "none").await;
+    let told = node.ask("visitor", "forecast header grpc-timeout").await.expect("it is answered");
+    assert!(told.ends_with('u'), "the service is told when nobody waits any more: {told}");
     // Who is told to stop waits for nothing.
     node.send("visitor", "forecast slow".into()).expect("its mailbox is empty");
     service.until(4).await;

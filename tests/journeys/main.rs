@@ -4,8 +4,10 @@
 mod access;
 mod author;
 mod dead;
+mod labels;
 mod memory;
 mod process;
+mod registry;
 mod traces;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 
 mod access;
 mod backup;
+mod clients;
+mod elsewhere;
 mod ending;
 mod foreign;
 mod grids;

@@ -2,7 +2,7 @@
 //! its neighbour takes to answer ([`neighbour`]), what is left in it at the end ([`left`]), and components
 //! written by hand ([`by_hand`]), for what no compiler would ever make; tables of reference ([`axelrod`]); and for realms, a network that does to
 //! packets what it is told ([`net`]), disks that can be filled ([`disk`]) or fail ([`faulty`]), bounds of memory
-//! ([`cgroup`]), checkers of what clients of the KV have seen ([`history`]), and nodes as processes with such clients ([`realm`]); and what a realm would cost
+//! ([`cgroup`]), checkers of what clients of the KV have seen ([`history`]), and nodes as processes with such clients ([`realm`]); what this machine lacks ([`tools`]); what `proto/` and `wit/` promise to others ([`surface`]); and what a realm would cost
 //! that no machine can hold ([`scale`]).
 //!
 //! The programs that the tests load are built by `tests/programs/build.sh`.
@@ -20,6 +20,8 @@ pub mod node;
 pub mod realm;
 pub mod scale;
 pub mod service;
+pub mod surface;
+pub mod tools;
 pub mod watch;
 
 /// A setting of tests that take as much as one likes, from the environment; none: nothing is said.

@@ -2,8 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -17,9 +16,7 @@ use tonic_prost::ProstCodec;
 
 use crate::node::PATIENCE;
 
-/// The name that the certificate of [`Service::start_tls`] has.
-pub const SERVER_NAME: &str = "localhost";
-/// The authority that signed it.
+/// The authority that signed the certificate of [`Service::start_tls`], which is for `localhost` and 127.0.0.1.
 pub const AUTHORITY: &str = include_str!("../../host/src/admin/tests/tls/authority.pem");
 /// What it asks whoever calls for, and the key of it.
 pub const CLIENT: [&str; 2] = [

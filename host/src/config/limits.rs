@@ -1,5 +1,7 @@
 //! All limits, as they hold on a node with this configuration.
 
+use matrix_label::{PRODUCERS_MAX, TEXT_BYTES_MAX};
+
 use super::Config;
 use crate::capabilities::grpc::STATUS_BYTES_MAX;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
@@ -117,6 +119,8 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::table_elements => TABLE_ELEMENTS_MAX,
         NodeLimit::lifted_bytes => LIFTED_BYTES_MAX,
         NodeLimit::snapshot_bytes => SNAPSHOT_BYTES_MAX,
+        NodeLimit::label_bytes => TEXT_BYTES_MAX,
+        NodeLimit::label_producers => PRODUCERS_MAX,
         NodeLimit::actions_bytes => ACTIONS_BYTES_MAX,
         NodeLimit::experience_bytes => EXPERIENCE_BYTES_MAX,
         NodeLimit::teach_bytes => TEACH_BYTES_MAX,

@@ -10,6 +10,7 @@ pub(crate) mod bombs;
 #[cfg(test)]
 mod tests;
 
+use matrix_label::Label;
 use serde::{Deserialize, Serialize};
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::Types;
@@ -74,6 +75,9 @@ pub struct ComponentInfo {
     pub table_elements: u64,
     /// It is one of those that take seconds to compile or tens of MiB to run.
     pub large: bool,
+    /// What it says of itself, which nobody has to believe.
+    #[serde(default, skip_serializing_if = "Label::is_empty")]
+    pub label: Label,
 }
 
 impl ComponentInfo {
@@ -90,7 +94,7 @@ impl ComponentInfo {
 /// proportion to the bytes, within `limits`: seconds at worst, so call it off the asynchronous workers.
 pub fn inspect(bytes: &[u8], limits: &InspectLimits) -> Result<ComponentInfo, Refusal> {
     check_format(bytes, limits)?;
-    let Outside { imports, exports, tally } = Walk::new(bytes, limits).run()?;
+    let Outside { imports, exports, tally, label } = Walk::new(bytes, limits).run()?;
     world::check_imports(&imports)?;
     let kind = world::kind_of(&exports)?;
     world::check_imports_of(kind, &imports)?;
@@ -109,6 +113,7 @@ pub fn inspect(bytes: &[u8], limits: &InspectLimits) -> Result<ComponentInfo, Re
         tables: tally.tables,
         table_elements: tally.table_elements,
         large: bytes >= LARGE_BYTES || tally.memory_min_bytes >= LARGE_MEMORY_BYTES,
+        label,
     })
 }
 
@@ -136,6 +141,7 @@ struct Outside {
     imports: Vec<Item>,
     exports: Vec<Item>,
     tally: Tally,
+    label: Label,
 }
 
 /// A module or component that is being read, and where it ends.
@@ -157,6 +163,7 @@ struct Walk<'a> {
     tally: Tally,
     imports: Vec<String>,
     exports: Vec<String>,
+    label: Label,
 }
 
 impl<'a> Walk<'a> {
@@ -174,6 +181,7 @@ impl<'a> Walk<'a> {
             tally: Tally::default(),
             imports: Vec::new(),
             exports: Vec::new(),
+            label: Label::default(),
         }
     }
 
@@ -224,6 +232,9 @@ impl<'a> Walk<'a> {
                 for export in section.clone() {
                     self.exports.push(export.map_err(invalid)?.name.name.to_owned());
                 }
+            }
+            Payload::CustomSection(section) if self.parents.is_empty() => {
+                self.label.read_section(section.name(), section.data());
             }
             Payload::ModuleSection { unchecked_range, .. }
             | Payload::ComponentSection { unchecked_range, .. } => {
@@ -298,6 +309,7 @@ impl<'a> Walk<'a> {
             imports: self.imports.into_iter().map(import).collect(),
             exports: self.exports.into_iter().map(export).collect(),
             tally: self.tally,
+            label: self.label,
         }
     }
 }

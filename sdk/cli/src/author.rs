@@ -6,6 +6,7 @@
 
 pub(crate) mod build;
 pub(crate) mod home;
+mod label;
 pub(crate) mod language;
 pub(crate) mod project;
 pub(crate) mod scenario;

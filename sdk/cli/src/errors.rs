@@ -50,6 +50,18 @@ pub(crate) enum Error {
         /// What was asked for, such as `soul neo`.
         place: String,
     },
+    /// A registry of components does not do what was asked of it, or not as it should.
+    #[error("{what}")]
+    Registry {
+        /// What is wrong.
+        what: String,
+        /// Which artifact.
+        place: String,
+        /// What to change.
+        change: String,
+        /// How the command ends.
+        exit: Exit,
+    },
     /// The node's answer lacks what it must hold.
     #[error("the node's answer has no {0}")]
     Answer(&'static str),
@@ -163,6 +175,7 @@ impl Error {
             Self::NoNode { .. } => Exit::Unavailable,
             Self::Node { status, .. } => Exit::from(status.code()),
             Self::NotFound { .. } => Exit::NotFound,
+            Self::Registry { exit, .. } => *exit,
             Self::Conflict { .. } => Exit::Conflict,
             Self::Difference { .. } => Exit::Difference,
             Self::Unfinished { .. } => Exit::Unfinished,

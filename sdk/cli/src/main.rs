@@ -15,6 +15,7 @@ mod jsonl;
 mod manifest;
 mod output;
 mod progress;
+mod registry;
 mod request;
 mod result;
 mod session;

@@ -29,6 +29,16 @@ impl<'a> Session<'a> {
         self.connection.names_a_node()
     }
 
+    /// What the environment says.
+    pub(crate) fn environment(&self) -> &Environment {
+        self.environment
+    }
+
+    /// How long an answer may take: as the user said, or else `usual`.
+    pub(crate) fn deadline(&self, usual: Duration) -> Duration {
+        self.deadline.unwrap_or(usual)
+    }
+
     /// Connects to the node.
     pub(crate) async fn node(&self) -> Result<Node, Error> {
         Node::connect(&self.connection, self.environment, self.deadline).await

@@ -11,6 +11,8 @@ import { parseArgs } from "node:util";
 import { componentize } from "componentize-qjs";
 import { rolldown } from "rolldown";
 
+import { KEYS, ofPackage, written } from "./labels.mjs";
+
 /** What modules of this package take of the node. */
 const IMPORTS = {
   logging: "wasi:logging/logging@0.1.0-draft",
@@ -31,6 +33,7 @@ const HOMES = { soul: "living", rules: "refereeing", interceptor: "judging" };
 // Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a component must not have, and also the
 // log, the settings and the KV, which the node gives. These go by a name of the same length until the component is made.
 const DISGUISED = ["logging", "config", "keyvalue"].map((name) => [`wasi:${name}`, `wasx:${name}`]);
+const VERSION = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version;
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 
 const disguised = (text) => DISGUISED.reduce((made, [real, other]) => made.replaceAll(real, other), text);
@@ -77,7 +80,20 @@ function world(wit, folder, wanted, exported) {
   );
 }
 
-async function build(source, wit, output) {
+/** What is said of the component: on the command line, by the package, by the file's name. */
+function labelOf(source, given) {
+  const label = { name: basename(source, extname(source)), ...ofPackage(dirname(source)) };
+  for (const pair of given) {
+    const [key, ...text] = pair.split("=");
+    if (!KEYS.includes(key) || text.join("=") === "") {
+      throw new Error(`\`--label ${pair}\`: say KEY=TEXT; the keys are ${KEYS.join(", ")}`);
+    }
+    label[key] = text.join("=");
+  }
+  return label;
+}
+
+async function build(source, wit, output, label) {
   const folder = mkdtempSync(join(dirname(output), ".matrix-soul-"));
   try {
     const found = await look(source, folder);
@@ -108,23 +124,31 @@ ${exports.join("")}`;
       stubWasi: true,
     });
     // Written aside and renamed, so that whoever reads the old one at this moment reads it whole.
-    writeFileSync(join(folder, "out.wasm"), undisguised(component));
+    const producers = [
+      ["language", extname(source) === ".ts" ? "TypeScript" : "JavaScript", ""],
+      ["sdk", "matrix-soul", VERSION],
+    ];
+    writeFileSync(join(folder, "out.wasm"), written(undisguised(component), label, producers));
     renameSync(join(folder, "out.wasm"), output);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-const options = { output: { type: "string", short: "o" }, wit: { type: "string", default: "wit" } };
+const options = {
+  output: { type: "string", short: "o" },
+  wit: { type: "string", default: "wit" },
+  label: { type: "string", multiple: true, default: [] },
+};
 const { positionals, values } = parseArgs({ options, allowPositionals: true });
 const [command, source] = positionals;
 if (command !== "build" || source === undefined || positionals.length > 2) {
-  console.error("usage: matrix-soul build SOURCE [-o COMPONENT] [--wit FOLDER]");
+  console.error("usage: matrix-soul build SOURCE [-o COMPONENT] [--wit FOLDER] [--label KEY=TEXT]...");
   process.exit(2);
 }
 const output = resolve(values.output ?? `${basename(source, extname(source))}.wasm`);
 try {
-  await build(resolve(source), resolve(values.wit), output);
+  await build(resolve(source), resolve(values.wit), output, labelOf(resolve(source), values.label));
 } catch (error) {
   console.error(`matrix-soul: ${error instanceof Error ? error.message : error}`);
   process.exit(1);

@@ -1,5 +1,6 @@
 //! Components: what is read of them, and what compiling them may take.
 
+use matrix_label::{Label, PRODUCERS_MAX, Producer, TEXT_BYTES_MAX};
 use matrix_tests::by_hand::ByHand;
 use matrix_tests::node::TestNode;
 use matrixd::runtime::compile::CompilerConfig;
@@ -85,6 +86,29 @@ pub(crate) async fn entries() {
 
 pub(crate) async fn memory_min_bytes() {
     inspected(sound(), "memory_min_bytes_max", |limits| limits.memory_min_bytes_max = 1 << 16).await;
+}
+
+/// What a node takes a component for that says so much of itself.
+async fn labelled(label: Label) -> Label {
+    let node = TestNode::start().await;
+    let digest = node.upload(&label.write(&sound().build()).expect("a component")).await;
+    let record = node.node().catalog().record(digest.expect("it is taken in")).await.expect("the KV answers");
+    let read = record.expect("it is known").info.label;
+    node.end().await;
+    read
+}
+
+pub(crate) async fn label_bytes() {
+    let read = labelled(Label { description: "x".repeat(1 << 20), ..Label::default() }).await;
+    assert_eq!(read.description, "x".repeat(TEXT_BYTES_MAX));
+}
+
+pub(crate) async fn label_producers() {
+    let one =
+        |number: usize| Producer { role: "sdk".to_owned(), name: number.to_string(), version: String::new() };
+    let producers = (0..10_000).map(one).collect();
+    let read = labelled(Label { producers, ..Label::default() }).await;
+    assert_eq!(read.producers.len(), PRODUCERS_MAX);
 }
 
 pub(crate) async fn component_bytes() {

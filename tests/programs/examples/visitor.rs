@@ -64,6 +64,11 @@ impl Soul for Visitor {
                 grpc::call("weather", FORECAST, &text(&argument))?;
                 misbehave("trap").unwrap_or(Ok(None))
             }
+            // How long the text is of what goes wrong.
+            "status" => match grpc::call("weather", FORECAST, &text(&argument)) {
+                Ok(_) => Err("it went well".to_owned()),
+                Err(status) => say(status.message.len()),
+            },
             "turns" => say(self.turns),
             _ => misbehave(&word).unwrap_or(Ok(None)),
         }

@@ -1,5 +1,6 @@
 //! Messages, events, log lines, components, entries of the KV.
 
+use matrix_label::{Label, Producer};
 use matrix_proto::v1;
 use matrix_proto::v1::compare_and_swap_request::Expected;
 use matrix_proto::v1::subscribe_response::Item as Sent;
@@ -127,6 +128,29 @@ pub(in crate::admin) fn component(record: &Record) -> v1::Component {
         can_block: record.info.can_block,
         uploaded_at_ms: record.uploaded_at_ms,
         signed_by: record.signature.as_ref().map(|signed| signed.key.to_string()).unwrap_or_default(),
+        label: Some(&record.info.label).filter(|label| !label.is_empty()).map(label),
+    }
+}
+
+/// What a component says of itself.
+fn label(label: &Label) -> v1::ComponentLabel {
+    let Label { name, version, authors, description, licenses, source, homepage, revision, producers } =
+        label.clone();
+    let producers = producers.into_iter().map(|Producer { role, name, version }| v1::ComponentProducer {
+        role,
+        name,
+        version,
+    });
+    v1::ComponentLabel {
+        name,
+        version,
+        authors,
+        description,
+        licenses,
+        source,
+        homepage,
+        revision,
+        producers: producers.collect(),
     }
 }
 

@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Code, Request};
 use tracing::Instrument as _;
 
 use super::codec::Raw;
-use super::config::{Bounds, EndpointConfig, GrpcConfig, HeaderConfig, Method, TlsConfig, parts};
+use super::config::{Bounds, EndpointConfig, GrpcConfig, Method, TlsConfig, parts};
 use super::files;
+use super::headers::Headers;
 use super::refusal::{Refusal, SetupError, shown};
 use crate::capabilities::messaging::Waits;
 use crate::runtime::bindings::matrix::node::grpc::Status;
@@ -30,8 +29,6 @@ pub const STATUS_BYTES_MAX: usize = 4 << 10;
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 /// How often a connection that answers nothing is asked whether it is alive, and how long it has for that.
 const ALIVE: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(10)];
-/// After how long the files of headers are read again.
-const HEADERS_AGE: Duration = Duration::from_secs(10);
 /// How tonic begins to say that an answer is larger than it may be.
 const TOO_LARGE: &str = "Error, decoded message length too large";
 
@@ -165,11 +162,16 @@ impl Endpoint {
         let span = tracing::debug_span!("grpc", endpoint = %self.name, method = %call.method);
         let made = async {
             tokio::select! {
-                answer = tokio::time::timeout(timeout, self.make(call)) => answer.unwrap_or_else(|_| Err(self.late(timeout).into())),
+                answer = tokio::time::timeout(timeout, self.make(call)) => {
+                    answer.unwrap_or_else(|_| Err(self.late(timeout).into()))
+                }
                 why = waits.ended() => Err(Refusal::new(Code::Cancelled, why).into()),
             }
         };
-        let answer = made.instrument(span).await;
+        let answer = made.instrument(span).await.map_err(|status| {
+            // Who ends a call that is late, this end or the other, is chance.
+            if start.elapsed() >= timeout { self.late(timeout).into() } else { status }
+        });
         let code = answer.as_ref().err().map_or(0, |status| status.code);
         self.metrics.called(&self.name, code_name(code), start.elapsed());
         answer
@@ -310,86 +312,4 @@ fn tls_config(tls: &TlsConfig, setting: &dyn Fn(&str) -> String) -> Result<Clien
         config = config.domain_name(name);
     }
     Ok(config)
-}
-
-/// What is sent along with each call.
-#[derive(Debug)]
-struct Headers {
-    sources: Vec<Source>,
-    held: Mutex<(Instant, MetadataMap)>,
-}
-
-/// A header whose value lies in a file, and where that is set.
-#[derive(Debug, Clone)]
-struct Source {
-    setting: String,
-    key: AsciiMetadataKey,
-    file: PathBuf,
-    prefix: String,
-}
-
-impl Headers {
-    fn open(
-        config: &BTreeMap<String, HeaderConfig>,
-        setting: &dyn Fn(&str) -> String,
-    ) -> Result<Self, SetupError> {
-        let (mut sources, mut map) = (Vec::new(), MetadataMap::new());
-        for (name, header) in config {
-            let setting = setting(&format!("headers.{name}"));
-            let key = name.to_ascii_lowercase().parse::<AsciiMetadataKey>();
-            let key = key.ok().filter(|key| !key.as_str().starts_with("grpc-"));
-            let key = key.ok_or_else(|| SetupError::Setting {
-                setting: setting.clone(),
-                problem: "is no name of a header that may be sent along".to_owned(),
-            })?;
-            match (&header.value, &header.file) {
-                (_, Some(file)) => {
-                    let source = Source { setting, key, file: file.clone(), prefix: header.prefix.clone() };
-                    map.insert(source.key.clone(), source.read()?);
-                    sources.push(source);
-                }
-                (value, None) => {
-                    let text = format!("{}{}", header.prefix, value.as_deref().unwrap_or_default());
-                    map.insert(key, value_of(&setting, &text)?);
-                }
-            }
-        }
-        Ok(Self { sources, held: Mutex::new((Instant::now(), map)) })
-    }
-
-    /// What is sent now. A file that is of no use leaves what it held before.
-    async fn read(&self) -> MetadataMap {
-        let mut held = self.held.lock().await;
-        if !self.sources.is_empty() && held.0.elapsed() > HEADERS_AGE {
-            held.0 = Instant::now();
-            let sources = self.sources.clone();
-            let read =
-                move || sources.into_iter().map(|source| (source.key.clone(), source.read())).collect();
-            let read: Vec<_> = tokio::task::spawn_blocking(read).await.unwrap_or_default();
-            for (key, value) in read {
-                match value {
-                    Ok(value) => drop(held.1.insert(key, value)),
-                    Err(error) => tracing::warn!(%error, "a header goes on with what it was"),
-                }
-            }
-        }
-        held.1.clone()
-    }
-}
-
-impl Source {
-    /// Blocks on the disk.
-    fn read(&self) -> Result<AsciiMetadataValue, SetupError> {
-        let text = files::read_secret(&self.setting, &self.file)?;
-        value_of(&self.setting, &format!("{}{}", self.prefix, text.trim()))
-    }
-}
-
-fn value_of(setting: &str, text: &str) -> Result<AsciiMetadataValue, SetupError> {
-    let mut value = text.parse::<AsciiMetadataValue>().map_err(|_| SetupError::Setting {
-        setting: setting.to_owned(),
-        problem: "holds more than printable ASCII characters on one line".to_owned(),
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }

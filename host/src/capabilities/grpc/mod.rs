@@ -8,6 +8,7 @@ mod codec;
 mod config;
 mod endpoint;
 mod files;
+mod headers;
 mod refusal;
 #[cfg(test)]
 mod tests;

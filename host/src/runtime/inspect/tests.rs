@@ -51,6 +51,18 @@ fn a_soul_may_do_more_and_its_info_survives_json() {
 }
 
 #[test]
+fn what_a_component_says_of_itself_is_read_at_its_outside_alone() {
+    let said = matrix_label::Label { name: "a".to_owned(), version: "1".to_owned(), ..Default::default() };
+    let nested = "(core module (@custom \"version\" \"2\")) (component (@custom \"authors\" \"nobody\"))";
+    let bytes = said.write(&component(nested, SOUL)).expect("a component");
+    let info = read(&bytes).expect("a Soul");
+    assert_eq!(info.label, said);
+    let json = serde_json::to_string(&info).expect("serialises");
+    assert_eq!(serde_json::from_str::<ComponentInfo>(&json).expect("deserialises"), info);
+    assert!(!serde_json::to_string(&read(&soul()).expect("a Soul")).expect("serialises").contains("label"));
+}
+
+#[test]
 fn waiting_and_time_are_seen_in_the_imports() {
     let info = |interface, functions: &[&str]| {
         let info = read(&component(&import(interface, functions), SOUL)).expect("a Soul");

@@ -115,6 +115,10 @@ macro_rules! every_limit {
                 entries: "components.inspect.entries_max", "entries", "the upload is refused";
                 /// Linear memory that a component has from the start.
                 memory_min_bytes: "components.inspect.memory_min_bytes_max", "bytes", "the upload is refused";
+                /// A text that a component says of itself, such as its description.
+                label_bytes: "fixed", "bytes", "the text is cut";
+                /// What a component says had a part in making it.
+                label_producers: "fixed", "producers", "the others are left out";
                 /// Address space of the compile child.
                 compile_memory_bytes: "components.compiler.memory_bytes_max", "bytes", "the system stops the child";
                 /// Processor time of the compile child.

@@ -2,11 +2,13 @@
 //!
 //! `matrix-bind generate WIT EXPORTS FOLDER` writes the bindings of a component that exports so much (words of `agent`, `stateful`,
 //! `player`, `learner`, `rules`, `interceptor`, with commas between) to `FOLDER/soul.h`, `soul.c` and `soul_component_type.o`.
-//! `matrix-bind component CORE OUT` makes a component of what was compiled and linked with them.
+//! `matrix-bind component CORE OUT KEY=TEXT...` makes a component of what was compiled and linked with them; it says of itself
+//! what the pairs say, such as `version=1.2.0`, and what its file is called.
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use matrix_label::{Label, Producer};
 use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
@@ -32,8 +34,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["generate", wit, exports, folder] => generate(Path::new(wit), exports, Path::new(folder)),
-        ["component", core, out] => component(Path::new(core), Path::new(out)),
-        _ => Err("say `generate WIT EXPORTS FOLDER` or `component CORE OUT`".to_owned()),
+        ["component", core, out, ref pairs @ ..] => component(Path::new(core), Path::new(out), pairs),
+        _ => Err("say `generate WIT EXPORTS FOLDER` or `component CORE OUT KEY=TEXT...`".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,13 +73,35 @@ fn generate(wit: &Path, exports: &str, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn component(core: &Path, out: &Path) -> Result<(), String> {
+fn component(core: &Path, out: &Path, pairs: &[&str]) -> Result<(), String> {
+    let label = label(out, pairs)?;
     let module = std::fs::read(core).map_err(at(core))?;
     // A node gives a component no clock, files or entropy: code that asks for them is refused here, by the names of what it asks for.
     let mut encoder = ComponentEncoder::default();
     let component = encoder.validate(true).module(&module).and_then(|it| it.encode()).map_err(at(core))?;
+    let component = label.write(&component).map_err(at(core))?;
     // Written aside and renamed, so that whoever reads the old one at this moment reads it whole.
     let partial = out.with_extension("part");
     std::fs::write(&partial, component).map_err(at(&partial))?;
     std::fs::rename(&partial, out).map_err(at(out))
+}
+
+/// What the component `out` says of itself.
+fn label(out: &Path, pairs: &[&str]) -> Result<Label, String> {
+    let name = out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let producer = |role: &str, name: &str, version: &str| Producer {
+        role: role.to_owned(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+    };
+    let producers = vec![producer("language", "C", ""), producer("sdk", "matrix-soul", env!("CARGO_PKG_VERSION"))];
+    let mut label = Label { name, producers, ..Label::default() };
+    for pair in pairs {
+        let (key, text) = pair.split_once('=').unwrap_or((pair, ""));
+        match label.text(key) {
+            Some(place) if !text.is_empty() => text.clone_into(place),
+            _ => return Err(format!("`{pair}` says nothing of a component: say KEY=TEXT, such as version=1.2.0")),
+        }
+    }
+    Ok(label)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
+use super::label::Known;
 use super::language::Need;
 use super::project::Project;
 use crate::commands::components::LocalComponent;
@@ -88,8 +89,9 @@ pub(crate) async fn build(project: &Project) -> Result<Built, Error> {
         });
     }
     let made = (project.language.products)(&String::from_utf8_lossy(&told), project);
+    let known = Known::of(project).await?;
     for (name, path) in &made {
-        keep(path, &project.out(), name)?;
+        keep(path, &project.out(), name, &known)?;
     }
     let path = project.component();
     if !made.iter().any(|(name, _)| *name == project.name) {
@@ -103,8 +105,8 @@ pub(crate) async fn build(project: &Project) -> Result<Built, Error> {
     Ok(Built { path, component, took: start.elapsed() })
 }
 
-/// Puts a component into the folder `out` as `name`. Whoever reads the one that was there reads it whole.
-fn keep(from: &Path, out: &Path, name: &str) -> Result<(), Error> {
+/// Puts a component into the folder `out` as `name`, labelled. Whoever reads the one that was there reads it whole.
+fn keep(from: &Path, out: &Path, name: &str, known: &Known<'_>) -> Result<(), Error> {
     let bytes = read_file(from, COMPONENT_BYTES_MAX)?;
     if !wasmparser::Parser::is_component(&bytes) {
         return Err(Error::file(
@@ -113,6 +115,7 @@ fn keep(from: &Path, out: &Path, name: &str) -> Result<(), Error> {
             "it is no WebAssembly, or a core module",
         ));
     }
+    let bytes = known.labelled(name, &bytes).map_err(|error| Error::file("cannot label it", from, error))?;
     let failed = |error| Error::file("cannot keep the component", out, error);
     std::fs::create_dir_all(out).map_err(failed)?;
     let aside = out.join(format!(".{name}.wasm"));

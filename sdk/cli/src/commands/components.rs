@@ -1,5 +1,7 @@
 //! `matrix components`.
 
+mod label;
+mod registry;
 pub(super) mod sign;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use crate::content::read_file;
 use crate::errors::Error;
 use crate::output::{Output, Style};
 use crate::progress::{Progress, Unit};
+use crate::registry::reference::Reference;
 use crate::session::Session;
 use crate::table::{self, Table};
 use crate::{request, text};
@@ -52,6 +55,14 @@ pub(crate) enum Command {
         /// The name that it is to be pushed under [default: from the file's name]
         #[arg(long)]
         name: Option<String>,
+    },
+    /// Shows what a component's file says of itself, and adds to it
+    Label {
+        /// The component's file
+        file: PathBuf,
+        /// What to add, such as version=1.2.0; it is part of the bytes, so label before you sign
+        #[arg(long = "set", value_name = "KEY=TEXT", value_parser = label::parse)]
+        set: Vec<(String, String)>,
     },
     /// Uploads a component, with the signature beside it, if there is one
     Push {
@@ -86,6 +97,29 @@ pub(crate) enum Command {
         /// Where to write it [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// Publishes a component in a registry of OCI, as a Wasm artifact, and prints its digest
+    Publish {
+        /// A file (`out/greeter.wasm`), or a component of the node, by digest or name
+        #[arg(value_name = "COMPONENT")]
+        what: String,
+        /// Where to: HOST/REPOSITORY:TAG [default tag: the version that the component says it has]
+        to: Reference,
+        #[command(flatten)]
+        registry: registry::Args,
+    },
+    /// Fetches a component from a registry of OCI into the node, or to a file
+    Fetch {
+        /// HOST/REPOSITORY:TAG, or HOST/REPOSITORY@sha256:… for the same bytes each time
+        from: Reference,
+        /// Where to write it [default: the node takes it]
+        #[arg(short, long, value_name = "FILE", conflicts_with = "name")]
+        out: Option<PathBuf>,
+        /// A name for it on the node [default: the last part of the repository's]
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        registry: registry::Args,
     },
 }
 
@@ -122,6 +156,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let name = name.unwrap_or_else(|| name_of(&file));
             sign::sign(session, &file, &key, &name)
         }
+        Command::Label { file, set } => label::label(session, &file, &set),
         Command::Push { file, name } => {
             let name = name.unwrap_or_else(|| name_of(&file));
             let component = LocalComponent::read(&file)?;
@@ -142,6 +177,10 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             show_deleted(session, "component", &reference)
         }
         Command::Pull { reference, out } => pull(session, &reference, out.as_deref()).await,
+        Command::Publish { what, to, registry } => registry::publish(session, &what, &to, &registry).await,
+        Command::Fetch { from, out, name, registry } => {
+            registry::fetch(session, &from, out.as_deref(), name, &registry).await
+        }
     }
 }
 
@@ -216,10 +255,11 @@ async fn list(session: &Session<'_>) -> Result<(), Error> {
     .await?;
     let json = json!({ "components": components.iter().map(json).collect::<Vec<_>>() });
     session.output.show(&json, |style| {
-        let mut table = Table::new(["NAME", "KIND", "SIZE", "BLOCKS", "UPLOADED", "DIGEST"]);
+        let mut table = Table::new(["NAME", "VERSION", "KIND", "SIZE", "BLOCKS", "UPLOADED", "DIGEST"]);
         for component in &components {
             table.row([
                 component.name.clone(),
+                component.label.as_ref().map(|label| label.version.clone()).unwrap_or_default(),
                 kind_name(component.kind()).to_owned(),
                 text::bytes(component.size),
                 if component.can_block { "yes" } else { "no" }.to_owned(),
@@ -237,6 +277,22 @@ async fn pull(session: &Session<'_>, reference: &str, out: Option<&Path>) -> Res
     }
     let node = session.node().await?;
     let component = get(&node, reference).await?;
+    let bytes = download(session, &node, &component, reference).await?;
+    let Some(path) = out else { return session.output.raw(&bytes) };
+    std::fs::write(path, &bytes).map_err(|error| Error::file("cannot write the file", path, error))?;
+    session.output.show(&json(&component), |style| {
+        let size = text::bytes(bytes.len() as u64);
+        format!("{} {} ({size})\n", style.green("wrote"), path.display())
+    })
+}
+
+/// Downloads a component that was asked for by `reference`, with a bar.
+async fn download(
+    session: &Session<'_>,
+    node: &Node,
+    component: &Component,
+    reference: &str,
+) -> Result<Vec<u8>, Error> {
     let place = format!("component {reference}");
     // By digest: the name may mean something else by now.
     let message = DownloadRequest { reference: component.digest.clone() };
@@ -257,12 +313,7 @@ async fn pull(session: &Session<'_>, reference: &str, out: Option<&Path>) -> Res
     if component.digest != format!("sha256:{hex}") {
         return Err(Error::local("what arrived is not the component", &place, "its digest differs"));
     }
-    let Some(path) = out else { return session.output.raw(&bytes) };
-    std::fs::write(path, &bytes).map_err(|error| Error::file("cannot write the file", path, error))?;
-    session.output.show(&json(&component), |style| {
-        let size = text::bytes(bytes.len() as u64);
-        format!("{} {} ({size})\n", style.green("wrote"), path.display())
-    })
+    Ok(bytes)
 }
 
 /// The name that a file's name suggests.
@@ -282,24 +333,27 @@ fn json(component: &Component) -> Value {
         "can_block": component.can_block,
         "uploaded_at_ms": component.uploaded_at_ms,
         "signed_by": component.signed_by,
+        "label": component.label.as_ref().map(label::json_of),
     })
 }
 
 fn human(style: &Style, component: &Component) -> String {
-    table::fields(
-        style,
-        [
-            ("name", component.name.clone()),
-            ("digest", component.digest.clone()),
-            ("kind", kind_name(component.kind()).to_owned()),
-            ("size", text::bytes(component.size)),
-            ("imports", component.imports.join(", ")),
-            ("exports", component.exports.join(", ")),
-            ("blocks", if component.can_block { "yes" } else { "no" }.to_owned()),
-            ("uploaded", text::moment(component.uploaded_at_ms)),
-            ("signed by", component.signed_by.clone()),
-        ],
-    )
+    let read = [
+        ("name", component.name.clone()),
+        ("digest", component.digest.clone()),
+        ("kind", kind_name(component.kind()).to_owned()),
+        ("size", text::bytes(component.size)),
+        ("imports", component.imports.join(", ")),
+        ("exports", component.exports.join(", ")),
+        ("blocks", if component.can_block { "yes" } else { "no" }.to_owned()),
+        ("uploaded", text::moment(component.uploaded_at_ms)),
+        ("signed by", component.signed_by.clone()),
+    ];
+    let said = component.label.iter().flat_map(|label| {
+        let called = Some(label.name.clone()).filter(|name| *name != component.name).unwrap_or_default();
+        std::iter::once(("called", called)).chain(label::fields(label))
+    });
+    table::fields(style, read.into_iter().chain(said))
 }
 
 fn pushed_json(done: &UploadResponse) -> Value {

@@ -96,7 +96,10 @@ Exit codes:
 Environment:
   MATRIX_NODE        the node's address, as --node takes it
   MATRIX_DATA_DIR    the node's data folder, as --data-dir takes it
-  NO_COLOR           no colours";
+  NO_COLOR           no colours
+
+  MATRIX_REGISTRY_USERNAME, MATRIX_REGISTRY_PASSWORD, DOCKER_CONFIG
+                     who one is to a registry, for `matrix components publish` and `fetch`";
 
 #[cfg(test)]
 mod tests {

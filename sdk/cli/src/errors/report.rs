@@ -49,7 +49,9 @@ impl Report {
                 );
             }
             Error::Node { status, place } => report.add_status(status, place),
-            Error::Conflict { place, change, .. } | Error::Failed { place, change, .. } => {
+            Error::Conflict { place, change, .. }
+            | Error::Failed { place, change, .. }
+            | Error::Registry { place, change, .. } => {
                 report.place.push(place.clone());
                 report.change.push(change.clone());
             }

@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
+from . import labels
 from .stateful import Definition, definition
 
 #: What a module of this package takes of the node.
@@ -72,8 +74,8 @@ def world(inhabitant: type) -> str:
     return "package matrix:component;\n\nworld component {\n" + "".join(f"    {it}\n" for it in lines) + "}\n"
 
 
-def build(source: Path, wit: Path, output: Path) -> None:
-    """Builds the component of the class in a file. Raises `BuildError`."""
+def build(source: Path, wit: Path, output: Path, label: dict[str, str]) -> None:
+    """Builds the component of the class in a file, with this label. Raises `BuildError`."""
     tool = shutil.which("componentize-py", path=str(Path(sys.executable).parent)) or shutil.which("componentize-py")
     if tool is None:
         raise BuildError("`componentize-py` is missing: install `matrix-soul[build]`")
@@ -101,8 +103,29 @@ def build(source: Path, wit: Path, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         # Copied aside and renamed, so that whoever reads the old one at this moment reads it whole.
         partial = output.with_name(f".{output.name}")
-        partial.write_bytes(_replaced((made / "out.wasm").read_bytes(), [(new, old) for old, new in DISGUISED]))
+        component = _replaced((made / "out.wasm").read_bytes(), [(new, old) for old, new in DISGUISED])
+        partial.write_bytes(labels.written(component, label, _producers()))
         partial.replace(output)
+
+
+def _producers() -> list[tuple[str, str, str]]:
+    """What has a part in the component."""
+    try:
+        version = metadata.version("matrix-soul")
+    except metadata.PackageNotFoundError:
+        version = ""  # It is not installed, but lies beside the Soul.
+    return [("language", "Python", ""), ("sdk", "matrix-soul", version)]
+
+
+def _label(given: list[str], source: Path) -> dict[str, str]:
+    """What is said of the component: on the command line, by the project, by the file's name. Raises `BuildError`."""
+    said = {"name": source.stem, **labels.of_project(source.parent)}
+    for pair in given:
+        key, _, text = pair.partition("=")
+        if key not in labels.KEYS or not text:
+            raise BuildError(f"`--label {pair}`: say KEY=TEXT; the keys are {', '.join(labels.KEYS)}")
+        said[key] = text
+    return said
 
 
 def _replaced(data: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
@@ -118,10 +141,13 @@ def main() -> None:
     command.add_argument("source", type=Path, help="the file that defines the Soul, the rules or the interceptor")
     command.add_argument("-o", "--output", type=Path, help="the component; SOURCE.wasm unless told")
     command.add_argument("--wit", type=Path, default=Path("wit"), help="the project's folder `wit`")
+    command.add_argument(
+        "--label", action="append", default=[], metavar="KEY=TEXT", help="what the component says of itself, such as version=1.2.0"
+    )
     given = parser.parse_args()
     source = given.source.resolve()
     try:
-        build(source, given.wit, given.output or source.with_suffix(".wasm"))
+        build(source, given.wit, given.output or source.with_suffix(".wasm"), _label(given.label, source))
     except BuildError as error:
         sys.exit(f"matrix-soul: {error}")
 
