@@ -1,5 +1,7 @@
 //! What an author does: from an empty folder to a Soul that lives, and to new code while it does.
 
+mod languages;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -20,10 +22,11 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
 
-/// A command as authors have it, but that what the guests are built of needs not be fetched and built again.
+/// A command as authors have it, but that what the guests are built of, and by, needs not be fetched and built again.
 fn at(folder: &Path, mut command: Command) -> Command {
     command.current_dir(folder).stdin(Stdio::null());
     command.env("CARGO_TARGET_DIR", project().join("guests/target")).env("CARGO_NET_OFFLINE", "true");
+    command.env("TOOL", project().join("target/languages/c/tool"));
     command
 }
 
@@ -37,11 +40,20 @@ fn matrix(folder: &Path, arguments: &[&str], code: i32) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// Makes a folder, and says what its scenario saw.
+/// Makes a folder whose component is right, and says what its scenario saw.
 fn made_and_tested(folder: &Path, kind: &str, name: &str) -> Vec<Value> {
     let made = matrix(folder, &["new", "--kind", kind, name], 0);
     assert_eq!((&made[0]["kind"], &made[0]["name"]), (&json!(kind), &json!(name)));
+    is_right(&matrix(folder, &["check", name], 0), kind);
     matrix(folder, &["test", name], 0)
+}
+
+/// That a report finds nothing wrong with a component of this kind.
+fn is_right(report: &[Value], kind: &str) {
+    let [report] = report else { panic!("it is one: {report:?}") };
+    assert_eq!(report["kind"], kind, "{report}");
+    let checks = report["checks"].as_array().expect("a list");
+    assert!(checks.len() > 3 && checks.iter().all(|check| check["outcome"] != "wrong"), "{report}");
 }
 
 /// `matrix dev` at work.
@@ -130,12 +142,19 @@ fn an_author_gets_from_an_empty_folder_to_a_soul_and_changes_it_while_it_lives()
     next(&dev.stderr, |line| line.contains("\"code\":\"failure\"").then_some(()));
     assert_eq!(says("Neo"), "Hello, Neo: you are number 2.");
 
+    // What is not right is told, and changes nothing either.
+    std::fs::write(&source, first.replace("usize = 100;", "usize = 1 << 30;")).expect("a file");
+    let wrong = next(&dev.stdout, |line| line.contains("\"checked\":false").then(|| line.to_owned()));
+    assert!(wrong.contains("soul.replies") && wrong.contains("shorten the reply"), "{wrong}");
+    next(&dev.stderr, |line| line.contains("--no-check").then_some(()));
+    assert_eq!(says("Neo"), "Hello, Neo: you are number 3.");
+
     std::fs::write(&source, first.replace("Hello", "Welcome")).expect("a file");
     let next = dev.told("served");
     assert_eq!(next["change"], "swapped");
     assert_ne!(next["served"], served["served"]);
     serves(&next["served"]);
-    assert_eq!(says("Trinity"), "Welcome, Trinity: you are number 3.", "its state went over");
+    assert_eq!(says("Trinity"), "Welcome, Trinity: you are number 4.", "its state went over");
     dev.interrupt();
 
     // The scenario tells what has changed.

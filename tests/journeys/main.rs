@@ -3,6 +3,7 @@
 
 mod access;
 mod author;
+mod check;
 mod dead;
 mod labels;
 mod memory;

@@ -31,6 +31,10 @@ const ALLOCATOR_OPTION: &str = "MIMALLOC_ARENA_RESERVE";
 /// The most bytes of what the child says that are kept: a line of JSON, or a panic's message.
 const STDERR_BYTES_MAX: u64 = 8 * 1024;
 
+/// How long a compilation may take unless told, in seconds. A compiler that was built for development takes half a minute for
+/// an interpreter, and several where the machine is busy.
+const SECONDS_MAX: u64 = if cfg!(debug_assertions) { 300 } else { 30 };
+
 /// How the child is started, and how much it may use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,8 +65,8 @@ impl Default for CompilerConfig {
             program: this_program(),
             arguments: vec![CHILD_COMMAND.into()],
             memory_bytes_max: 2 << 30,
-            cpu_seconds_max: 30,
-            wall_seconds_max: 30,
+            cpu_seconds_max: SECONDS_MAX,
+            wall_seconds_max: SECONDS_MAX,
             output_bytes_max: 512 << 20,
             concurrency: 1,
             waiting_max: 64,

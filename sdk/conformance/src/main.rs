@@ -10,6 +10,9 @@ use matrix_conformance::{Kit, Options, Report, course};
 use matrixd::capabilities::grants::Grants;
 use matrixd::runtime::compile::compile_child;
 use matrixd::runtime::inspect::Kind;
+use matrixd::runtime::limits::LimitsConfig;
+use matrixd::souls::manifest::Persona;
+use serde::de::DeserializeOwned;
 
 /// What ends a check that could not be carried out.
 const CANNOT: u8 = 2;
@@ -53,8 +56,14 @@ struct Check {
     #[arg(long, value_name = "NAME=NUMBER", value_parser = limit)]
     limit: Vec<(String, u64)>,
     /// What a Soul is granted, JSON as in its manifest; without it everything.
-    #[arg(long, value_name = "JSON", value_parser = grants)]
+    #[arg(long, value_name = "JSON", value_parser = json::<Grants>)]
     grants: Option<Grants>,
+    /// Who a Soul is, JSON: description, traits, and values with their weights.
+    #[arg(long, value_name = "JSON", value_parser = json::<Persona>)]
+    persona: Option<Persona>,
+    /// The defaults and maxima of a node, JSON as in its configuration.
+    #[arg(long, value_name = "JSON", value_parser = json::<LimitsConfig>)]
+    node_limits: Option<LimitsConfig>,
     /// A message that a Soul understands; may be repeated.
     #[arg(long, value_name = "TEXT")]
     say: Vec<String>,
@@ -130,6 +139,8 @@ async fn check(check: Check) -> Result<Report, String> {
         config,
         limit,
         grants,
+        persona,
+        node_limits,
         say,
         teach,
         seed,
@@ -145,7 +156,20 @@ async fn check(check: Check) -> Result<Report, String> {
         World::Transport => Kind::Transport,
     });
     let (settings, limits) = (set.into_iter().collect(), limit.into_iter().collect());
-    let options = Options { world, seed, settings, config, grants, limits, say, teach, against, rules };
+    let options = Options {
+        world,
+        seed,
+        settings,
+        config,
+        persona,
+        grants,
+        limits,
+        node_limits,
+        say,
+        teach,
+        against,
+        rules,
+    };
     let checked = Kit::default().check(&name, bytes.into(), options).await;
     let report = checked.map_err(|error| error.to_string())?;
     if let Some(file) = file {
@@ -170,6 +194,6 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     value.parse().map(|value| (name, value)).map_err(|error| format!("`{value}`: {error}"))
 }
 
-fn grants(text: &str) -> Result<Grants, String> {
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }

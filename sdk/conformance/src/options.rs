@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use matrixd::capabilities::grants::Grants;
 use matrixd::runtime::inspect::Kind;
 use matrixd::runtime::limits::{Limits, LimitsConfig};
+use matrixd::souls::manifest::Persona;
 use serde::{Deserialize, Serialize};
 
 /// What a component is checked with. The defaults fit most.
@@ -20,10 +21,14 @@ pub struct Options {
     pub settings: BTreeMap<String, String>,
     /// The setup of rules, JSON; empty: every default.
     pub config: String,
+    /// Who a Soul is; none: somebody.
+    pub persona: Option<Persona>,
     /// What a Soul is granted; none: everything that can be.
     pub grants: Option<Grants>,
-    /// Limits of a Soul by their names in a manifest; what is left out has a node's default.
+    /// Limits of a Soul by their names in a manifest; what is left out has the node's default.
     pub limits: BTreeMap<String, u64>,
+    /// The defaults and maxima of the node where the component is to run; none: those of a node without configuration.
+    pub node_limits: Option<LimitsConfig>,
     /// What a Soul is told as well, in words that it understands.
     pub say: Vec<String>,
     /// What a Soul that learns is taught: what is said, and the right answer.
@@ -40,7 +45,7 @@ impl Options {
     /// # Errors
     /// Names the limit that there is none of, or that is more than a node allows.
     pub fn limits(&self) -> Result<LimitsConfig, String> {
-        let mut config = LimitsConfig::default();
+        let mut config = self.node_limits.clone().unwrap_or_default();
         let mut named = serde_json::to_value(LimitsConfig::ASK_NOTHING).map_err(|error| error.to_string())?;
         for (name, amount) in &self.limits {
             let known = named.get_mut(name).ok_or_else(|| format!("there is no limit called `{name}`"))?;

@@ -10,6 +10,7 @@ use matrixd::ids::Digest;
 use matrixd::runtime::component::Component;
 use matrixd::runtime::guest::Crash;
 use matrixd::runtime::soul::Origin;
+use matrixd::souls::manifest::Persona;
 use matrixd::transport::envelope::Content;
 
 use crate::checks::{Stop, crashed};
@@ -79,11 +80,17 @@ impl Subject {
 
     /// Who the Soul is.
     pub(crate) fn origin(&self) -> Origin {
+        let Persona { description, traits, values } =
+            self.options.persona.clone().unwrap_or_else(|| Persona {
+                description: "Somebody whose component is checked.".to_owned(),
+                traits: vec!["patient".to_owned()],
+                values: vec![("honesty".to_owned(), 0.5)],
+            });
         Origin {
             name: "subject".to_owned(),
-            description: "Somebody whose component is checked.".to_owned(),
-            traits: vec!["patient".to_owned()],
-            values: vec![("honesty".to_owned(), 0.5)],
+            description,
+            traits,
+            values,
             config: self.options.settings.clone().into_iter().collect(),
             seed: self.options.seed,
         }

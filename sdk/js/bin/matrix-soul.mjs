@@ -94,6 +94,7 @@ function labelOf(source, given) {
 }
 
 async function build(source, wit, output, label) {
+  mkdirSync(dirname(output), { recursive: true });
   const folder = mkdtempSync(join(dirname(output), ".matrix-soul-"));
   try {
     const found = await look(source, folder);

@@ -10,6 +10,8 @@
  * by the seed of the birth. So the same messages give the same answers. Rules have no time, and draw from a `Chance` of the seed.
  * @module
  */
+import "./console.js";
+
 export * from "./types.js";
 export { Experience, Soul } from "./soul.js";
 export type { Birth, Learner, Metrics, Persona, Player, Reply, Source, SoulClass, Turn } from "./soul.js";

@@ -1,22 +1,19 @@
 //! From a folder to its component, by the language's own tools.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use serde::Deserialize;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use sha2::{Digest as _, Sha256};
 
 use super::label::Known;
 use super::language::Need;
 use super::project::Project;
+use super::watch::Snapshot;
+use super::{packages, tool};
 use crate::commands::components::LocalComponent;
 use crate::content::read_file;
 use crate::errors::Error;
-
-/// The most bytes of what a tool prints that are read.
-const TOLD_BYTES_MAX: u64 = 64 << 20;
+use crate::output::Output;
 
 /// The most bytes in a component.
 const COMPONENT_BYTES_MAX: u64 = 256 << 20;
@@ -35,7 +32,7 @@ pub(crate) struct Built {
     pub(crate) took: Duration,
 }
 
-/// Looks whether everything is there that a build needs.
+/// Looks whether everything is there that a build needs of the machine.
 ///
 /// # Errors
 /// Names the first thing that is not, and the command that installs it.
@@ -52,57 +49,90 @@ pub(crate) async fn prepare(project: &Project) -> Result<(), Error> {
 
 async fn is_there(need: &Need, folder: &Path) -> bool {
     let [program, arguments @ ..] = need.probe else { return true };
-    let mut probe = Command::new(program);
-    probe.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let told = tokio::time::timeout(PROBE_DEADLINE, probe.output()).await;
+    let told =
+        tokio::time::timeout(PROBE_DEADLINE, tool::command(folder, program).args(arguments).output()).await;
     let Ok(Ok(told)) = told else { return false };
     told.status.success() && (need.says_yes)(&String::from_utf8_lossy(&told.stdout))
 }
 
-/// Builds. What the tools have to say goes to stderr as they say it.
+/// Builds, after what is not in the folder yet is installed there. What the tools have to say goes to stderr as they say it.
 ///
 /// # Errors
 /// Where they fail, or what they made is no component.
-pub(crate) async fn build(project: &Project) -> Result<Built, Error> {
+pub(crate) async fn build(project: &Project, output: &Output) -> Result<Built, Error> {
     let start = Instant::now();
-    let command: Vec<_> =
-        project.language.build.iter().map(|part| part.replace("{name}", &project.name)).collect();
-    let [program, arguments @ ..] = &command[..] else {
-        return Err(Error::local("cannot build", project.language.name, "there is no command for it"));
-    };
-    let command = command.join(" ");
-    let failed = |error| Error::local("cannot run it", &command, error);
-    let mut tool = Command::new(program);
-    tool.args(arguments).current_dir(&project.folder).kill_on_drop(true);
-    tool.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut tool = tool.spawn().map_err(failed)?;
-    let mut told = Vec::new();
-    if let Some(stdout) = tool.stdout.take() {
-        stdout.take(TOLD_BYTES_MAX).read_to_end(&mut told).await.map_err(failed)?;
+    let language = project.language;
+    if let Some(packages) = &language.packages {
+        packages::install(project, packages, output).await?;
     }
-    let status = tool.wait().await.map_err(failed)?;
-    if !status.success() {
-        return Err(Error::Failed {
-            what: format!("`{command}` failed ({status})"),
-            place: project.folder.display().to_string(),
-            change: "mend what it names above".to_owned(),
-        });
+    let path = project.component();
+    // Before the build: what changes in the midst of it is built next.
+    let made_of = (!language.is_incremental).then(|| made_of(project));
+    if let Some(made_of) = &made_of
+        && let Some(component) = unchanged(project, made_of)
+    {
+        return Ok(Built { path, component, took: start.elapsed() });
     }
-    let made = (project.language.products)(&String::from_utf8_lossy(&told), project);
+    let before = written(&path);
+    let told = tool::run(&project.folder, &words(language.build, project), language.tells_people).await?;
+    if let (Some(beside), Some(name)) = (&language.beside, project.kind.beside())
+        && project.folder.join(format!("{name}{}", beside.source)).is_file()
+    {
+        tool::run(&project.folder, &words(beside.build, project), language.tells_people).await?;
+    }
+    let made = (language.products)(&told, project);
     let known = Known::of(project).await?;
     for (name, path) in &made {
         keep(path, &project.out(), name, &known)?;
     }
-    let path = project.component();
-    if !made.iter().any(|(name, _)| *name == project.name) {
-        return Err(Error::local(
-            "nothing was built",
-            &path.display().to_string(),
-            "the build made no such component",
-        ));
+    let is_old = made_of.is_some() && before.is_some() && written(&path) == before;
+    if is_old || !made.iter().any(|(name, _)| *name == project.name) {
+        let reason = "the build made no such component";
+        return Err(Error::local("nothing was built", &path.display().to_string(), reason));
     }
     let component = LocalComponent::read(&path)?;
+    if let Some(made_of) = made_of {
+        let (mark, text) = (mark(project), format!("{made_of} {}", component.digest));
+        std::fs::write(&mark, text).map_err(|error| Error::file("cannot write the file", &mark, error))?;
+    }
     Ok(Built { path, component, took: start.elapsed() })
+}
+
+/// A command as it is run for a project.
+pub(super) fn words(command: &[&str], project: &Project) -> Vec<String> {
+    let (kind, beside) = (project.kind.to_string(), project.kind.beside().unwrap_or_default());
+    let word = |part: &&str| {
+        part.replace("{name}", &project.name).replace("{kind}", &kind).replace("{beside}", beside)
+    };
+    command.iter().map(word).collect()
+}
+
+/// What a component is built from, in one word.
+fn made_of(project: &Project) -> String {
+    let mut hash = Sha256::new();
+    if let Some(packages) = &project.language.packages {
+        hash.update(packages::wanted(project, packages));
+    }
+    Snapshot::of(&project.folder, &project.unwatched()).hash_into(&mut hash);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where it is written down what the component was built from, and which it is.
+fn mark(project: &Project) -> PathBuf {
+    project.out().join(format!(".{}.built", project.name))
+}
+
+/// The component, if it was built from this.
+fn unchanged(project: &Project, made_of: &str) -> Option<LocalComponent> {
+    let mark = std::fs::read_to_string(mark(project)).ok()?;
+    let (from, digest) = mark.split_once(' ')?;
+    let component = LocalComponent::read(&project.component()).ok()?;
+    (from == made_of && component.digest == digest).then_some(component)
+}
+
+/// When a file was written.
+fn written(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
 }
 
 /// Puts a component into the folder `out` as `name`, labelled. Whoever reads the one that was there reads it whole.
@@ -115,81 +145,53 @@ fn keep(from: &Path, out: &Path, name: &str, known: &Known<'_>) -> Result<(), Er
             "it is no WebAssembly, or a core module",
         ));
     }
-    let bytes = known.labelled(name, &bytes).map_err(|error| Error::file("cannot label it", from, error))?;
+    let labelled =
+        known.labelled(name, &bytes).map_err(|error| Error::file("cannot label it", from, error))?;
+    let to = out.join(format!("{name}.wasm"));
+    if from == to && labelled == bytes {
+        return Ok(());
+    }
     let failed = |error| Error::file("cannot keep the component", out, error);
     std::fs::create_dir_all(out).map_err(failed)?;
     let aside = out.join(format!(".{name}.wasm"));
-    std::fs::write(&aside, &bytes).map_err(failed)?;
-    std::fs::rename(&aside, out.join(format!("{name}.wasm"))).map_err(failed)
+    std::fs::write(&aside, &labelled).map_err(failed)?;
+    std::fs::rename(&aside, to).map_err(failed)
 }
 
-/// What cargo made, as it tells in lines of JSON: the library, and examples that are components too.
-pub(crate) fn told_by_cargo(told: &str, project: &Project) -> Vec<(String, PathBuf)> {
-    cargo::components(told, &project.folder, &project.name)
-}
-
-/// What cargo tells of a build.
-mod cargo {
+#[cfg(test)]
+mod tests {
     use super::*;
+    use crate::author::language::{self, Kind};
 
-    /// A line that is about something that was made.
-    #[derive(Deserialize)]
-    struct Line {
-        manifest_path: PathBuf,
-        target: Target,
-        filenames: Vec<PathBuf>,
-    }
-
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-        kind: Vec<String>,
-    }
-
-    /// The components of the crate in `folder`, each with its name: the library's is `name`, an example's its own.
-    pub(super) fn components(told: &str, folder: &Path, name: &str) -> Vec<(String, PathBuf)> {
-        let manifest = folder.join("Cargo.toml");
-        let lines = told.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        lines
-            .filter(|line| line.manifest_path == manifest)
-            .filter_map(|line| {
-                let is_component = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "wasm");
-                let file = line.filenames.iter().find(is_component)?.clone();
-                let is_library = line.target.kind.iter().any(|kind| kind == "cdylib");
-                let name = if is_library { name.to_owned() } else { line.target.name.replace('_', "-") };
-                Some((name, file))
-            })
-            .collect()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn what_cargo_made_of_the_crate_itself_is_found() {
-            let line = |manifest: &str, kind: &str, name: &str, file: &str| {
-                let target = serde_json::json!({ "name": name, "kind": [kind], "crate_types": ["cdylib"] });
-                serde_json::json!({
-                    "reason": "compiler-artifact",
-                    "manifest_path": manifest,
-                    "target": target,
-                    "filenames": [file],
-                })
-                .to_string()
-            };
-            let told = [
-                line("/sdk/Cargo.toml", "lib", "matrix_sdk", "/t/libmatrix_sdk.rlib"),
-                line("/other/Cargo.toml", "cdylib", "other", "/t/other.wasm"),
-                line("/my/Cargo.toml", "cdylib", "my_soul", "/t/my_soul.wasm"),
-                line("/my/Cargo.toml", "example", "a_player", "/t/examples/a_player.wasm"),
-                line("/my/Cargo.toml", "custom-build", "build-script-build", "/t/build-script"),
-                "{\"reason\":\"build-finished\",\"success\":true}".to_owned(),
-                "no JSON".to_owned(),
-            ];
-            let found = components(&told.join("\n"), Path::new("/my"), "my-soul");
-            let expected = [("my-soul", "/t/my_soul.wasm"), ("a-player", "/t/examples/a_player.wasm")];
-            assert_eq!(found, expected.map(|(name, file)| (name.to_owned(), PathBuf::from(file))));
-        }
+    #[test]
+    fn what_was_built_is_built_again_only_where_something_differs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = Project {
+            folder: folder.path().to_owned(),
+            language: language::parse("python").expect("there is one"),
+            kind: Kind::Soul,
+            name: "ada".to_owned(),
+            version: String::new(),
+        };
+        assert_eq!(words(project.language.build, &project)[4..], ["soul.py", "--output", "out/ada.wasm"]);
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("soul.py", "1");
+        write("out/ada.wasm", "component");
+        let from = made_of(&project);
+        assert!(unchanged(&project, &from).is_none(), "nobody says what it was built from");
+        let digest = LocalComponent::read(&project.component()).expect("it is there").digest;
+        write("out/.ada.built", &format!("{from} {digest}"));
+        assert!(unchanged(&project, &made_of(&project)).is_some());
+        write("tests/test_soul.py", "1");
+        assert!(unchanged(&project, &made_of(&project)).is_some(), "nothing is built from tests");
+        write("out/ada.wasm", "another");
+        assert!(unchanged(&project, &made_of(&project)).is_none(), "it is another");
+        write("out/ada.wasm", "component");
+        write("soul.py", "12");
+        assert!(unchanged(&project, &made_of(&project)).is_none(), "the source has changed");
     }
 }

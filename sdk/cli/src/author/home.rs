@@ -30,8 +30,10 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 /// How much of its log is shown where it does not start, in bytes.
 const LOG_BYTES: u64 = 2_000;
 
-/// Ports belong to the machine; the socket in the folder is this node's own.
-const SETTINGS: &str = "[admin]\nlisten = \"off\"\nhttp = \"off\"\n";
+/// Ports belong to the machine; the socket in the folder is this node's own. A compiler that is busy, or was built for
+/// development, takes its time for an interpreter.
+const SETTINGS: &str = "[admin]\nlisten = \"off\"\nhttp = \"off\"\n\
+    [components.compiler]\ncpu_seconds_max = 600\nwall_seconds_max = 600\n";
 
 /// A node that runs. Dropped, it is killed; its folder goes with it.
 #[derive(Debug)]

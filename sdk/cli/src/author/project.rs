@@ -66,7 +66,7 @@ impl Project {
     }
 
     /// Reads the text of `file`, which lies in `folder`.
-    fn parse(text: &str, file: &str, folder: PathBuf) -> Result<Self, ManifestError> {
+    pub(super) fn parse(text: &str, file: &str, folder: PathBuf) -> Result<Self, ManifestError> {
         let fault = |what: String, span, change: &str| ManifestError {
             what,
             place: manifest::place(text, file, span),
@@ -89,6 +89,11 @@ impl Project {
     /// Where components are put that a build made.
     pub(crate) fn out(&self) -> PathBuf {
         self.folder.join(OUT)
+    }
+
+    /// Names in the folder itself of what no component is built from.
+    pub(crate) fn unwatched(&self) -> Vec<&'static str> {
+        [self.language.unwatched, &[OUT, "scenarios", "README.md"]].concat()
     }
 
     /// The component's file.

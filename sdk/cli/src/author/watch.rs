@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest as _, Sha256};
+
 /// How often one looks.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -14,6 +16,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The most files that are looked at: more are no folder that somebody writes in.
 const FILES_MAX: usize = 10_000;
 
+/// What tools leave behind wherever they were.
+const LEFT_BEHIND: &str = "__pycache__";
+
 /// How deep folders are gone into.
 const DEPTH_MAX: usize = 16;
 
@@ -22,12 +27,25 @@ const DEPTH_MAX: usize = 16;
 pub(crate) struct Snapshot(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
 
 impl Snapshot {
-    /// Looks at a folder: at all but hidden files, what is built, and `unwatched`, which are names in the folder itself.
+    /// Looks at a folder: at all but hidden files, what tools leave behind, and `unwatched`, which are names in the folder itself.
     /// What cannot be read is as if it were not there; an author who saves may be in the midst of it.
     pub(crate) fn of(folder: &Path, unwatched: &[&str]) -> Self {
         let mut found = BTreeMap::new();
         look(folder, DEPTH_MAX, &|name| unwatched.contains(&name), &mut found);
         Self(found)
+    }
+
+    /// Adds what it saw to what is hashed.
+    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
+        for (path, (written, bytes)) in &self.0 {
+            let since = written.and_then(|written| written.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let path = path.as_os_str().as_encoded_bytes();
+            for part in [path, &since.map_or(0, |since| since.as_nanos()).to_be_bytes(), &bytes.to_be_bytes()]
+            {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
     }
 }
 
@@ -40,7 +58,7 @@ fn look(
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') || is_unwatched(&name) || found.len() >= FILES_MAX {
+        if name.starts_with('.') || name == LEFT_BEHIND || is_unwatched(&name) || found.len() >= FILES_MAX {
             continue;
         }
         // Not through links: they may lead anywhere, and back.
@@ -114,13 +132,20 @@ mod tests {
         let look = || Snapshot::of(folder.path(), &["target", "Cargo.lock"]);
         write("src/lib.rs", "a");
         let before = look();
-        for name in ["target/x", "Cargo.lock", ".git/index", "src/.lib.rs.swp"] {
+        for name in ["target/x", "Cargo.lock", ".git/index", "src/.lib.rs.swp", "src/__pycache__/a.pyc"] {
             write(name, "x");
         }
         assert_eq!(look(), before);
         write("src/lib.rs", "ab");
         let longer = look();
         assert_ne!(longer, before);
+        let hashed = |seen: &Snapshot| {
+            let mut hash = Sha256::new();
+            seen.hash_into(&mut hash);
+            hash.finalize()
+        };
+        assert_eq!(hashed(&longer), hashed(&look()));
+        assert_ne!(hashed(&longer), hashed(&before));
         write("src/target/more.rs", "");
         assert_ne!(look(), longer);
         let gone = Snapshot::of(&folder.path().join("gone"), &[]);

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let project = Project::read(&args.folder)?;
     build::prepare(&project).await?;
-    let built = build::build(&project).await?;
+    let built = build::build(&project, session.output).await?;
     session.output.show(&json(&project, &built), |style| human(style, &project, &built))
 }
 

@@ -1,14 +1,18 @@
 //! `matrix check`: carried out by the program `matrix-check`, which has the engine that this one does without.
 
+mod around;
+mod verdict;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use matrix_proto::v1::SoulManifest;
-use serde_json::json;
-
-use super::souls;
+pub(super) use self::around::{of_matrix, of_soul, of_stage};
+pub(super) use self::verdict::{Checked, checked};
+use crate::author::build;
+use crate::author::language::Kind;
+use crate::author::project::Project;
 use crate::errors::Error;
 use crate::session::Session;
 
@@ -21,8 +25,9 @@ const PROGRAM: &str = "matrix-check";
 /// with 2 where it could not be checked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The component, a file
-    component: PathBuf,
+    /// The component, a file, or a folder with its matrix.toml, which is built first
+    #[arg(value_name = "FOLDER|COMPONENT", default_value = ".")]
+    subject: PathBuf,
     /// What it must be: soul, matrix-rules or transport
     #[arg(long)]
     world: Option<String>,
@@ -32,7 +37,7 @@ pub(crate) struct Args {
     /// Rules that a Soul plays by
     #[arg(long, value_name = "COMPONENT")]
     rules: Option<PathBuf>,
-    /// A Soul of the node: what it is granted, its settings and its limits are those of the check
+    /// A Soul of the node: who it is, what it is granted, its settings and its limits are those of the check
     #[arg(long, value_name = "NAME")]
     soul: Option<String>,
     /// A setting of a Soul or of a stage; may be repeated
@@ -62,17 +67,19 @@ pub(crate) struct Args {
 }
 
 /// Hands over to the program that checks: where that succeeds, this one ends.
-pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
-    let manifest = match &args.soul {
-        None => None,
-        Some(name) => {
-            let soul = souls::get(&session.node().await?, name).await?;
-            Some(soul.manifest.ok_or(Error::Answer("manifest"))?)
-        }
+pub(crate) async fn run(mut args: Args, session: &Session<'_>) -> Result<(), Error> {
+    let around = match &args.soul {
+        None => Vec::new(),
+        Some(name) => of_soul(&session.node().await?, name).await?,
     };
-    let program = beside().unwrap_or_else(|| PROGRAM.into());
-    let given = arguments(args, manifest.as_ref(), session.output.is_json());
-    let failed = Command::new(program).args(given).exec();
+    if args.subject.is_dir() {
+        let project = Project::read(&args.subject)?;
+        build::prepare(&project).await?;
+        args.subject = build::build(&project, session.output).await?.path;
+        args.world.get_or_insert_with(|| world(project.kind).to_owned());
+    }
+    let given = arguments(args, around, session.output.is_json());
+    let failed = Command::new(program()).args(given).exec();
     if failed.kind() == std::io::ErrorKind::NotFound {
         return Err(Error::NotFound {
             what: format!("the program `{PROGRAM}` is neither beside `matrix` nor on the PATH"),
@@ -84,18 +91,24 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     Err(Error::local("cannot start the program that checks", PROGRAM, failed))
 }
 
-/// The program, where it lies beside this one.
-fn beside() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?.with_file_name(PROGRAM);
-    program.is_file().then_some(program)
+/// What the program calls what is of this kind.
+const fn world(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Soul => "soul",
+        Kind::Rules => "matrix-rules",
+        Kind::Transport => "transport",
+    }
 }
 
-/// What the program is told. What is said here counts more than what the Soul's manifest says.
-fn arguments(args: Args, manifest: Option<&SoulManifest>, json: bool) -> Vec<OsString> {
-    let mut given = Vec::new();
-    if let Some(manifest) = manifest {
-        given.extend(of_soul(manifest).map(OsString::from));
-    }
+/// The program, beside this one or on the PATH.
+fn program() -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(PROGRAM));
+    beside.filter(|beside| beside.is_file()).unwrap_or_else(|| Path::new(PROGRAM).to_owned())
+}
+
+/// What the program is told: first what is `around`, as what is said here counts more.
+fn arguments(args: Args, around: Vec<String>, json: bool) -> Vec<OsString> {
+    let mut given: Vec<_> = around.into_iter().map(OsString::from).collect();
     let mut add = |name: &str, value: OsString| given.push([OsString::from(name), value].join("=".as_ref()));
     let files = [("--against", args.against), ("--rules", args.rules), ("--junit", args.junit)];
     for (name, file) in files {
@@ -114,42 +127,13 @@ fn arguments(args: Args, manifest: Option<&SoulManifest>, json: bool) -> Vec<OsS
         given.push("--json".into());
     }
     given.push("--".into());
-    given.push(args.component.into());
+    given.push(args.subject.into());
     given
-}
-
-/// A Soul's grants, settings and limits.
-fn of_soul(manifest: &SoulManifest) -> impl Iterator<Item = String> + use<> {
-    let grants = manifest.grants.clone().unwrap_or_default();
-    let limits = manifest.limits.unwrap_or_default();
-    let grants = json!({
-        "send": grants.send, "ask": grants.ask, "subscribe": grants.subscribe, "buckets": grants.buckets,
-        "events": grants.events, "memory": grants.memory, "grpc": grants.grpc,
-    });
-    let limits = [
-        ("memory_bytes", limits.memory_bytes),
-        ("call_ms", limits.call_ms.into()),
-        ("call_fuel", limits.call_fuel),
-        ("body_bytes", limits.body_bytes.into()),
-        ("messages_per_second", limits.messages_per_second.into()),
-        ("kv_per_second", limits.kv_per_second.into()),
-        ("log_lines_per_second", limits.log_lines_per_second.into()),
-        ("events_per_second", limits.events_per_second.into()),
-        ("episodes", limits.episodes.into()),
-        ("episodes_bytes", limits.episodes_bytes),
-        ("memory_per_second", limits.memory_per_second.into()),
-        ("grpc_per_second", limits.grpc_per_second.into()),
-    ];
-    let settings = manifest.config.clone().into_iter().map(|(name, value)| format!("--set={name}={value}"));
-    let limits = limits.into_iter().filter(|(_, amount)| *amount > 0);
-    let limits = limits.map(|(name, amount)| format!("--limit={name}={amount}"));
-    std::iter::once(format!("--grants={grants}")).chain(settings).chain(limits)
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use matrix_proto::v1::{Grants, Limits};
 
     use super::*;
 
@@ -160,30 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_here_comes_after_what_the_soul_has() {
+    fn what_is_said_here_comes_after_what_is_around() {
         let line = ["check", "a.wasm", "--set", "x=2", "--seed", "7", "--junit", "r.xml"];
         let args = Line::parse_from(line).args;
-        let manifest = SoulManifest {
-            config: [("x".to_owned(), "1".to_owned())].into(),
-            grants: Some(Grants { send: vec!["soul:neo".to_owned()], events: true, ..Grants::default() }),
-            limits: Some(Limits { call_ms: 9, ..Limits::default() }),
-            ..SoulManifest::default()
-        };
-        let given = arguments(args, Some(&manifest), true);
+        let given = arguments(args, vec!["--set=x=1".to_owned()], true);
         let given: Vec<_> = given.iter().map(|one| one.to_string_lossy().into_owned()).collect();
-        let grants = "--grants={\"ask\":[],\"buckets\":[],\"events\":true,\"grpc\":[],\"memory\":false,\
-                      \"send\":[\"soul:neo\"],\"subscribe\":[]}";
-        let expected = [
-            grants,
-            "--set=x=1",
-            "--limit=call_ms=9",
-            "--junit=r.xml",
-            "--seed=7",
-            "--set=x=2",
-            "--json",
-            "--",
-            "a.wasm",
-        ];
+        let expected = ["--set=x=1", "--junit=r.xml", "--seed=7", "--set=x=2", "--json", "--", "a.wasm"];
         assert_eq!(given, expected);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tonic::Streaming;
 
 use self::place::{Place, PlaceArgs, Served};
+use super::check::{Checked, checked};
 use super::{build as shown, components, logs};
 use crate::author::build::{self, Built};
 use crate::author::project::Project;
@@ -35,9 +36,21 @@ pub(crate) struct Args {
     folder: PathBuf,
     #[command(flatten)]
     place: PlaceArgs,
+    /// Does not check what was built before it is served
+    #[arg(long)]
+    no_check: bool,
 }
 
-/// Builds, deploys, and does both again whenever something changes, until the user presses Ctrl-C.
+/// What is worked on, for whom, and where.
+struct Work<'a> {
+    project: &'a Project,
+    place: &'a Place,
+    node: &'a Node,
+    output: &'a Output,
+    checks: bool,
+}
+
+/// Builds, checks, deploys, and does it again whenever something changes, until the user presses Ctrl-C.
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let project = Project::read(&args.folder)?;
     let place = args.place.place(project.kind)?;
@@ -46,41 +59,92 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     let output = session.output;
     // Before anything runs, so that nothing that it logs is missed.
     let lines = follow(&place, &node).await?;
+    let work = Work { project: &project, place: &place, node: &node, output, checks: !args.no_check };
     tokio::select! {
         biased;
         // To be interrupted is how this ends.
         _ = tokio::signal::ctrl_c() => Ok(()),
-        end = work(&project, &place, &node, output) => end,
+        end = work.go_on() => end,
         end = tail(lines, &place, &node, output) => end,
     }
 }
 
-/// Builds and deploys, again and again. What fails is told, and tried anew after the next change.
-async fn work(project: &Project, place: &Place, node: &Node, output: &Output) -> Result<(), Error> {
-    let quiet = output.quiet();
-    let mut brought = Vec::new();
-    let look = || Snapshot::of(&project.folder, &unwatched(project));
-    loop {
-        // Before the build: what changes in the midst of it is built next.
-        let built_from = look();
-        match build::build(project).await {
-            Ok(built) => {
-                output.show(&shown::json(project, &built), |style| shown::human(style, project, &built))?;
-                match deploy(project, place, &built, node, &quiet, &mut brought).await {
-                    Ok(served) => tell(place, &served, output)?,
-                    Err(error) => drop(error.print(output)),
+impl Work<'_> {
+    /// Builds and deploys, again and again. What fails is told, and tried anew after the next change.
+    async fn go_on(&self) -> Result<(), Error> {
+        let Self { project, place, output, .. } = self;
+        let mut brought = Vec::new();
+        let look = || Snapshot::of(&project.folder, &project.unwatched());
+        loop {
+            // Before the build: what changes in the midst of it is built next.
+            let built_from = look();
+            match build::build(project, output).await {
+                Ok(built) => {
+                    output
+                        .show(&shown::json(project, &built), |style| shown::human(style, project, &built))?;
+                    match self.deploy(&built, &mut brought).await {
+                        Ok(served) => tell(place, &served, output)?,
+                        Err(error) => drop(error.print(output)),
+                    }
                 }
+                Err(error) => drop(error.print(output)),
             }
-            Err(error) => drop(error.print(output)),
+            output.note("waiting for changes; Ctrl-C ends");
+            changed(built_from, look).await;
         }
-        output.note("waiting for changes; Ctrl-C ends");
-        changed(built_from, look).await;
     }
-}
 
-/// What a change of is no reason to build: what is built, and what is only played.
-fn unwatched(project: &Project) -> Vec<&'static str> {
-    [project.language.unwatched, &["out", "scenarios", "README.md"]].concat()
+    /// Uploads a component and checks it, gives it to whom it is for, and asks the node whether it serves it.
+    async fn deploy(&self, built: &Built, brought: &mut Vec<String>) -> Result<Served, Error> {
+        let Self { project, place, node, output, .. } = self;
+        let start = Instant::now();
+        let (digest, quiet) = (&built.component.digest, output.quiet());
+        // At once: both compile it.
+        let (uploaded, checked) = tokio::join!(
+            components::upload(node, &quiet, &built.component, &project.name),
+            self.check(built)
+        );
+        if !uploaded?.existed {
+            brought.push(digest.clone());
+        }
+        checked?;
+        let change = place.serve(node, digest).await?;
+        let serves = place.serves(node).await?;
+        if serves != *digest {
+            return Err(Error::Conflict {
+                what: format!("the node serves {}, not {digest}", text::one_line(&serves)),
+                place: place.to_string(),
+                change: "see who else swaps it: `history`".to_owned(),
+            });
+        }
+        let served = Served { change, digest: serves, took: start.elapsed() };
+        forget(node, brought).await;
+        Ok(served)
+    }
+
+    /// Checks a component with what it will find where it goes. What cannot be checked is told, and no reason to stop.
+    async fn check(&self, built: &Built) -> Result<(), Error> {
+        let Self { project, place, node, output, checks } = self;
+        if !checks {
+            return Ok(());
+        }
+        let report = match checked(&built.path, project.kind, place.around(node).await?).await? {
+            Checked::Done(report) => report,
+            Checked::Not(why) => {
+                output.note(&format!("not checked: {why}"));
+                return Ok(());
+            }
+        };
+        output.show(&report.json(), |style| report.human(style))?;
+        match report.wrong() {
+            0 => Ok(()),
+            wrong => Err(Error::Failed {
+                what: format!("{wrong} checks found something wrong: the old code goes on"),
+                place: format!("component {}", project.name),
+                change: "mend it, or leave the checks out: --no-check".to_owned(),
+            }),
+        }
+    }
 }
 
 /// Waits until something differs from what was built, and changes no more.
@@ -97,34 +161,6 @@ async fn changed(built_from: Snapshot, look: impl Fn() -> Snapshot) {
         }
         before = now;
     }
-}
-
-/// Uploads a component, gives it to whom it is for, and asks the node whether it serves it.
-async fn deploy(
-    project: &Project,
-    place: &Place,
-    built: &Built,
-    node: &Node,
-    quiet: &Output,
-    brought: &mut Vec<String>,
-) -> Result<Served, Error> {
-    let start = Instant::now();
-    let digest = &built.component.digest;
-    if !components::upload(node, quiet, &built.component, &project.name).await?.existed {
-        brought.push(digest.clone());
-    }
-    let change = place.serve(node, digest).await?;
-    let serves = place.serves(node).await?;
-    if serves != *digest {
-        return Err(Error::Conflict {
-            what: format!("the node serves {}, not {digest}", text::one_line(&serves)),
-            place: place.to_string(),
-            change: "see who else swaps it: `history`".to_owned(),
-        });
-    }
-    let served = Served { change, digest: serves, took: start.elapsed() };
-    forget(node, brought).await;
-    Ok(served)
 }
 
 /// Deletes what was brought before the last builds; the node keeps what somebody uses.

@@ -71,7 +71,8 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     let subject = match &project {
         Some(project) => {
             build::prepare(project).await?;
-            Subject { name: project.name.clone(), component: build::build(project).await?.component }
+            let built = build::build(project, session.output).await?;
+            Subject { name: project.name.clone(), component: built.component }
         }
         None => {
             Subject { name: super::components::name_of(&subject), component: LocalComponent::read(&subject)? }

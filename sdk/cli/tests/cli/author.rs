@@ -36,6 +36,33 @@ fn an_sdk_may_be_a_folder_a_checkout_or_a_repository() {
 }
 
 #[test]
+fn every_language_has_a_soul_and_its_sdk() {
+    let fake = Fake::start();
+    let named = [
+        ("python", "requirements.txt", "-e file://", "[build]"),
+        ("js", "package.json", "\"matrix-soul\": \"file:", "\""),
+        ("c", "Makefile", "MATRIX_SDK ?= ", ""),
+    ];
+    for (lang, file, before, after) in named {
+        fake.matrix(&["new", "--lang", lang, lang]).ends(0);
+        let read = |file: &str| {
+            std::fs::read_to_string(fake.folder.path().join(lang).join(file))
+                .unwrap_or_else(|_| panic!("{file}"))
+        };
+        let sdk = format!("{}/../{lang}", env!("CARGO_MANIFEST_DIR"));
+        let sdk = std::fs::canonicalize(sdk).expect("it is there");
+        let line = format!("{before}{}{after}", sdk.display());
+        assert!(read(file).contains(&line), "{lang}: {line}: {}", read(file));
+        assert!(read("matrix.toml").contains(&format!("lang = \"{lang}\"")));
+    }
+    fake.matrix(&["new", "--lang", "python", "far", "--sdk", "git@example.org:a/matrix.git"]).ends(0);
+    let far = std::fs::read_to_string(fake.folder.path().join("far/requirements.txt")).expect("it is made");
+    assert!(far.contains("git+ssh://git@example.org/a/matrix.git#subdirectory=sdk/python"), "{far}");
+    let refused = fake.matrix(&["new", "--lang", "python", "near", "--sdk", "https://a/$(id)"]).ends(2);
+    assert!(refused.stderr.contains("no URL of a repository"), "{}", refused.stderr);
+}
+
+#[test]
 fn what_cannot_be_built_or_tested_is_told_with_what_to_change() {
     let fake = Fake::start();
     for arguments in [&["new", "Bad"][..], &["new", "fn"], &["new", "x", "--lang", "cobol"], &["build"]] {

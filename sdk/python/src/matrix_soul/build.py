@@ -11,8 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from importlib import metadata
+from itertools import dropwhile
 from pathlib import Path
+from types import ModuleType
 
 from . import labels
 from .stateful import Definition, definition
@@ -51,13 +54,30 @@ class BuildError(Exception):
 
 def find(module: str) -> type:
     """The one class of a module that is a component. Raises `BuildError` where there is none, or several."""
-    members = vars(importlib.import_module(module)).values()
+    members = vars(_imported(module)).values()
     defined = [it for it in members if inspect.isclass(it) and it.__module__ == module]
     found = [it for it in defined if isinstance(vars(it).get("__matrix_soul__"), Definition)]
     if len(found) != 1:
         names = ", ".join(it.__name__ for it in found) or "none"
         raise BuildError(f"`{module}` must define one class marked with `@soul`, `@rules` or `@interceptor`, and has {names}")
     return found[0]
+
+
+def _imported(module: str) -> ModuleType:
+    """The author's module. Raises `BuildError` with what Python says of it."""
+    sys.dont_write_bytecode = True
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise BuildError(f"`{module}` cannot be imported\n{_told(error)}") from None
+
+
+def _told(error: Exception) -> str:
+    """What Python says of an error, without the way from here to the author's code."""
+    told = traceback.TracebackException.from_exception(error)
+    way = (__file__, importlib.__file__)
+    own = dropwhile(lambda it: it.filename.startswith("<frozen") or it.filename in way, told.stack)
+    return "".join([*traceback.StackSummary.from_list(list(own)).format(), *told.format_exception_only()]).rstrip()
 
 
 def world(inhabitant: type) -> str:
@@ -72,6 +92,12 @@ def world(inhabitant: type) -> str:
     lines += [f"import {it};" for it in (*known.imports, *(it for name in used for it in IMPORTS[name]))]
     lines += [f"export matrix:node/{it}@0.1.0;" for it in known.exports]
     return "package matrix:component;\n\nworld component {\n" + "".join(f"    {it}\n" for it in lines) + "}\n"
+
+
+def interfaces() -> Path:
+    """The folder `wit` of this package, or of the project that it lies in."""
+    inside = Path(__file__).parent / "wit"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[4] / "wit"
 
 
 def build(source: Path, wit: Path, output: Path, label: dict[str, str]) -> None:
@@ -140,7 +166,7 @@ def main() -> None:
     command = parser.add_subparsers(required=True).add_parser("build", help="builds a component")
     command.add_argument("source", type=Path, help="the file that defines the Soul, the rules or the interceptor")
     command.add_argument("-o", "--output", type=Path, help="the component; SOURCE.wasm unless told")
-    command.add_argument("--wit", type=Path, default=Path("wit"), help="the project's folder `wit`")
+    command.add_argument("--wit", type=Path, default=interfaces(), help="the interfaces; those of this package unless told")
     command.add_argument(
         "--label", action="append", default=[], metavar="KEY=TEXT", help="what the component says of itself, such as version=1.2.0"
     )

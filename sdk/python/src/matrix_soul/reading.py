@@ -12,10 +12,12 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 def parse_json(data: bytes | str, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """Bytes or a text as a value of JSON. Raises ``ValueError`` where they are none, or nested deeper than 128."""
-    raw = data.encode(errors="replace") if isinstance(data, str) else data
+    # JSON is UTF-8. Python would guess another encoding from zeroes, for which a component has no codec.
+    text = data if isinstance(data, str) else data.decode()
+    raw = text.encode(errors="replace")
     if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
         raise ValueError(f"JSON may be nested {DEPTH_MAX} deep, and no deeper")
-    return json.loads(data, parse_constant=parse_constant)
+    return json.loads(text, parse_constant=parse_constant)
 
 
 def _depth(raw: bytes) -> int:

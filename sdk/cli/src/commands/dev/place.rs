@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use matrix_proto::v1::{
-    GetChainRequest, SoulManifest, SoulState, SpawnRequest, SwapInterceptorRequest, SwapMatrixRequest,
-    SwapSoulRequest,
+    ChainStage, GetChainRequest, SoulManifest, SoulState, SpawnRequest, SwapInterceptorRequest,
+    SwapMatrixRequest, SwapSoulRequest,
 };
 
-use super::super::{matrices, souls};
+use super::super::{check, matrices, souls};
 use crate::author::language::Kind;
 use crate::connection::Node;
 use crate::errors::Error;
@@ -120,6 +120,21 @@ impl Place {
         Ok(if changed { Change::Swapped } else { Change::Unchanged })
     }
 
+    /// What a component is checked with that is to go there. Of whom is not there yet nothing is known.
+    pub(super) async fn around(&self, node: &Node) -> Result<Vec<String>, Error> {
+        let around = match self {
+            Self::Soul(name) => check::of_soul(node, name).await,
+            Self::Matrix(name) => check::of_matrix(node, name).await,
+            Self::Interceptor(name) => {
+                check::of_stage(node, |place, stage| is_called(place, stage, name)).await
+            }
+        };
+        match around {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            around => around,
+        }
+    }
+
     /// The digest of what the node says that it serves there.
     pub(super) async fn serves(&self, node: &Node) -> Result<String, Error> {
         match self {
@@ -128,10 +143,9 @@ impl Place {
             Self::Interceptor(name) => {
                 let get = async |request| node.interceptors().get_chain(request).await;
                 let chain = node.call(self.to_string(), GetChainRequest { revision: 0 }, get).await?;
-                let number = |place: usize| (place + 1).to_string() == *name;
-                let stages = chain.stages.into_iter().enumerate();
-                let mut stages = stages.filter(|(place, stage)| stage.name == *name || number(*place));
-                stages.next().map(|(_, stage)| stage.running).ok_or(Error::Answer("such interceptor"))
+                let mut stages = chain.stages.into_iter().enumerate();
+                let stage = stages.find(|(place, stage)| is_called(*place, stage, name));
+                stage.map(|(_, stage)| stage.running).ok_or(Error::Answer("such interceptor"))
             }
         }
     }
@@ -145,6 +159,11 @@ impl Place {
             Self::Interceptor(_) => "node".to_owned(),
         }
     }
+}
+
+/// Whether an interceptor goes by this name, or this number.
+fn is_called(place: usize, stage: &ChainStage, name: &str) -> bool {
+    stage.name == name || (place + 1).to_string() == name
 }
 
 async fn serve_soul(node: &Node, name: &str, component: String) -> Result<Change, Error> {
