@@ -12,11 +12,11 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 def parse_json(data: bytes | str, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """Bytes or a text as a value of JSON. Raises ``ValueError`` where they are none, or nested deeper than 128."""
-    # JSON is UTF-8. Python would guess another encoding from zeroes, for which a component has no codec.
-    text = data if isinstance(data, str) else data.decode()
-    raw = text.encode(errors="replace")
+    raw = data.encode(errors="replace") if isinstance(data, str) else data
     if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
         raise ValueError(f"JSON may be nested {DEPTH_MAX} deep, and no deeper")
+    # JSON is UTF-8. Python would guess another encoding from zeroes, for which a component has no codec.
+    text = data if isinstance(data, str) else data.decode()
     return json.loads(text, parse_constant=parse_constant)
 
 
