@@ -125,7 +125,7 @@ fn what_is_not_given_is_refused_by_name_and_remedy() {
     );
     assert!(of("wasi:keyvalue/store@0.2.0-draft2").contains("version 0.2.0-draft of"));
     assert!(of("matrix:node/messaging@0.2.0").contains("version 0.1.x of"));
-    assert!(of("matrix:node/grpc@0.1.0").ends_with("build against the node's `wit/`"));
+    assert!(of("matrix:node/oracle@0.1.0").ends_with("build against the node's `wit/`"));
     assert!(of("acme:bank/vault@1.0.0").contains("compose the component"));
     assert!(error("(import \"exit\" (func))", SOUL).contains("gives interfaces only"));
     let sent = import("matrix:node/messaging@0.1.0", &["send"]);

@@ -214,7 +214,8 @@ fn remedy(interface: &str, is_interface: bool) -> &'static str {
     let package = interface.split('/').next().unwrap_or_default();
     match package {
         "wasi:sockets" | "wasi:http" => {
-            "a component has no network of its own; it reaches others through `matrix:node/messaging`"
+            "a component has no network of its own; it reaches others through `matrix:node/messaging`, and services through \
+             `matrix:node/grpc`"
         }
         "matrix:node" => "build against the node's `wit/`",
         "wasi:cli" | "wasi:clocks" | "wasi:random" | "wasi:io" | "wasi:filesystem" => {

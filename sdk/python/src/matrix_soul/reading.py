@@ -7,27 +7,27 @@ from typing import Any
 
 #: How deep arrays and objects may be nested.
 DEPTH_MAX = 128
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+#: Strings whole, also one that does not end: nothing is looked at twice.
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def parse_json(data: bytes | str, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """Bytes or a text as a value of JSON. Raises ``ValueError`` where they are none, or nested deeper than 128."""
-    raw = data.encode(errors="replace") if isinstance(data, str) else data
-    if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
+    text = data if isinstance(data, str) else data.decode(errors="replace")
+    if text.count("[") + text.count("{") > DEPTH_MAX and _depth(text) > DEPTH_MAX:
         raise ValueError(f"JSON may be nested {DEPTH_MAX} deep, and no deeper")
-    # JSON is UTF-8. Python would guess another encoding from zeroes, for which a component has no codec.
-    text = data if isinstance(data, str) else data.decode()
-    return json.loads(text, parse_constant=parse_constant)
+    # JSON is UTF-8: of zeroes Python would guess another encoding, for which a component has no codec.
+    return json.loads(data if isinstance(data, str) else data.decode(), parse_constant=parse_constant)
 
 
-def _depth(raw: bytes) -> int:
+def _depth(text: str) -> int:
     """How deep JSON is nested, at least where it is none."""
     deep = deepest = 0
-    for found in _TOKENS.finditer(raw):
+    for found in _TOKENS.finditer(text):
         token = found[0]
-        if token in (b"[", b"{"):
+        if token in ("[", "{"):
             deep += 1
             deepest = max(deepest, deep)
-        elif token in (b"]", b"}"):
+        elif token in ("]", "}"):
             deep -= 1
     return deepest
