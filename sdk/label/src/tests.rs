@@ -66,7 +66,7 @@ fn what_is_written_is_read_here_and_by_others() {
     let (_, names) = sections.iter().find(|(name, _)| name == NAMES).expect("a section of names");
     let mut names = ComponentNameSectionReader::new(BinaryReader::new(names, 0));
     let own = names.next().expect("one").expect("well-formed");
-    assert!(matches!(own, ComponentName::Component { name: "greeter", .. }), "{own:?}");
+    assert!(matches!(own, ComponentName::Component { name: "greeter", .. }), "it is the component's own");
     let (_, producers) = sections.iter().find(|(name, _)| name == PRODUCERS).expect("a section of producers");
     let fields = ProducersSectionReader::new(BinaryReader::new(producers, 0)).expect("well-formed");
     let mut found = Vec::new();
