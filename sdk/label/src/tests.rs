@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use wasm_metadata::{AddMetadata, AddMetadataField, Payload, Producers};
+use wasmparser::{
+    BinaryReader, ComponentName, ComponentNameSectionReader, Parser, Payload, ProducersSectionReader,
+};
 
 use super::*;
 
@@ -36,45 +38,53 @@ fn read(component: &[u8]) -> Label {
     Label::read(component).expect("a component")
 }
 
-#[test]
-fn what_is_written_is_read_here_and_by_the_usual_tools() {
-    let labelled = label().write(&component()).expect("a component");
-    assert_eq!(read(&labelled), label());
-    let Payload::Component { metadata, children } = Payload::from_binary(&labelled).expect("well-formed")
-    else {
-        panic!("a component");
-    };
-    assert_eq!(children.len(), 1);
-    assert_eq!(metadata.name.as_deref(), Some("greeter"));
-    let said = serde_json::to_value(&metadata).expect("JSON");
-    for (key, text) in label().annotations() {
-        assert_eq!(said[key], text, "{key}");
+/// The custom sections at the outside, as others read them: by their names.
+fn sections_of(component: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let (mut found, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.expect("well-formed") {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::CustomSection(section) if depth == 0 => {
+                found.push((section.name().to_owned(), section.data().to_owned()));
+            }
+            _ => {}
+        }
     }
-    let producers = metadata.producers.expect("producers");
-    assert_eq!(producers.get("sdk").and_then(|it| it.get("matrix-sdk").cloned()), Some("0.1.0".to_owned()));
-    assert_eq!(producers.get("language").and_then(|it| it.get("Rust").cloned()), Some(String::new()));
+    found
 }
 
 #[test]
-fn what_the_usual_tools_write_is_read() {
-    let mut given = AddMetadata::default();
-    given.name = AddMetadataField::Set("greeter".to_owned());
-    given.version = AddMetadataField::Set(wasm_metadata::Version::new("2.0.0"));
-    given.authors = AddMetadataField::Set(wasm_metadata::Authors::new("Ada Example"));
-    given.licenses = AddMetadataField::Set(wasm_metadata::Licenses::new("MIT").expect("SPDX"));
-    given.sdk = vec![("other-sdk".to_owned(), "7".to_owned())];
-    let label = read(&given.to_wasm(&component()).expect("labelled"));
-    assert_eq!((label.name.as_str(), label.version.as_str()), ("greeter", "2.0.0"));
-    assert_eq!((label.authors.as_str(), label.licenses.as_str()), ("Ada Example", "MIT"));
-    assert_eq!(label.producers, [producer("sdk", "other-sdk", "7")]);
+fn what_is_written_is_read_here_and_by_others() {
+    let labelled = label().write(&component()).expect("a component");
+    assert_eq!(read(&labelled), label());
+    let sections = sections_of(&labelled);
+    for (key, text) in label().annotations() {
+        let found: Vec<_> = sections.iter().filter(|(name, _)| name == key).collect();
+        assert_eq!(found, [&(key.to_owned(), text.as_bytes().to_owned())]);
+    }
+    let (_, names) = sections.iter().find(|(name, _)| name == NAMES).expect("a section of names");
+    let mut names = ComponentNameSectionReader::new(BinaryReader::new(names, 0));
+    let own = names.next().expect("one").expect("well-formed");
+    assert!(matches!(own, ComponentName::Component { name: "greeter", .. }), "it is the component's own");
+    let (_, producers) = sections.iter().find(|(name, _)| name == PRODUCERS).expect("a section of producers");
+    let fields = ProducersSectionReader::new(BinaryReader::new(producers, 0)).expect("well-formed");
+    let mut found = Vec::new();
+    for field in fields {
+        let field = field.expect("well-formed");
+        for value in field.values {
+            let value = value.expect("well-formed");
+            found.push(producer(field.name, value.name, value.version));
+        }
+    }
+    assert_eq!(found, label().producers);
 }
 
 #[test]
 fn a_label_replaces_what_it_says_and_leaves_the_rest() {
-    let mut made = Producers::empty();
-    made.add("processed-by", "a-tool", "1");
-    made.add("sdk", "matrix-sdk", "0.0.9");
-    let mut before = made.add_to_wasm(&component()).expect("a component");
+    let made = [producer("processed-by", "a-tool", "1"), producer("sdk", "matrix-sdk", "0.0.9")];
+    let mut before = component();
+    custom(&mut before, PRODUCERS, &sections::of_producers(&made));
     let mut names = vec![1, 3, 0, 1, 0, OWN_NAME, 4, 3];
     names.extend(b"old");
     custom(&mut before, NAMES, &names);
