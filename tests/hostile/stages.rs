@@ -111,7 +111,7 @@ async fn who_fails_to_act_loses_its_turn_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_cannot_be_saved_costs_its_owner_only() {
-    let node = TestNode::start().await;
+    let node = TestNode::start_with(|config| config.souls.state_bytes_max = 786_432).await;
     node.neighbour().await;
     for (how, reason) in [
         ("trap", "trapped"),
