@@ -14,8 +14,22 @@ fn who_uses_most_is_shown_in_seconds_and_shares() {
     assert!(lines[0].contains("50.0 % of 4 processors") && lines[0].contains("3.0 MiB of 1.0 GiB"), "{top}");
     assert!(lines[1].contains("it did not answer in time"), "{top}");
     let cells: Vec<_> = lines.last().expect("a row").split_whitespace().collect();
-    let row =
-        ["50.0", "1.5M", "1.0", "MiB", "20", "4.0", "0", "5", "1.0", "running", "1", "soul", "neo\\u{1b}"];
+    let row = [
+        "50.0",
+        "1.5M",
+        "1.0",
+        "MiB",
+        "20",
+        "4.0",
+        "0",
+        "3.0",
+        "5",
+        "1.0",
+        "running",
+        "1",
+        "soul",
+        "neo\\u{1b}",
+    ];
     assert_eq!(cells, row, "{top}");
     let json = fake.json(&["top", "--once"]).ends(0).json();
     let guest = &json[0]["guests"][0];

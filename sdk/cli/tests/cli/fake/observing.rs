@@ -15,6 +15,7 @@ impl Observe for Services {
             fuel: 3_000_000,
             received: 40,
             sent: 8,
+            calls: 6,
             refused: 2,
             ..Figures::default()
         };
