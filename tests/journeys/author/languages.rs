@@ -156,7 +156,7 @@ fn made(language: &Language, folder: &TempDir, kind: &str, name: &str) -> Option
         return Some(serde_json::from_slice(&stdout).expect("it is JSON"));
     }
     let said = String::from_utf8_lossy(&stderr);
-    let error = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).last();
+    let error = said.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
     let error = error.unwrap_or_else(|| panic!("{lang}: {said}"))["error"]["message"].to_string();
     let is_left_out = error.contains("is not installed") || error.contains(" install ");
     assert!(is_left_out, "{lang}: {said}");
