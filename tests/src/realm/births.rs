@@ -80,12 +80,23 @@ impl Door {
         let buckets = plant::Part::ALL.into_iter().filter(|part| !part.is_record());
         let buckets = buckets.map(|part| part.bucket(&name)).chain([pieces::bucket(&name)]);
         for bucket in buckets {
-            let range = v1::KvRangeRequest { bucket: bucket.clone(), page_size: 1_000, ..Default::default() };
-            let page = self.kv().range(self.request(range)).await?.into_inner();
-            assert!(page.next_page_token.is_empty(), "{bucket} has more than a test gives it");
-            held.extend(
-                page.entries.into_iter().map(|it| ((bucket.clone(), it.key.to_vec()), it.value.to_vec())),
-            );
+            let mut page_token = Default::default();
+            loop {
+                let range = v1::KvRangeRequest {
+                    bucket: bucket.clone(),
+                    page_size: 1_000,
+                    page_token,
+                    ..Default::default()
+                };
+                let page = self.kv().range(self.request(range)).await?.into_inner();
+                held.extend(
+                    page.entries.into_iter().map(|it| ((bucket.clone(), it.key.to_vec()), it.value.to_vec())),
+                );
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
         }
         Ok(held)
     }
