@@ -14,6 +14,7 @@ mod errors;
 mod jsonl;
 mod manifest;
 mod output;
+mod outside;
 mod progress;
 mod registry;
 mod request;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::reference::is_digest;
+use crate::outside::Outside;
 
 /// The media type of a manifest.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -87,15 +88,6 @@ struct Config<'a> {
     os: &'static str,
     layer_digests: [&'a str; 1],
     component: Outside,
-}
-
-/// What a component imports and exports.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Outside {
-    /// The interfaces that it exports, in its own order.
-    pub(crate) exports: Vec<String>,
-    /// The interfaces that it imports, in its own order.
-    pub(crate) imports: Vec<String>,
 }
 
 impl Artifact {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use matrix_label::Label;
 use serde_json::{Value, json};
-use wasmparser::{Parser, Payload};
 
 use super::{COMPONENT_BYTES_MAX, LocalComponent, download, get, name_of, pushed_human, pushed_json, upload};
 use crate::content::read_file;
 use crate::errors::Error;
+use crate::outside::Outside;
 use crate::progress::{Progress, Unit};
-use crate::registry::artifact::{Artifact, Outside};
+use crate::registry::artifact::Artifact;
 use crate::registry::credentials::Credentials;
 use crate::registry::reference::{Reference, is_tag};
 use crate::registry::{Registry, Way};
@@ -78,7 +78,7 @@ pub(super) async fn publish(
     };
     let unreadable = |why: String| Error::local("this is no component", what, why);
     let label = Label::read(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    let outside = outside_of(&bytes).map_err(unreadable)?;
+    let outside = Outside::of(&bytes).map_err(unreadable)?;
     let tag = match &to.tag {
         Some(tag) => tag.clone(),
         None if is_tag(&label.version) => label.version.clone(),
@@ -151,30 +151,6 @@ pub(super) async fn fetch(
 /// Whether a file is meant, and not a component of the node: those have neither endings nor folders.
 fn is_file(what: &str) -> bool {
     what.contains('/') || what.ends_with(".wasm")
-}
-
-/// What a component imports and exports.
-fn outside_of(bytes: &[u8]) -> Result<Outside, String> {
-    let (mut outside, mut depth) = (Outside::default(), 0);
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| error.to_string())? {
-            // Components and modules within it have imports and exports of their own.
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    outside.imports.push(import.map_err(|error| error.to_string())?.name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    outside.exports.push(export.map_err(|error| error.to_string())?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(outside)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use matrix_proto::signature::{PublicKey, Signature, hex, public_of, unhex};
 use serde_json::json;
-use wasmparser::{Parser, Payload};
 
 use super::LocalComponent;
 use crate::content::read_file;
 use crate::errors::Error;
+use crate::outside::Outside;
 use crate::session::Session;
 
 /// What the name of a signature's file ends with, after that of its component.
@@ -39,8 +39,9 @@ pub(super) fn keygen(session: &Session<'_>, path: &Path) -> Result<(), Error> {
 /// Signs a component, beside its file.
 pub(super) fn sign(session: &Session<'_>, path: &Path, key: &Path, name: &str) -> Result<(), Error> {
     let component = LocalComponent::read(path)?;
-    let imports =
-        imports_of(&component.bytes).map_err(|error| Error::file("this is no component", path, error))?;
+    let outside =
+        Outside::of(&component.bytes).map_err(|error| Error::file("this is no component", path, error))?;
+    let imports = BTreeSet::from_iter(outside.imports);
     let signature = Signature::sign(&secret(key)?, &component.digest, name, imports);
     let file = beside(path);
     let text = serde_json::to_string_pretty(&signature)
@@ -91,25 +92,6 @@ pub(in crate::commands) fn secret(path: &Path) -> Result<[u8; 32], Error> {
     secret.ok_or_else(|| {
         Error::file("cannot use the key", path, "it is none that `matrix components keygen` made")
     })
-}
-
-/// The interfaces that a component imports.
-fn imports_of(bytes: &[u8]) -> Result<BTreeSet<String>, String> {
-    let (mut imports, mut depth) = (BTreeSet::new(), 0);
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| error.to_string())? {
-            // Components and modules within it have imports of their own.
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    imports.insert(import.map_err(|error| error.to_string())?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(imports)
 }
 
 /// A signature as the interface has it.
