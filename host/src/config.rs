@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::admin::AdminConfig;
 use crate::capabilities::grpc::GrpcConfig;
+use crate::capabilities::http::HttpConfig;
 use crate::kv::KvConfig;
 use crate::learning::LearningConfig;
 use crate::matrices::MatricesConfig;
@@ -68,6 +69,8 @@ pub struct Config {
     pub interceptors: InterceptorsConfig,
     /// Services outside the realm that Souls may be granted.
     pub grpc: GrpcConfig,
+    /// Hosts outside the realm that Souls may be granted.
+    pub http: HttpConfig,
     /// The event bus.
     pub bus: BusConfig,
     /// This node's place in its realm.
@@ -99,6 +102,7 @@ impl Default for Config {
             transport: TransportConfig::default(),
             interceptors: InterceptorsConfig::default(),
             grpc: GrpcConfig::default(),
+            http: HttpConfig::default(),
             bus: BusConfig::default(),
             realm: RealmConfig::default(),
             p2p: P2pConfig::default(),

@@ -19,6 +19,7 @@ pub use end::End;
 use crate::admin::{Admin, AdminConfig, AdminHost};
 use crate::backup::Backups;
 use crate::capabilities::grpc::Endpoints;
+use crate::capabilities::http::Hosts;
 use crate::config::Config;
 use crate::kv::Kv;
 use crate::learning::{self, Learning};
@@ -218,6 +219,7 @@ struct Base {
     catalog: Catalog,
     interceptors: Interceptors,
     grpc: Endpoints,
+    http: Hosts,
 }
 
 impl Base {
@@ -234,6 +236,7 @@ impl Base {
         }
         let (metrics, settings) = (telemetry.metrics(), &config.grpc);
         let grpc = Endpoints::open(settings, &metrics.grpc, &metrics.refusals).context("see [grpc]")?;
+        let http = Hosts::open(&config.http).context("see [http]")?;
         let realm = place::open(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
         let metrics = telemetry.metrics().transport.clone();
@@ -255,7 +258,7 @@ impl Base {
         realm.network().serve(remote::LANE, Arc::new(router.inbound(guests.clone()))).await;
         place::share_topics(&realm, &router, guests).await;
         place::refuse_late(&router, realm_tasks);
-        Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors, grpc })
+        Ok(Self { telemetry, bus, router, kv, realm, catalog, interceptors, grpc, http })
     }
 
     /// What Souls need of it.
@@ -268,6 +271,7 @@ impl Base {
             logs: self.telemetry.logs().clone(),
             metrics: self.telemetry.metrics().clone(),
             grpc: self.grpc.clone(),
+            http: self.http.clone(),
             kv: self.kv.clone(),
             components: self.catalog.clone(),
             captures: Default::default(),

@@ -61,6 +61,8 @@ mod turns;
 mod uploads;
 #[path = "usage.rs"]
 mod usage;
+#[path = "websites.rs"]
+mod websites;
 #[path = "weights.rs"]
 mod weights;
 

@@ -22,6 +22,8 @@ mod node;
 mod services;
 #[path = "refusal/uploads.rs"]
 mod uploads;
+#[path = "refusal/websites.rs"]
+mod websites;
 
 pub(crate) use declared::*;
 pub(crate) use door::*;
@@ -34,6 +36,7 @@ pub(crate) use messages::*;
 pub(crate) use node::*;
 pub(crate) use services::*;
 pub(crate) use uploads::*;
+pub(crate) use websites::*;
 
 use matrix_tests::node::{TestNode, manifest};
 use matrixd::runtime::limits::Limits;

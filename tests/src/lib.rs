@@ -23,6 +23,7 @@ pub mod service;
 pub mod surface;
 pub mod tools;
 pub mod watch;
+pub mod website;
 
 /// A setting of tests that take as much as one likes, from the environment; none: nothing is said.
 ///

@@ -293,6 +293,7 @@ pub fn manifest(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Man
     manifest.grants.events = true;
     manifest.grants.memory = true;
     manifest.grants.grpc = all();
+    manifest.grants.http = vec!["*".parse().expect("a grant")];
     manifest
 }
 

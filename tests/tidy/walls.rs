@@ -27,8 +27,9 @@ const ROWS: [&[&str]; 14] = [
 const ENTWINED: [&str; 2] = ["runtime", "capabilities"];
 
 /// Libraries, and the only places in `host/src` that may name them.
-const CRATES: [(&[&str], &[&str]); 7] = [
+const CRATES: [(&[&str], &[&str]); 8] = [
     (&["wasmtime", "wasmtime_wasi"], &["runtime/", "capabilities/"]),
+    (&["wasmtime_wasi_http", "hyper", "http_body_util"], &["capabilities/http/"]),
     (&["openraft", "redb"], &["kv/"]),
     (&["libp2p", "libp2p_stream"], &["p2p/"]),
     (

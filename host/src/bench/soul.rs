@@ -7,7 +7,7 @@ use super::{Bench, BenchError, fence};
 use crate::capabilities::grants::Grants;
 use crate::capabilities::messaging::{self, Waits};
 use crate::capabilities::rehearsal::{Deed, Rehearsal};
-use crate::capabilities::{Capabilities, config, events, grpc, keyvalue, memory, random};
+use crate::capabilities::{Capabilities, config, events, grpc, http, keyvalue, memory, random};
 use crate::ids::{MessageId, SoulName};
 use crate::kv::KvError;
 use crate::memory::{Memory, Place, Quota, Weights};
@@ -160,6 +160,9 @@ impl Bench {
         // There is no service: whoever calls one hears so.
         let nobody = grpc::Endpoints::default();
         plain.grpc = Some(Box::new(grpc::Ctx::new(nobody, grants.clone(), limits, refused, waits.clone())));
+        let log = Arc::new(super::GuestLog::new(self.telemetry.logs().clone(), "bench", 0, refused));
+        let (nowhere, heard) = (http::Hosts::default(), (waits.clone(), log));
+        plain.http = Some(Box::new(http::Ctx::new(nowhere, grants.clone(), limits, refused, heard)));
         plain.messaging =
             Some(messaging::Ctx::new(name.clone(), router, grants.clone(), limits, refused, waits));
         plain.keyvalue = Some(keyvalue::Ctx::new(kv, name.as_str(), fence, grants, limits, refused));

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::HostPattern;
 use crate::ids::{IdError, TopicName};
 use crate::transport::envelope::Address;
 
@@ -133,6 +134,9 @@ pub struct Grants {
     /// gRPC endpoints that it may call. Left out where there are none, as `memory` is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grpc: Vec<Pattern>,
+    /// Hosts that it may send requests to. Left out where there are none, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HostPattern>,
 }
 
 impl Grants {

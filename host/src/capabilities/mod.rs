@@ -11,6 +11,7 @@ pub mod events;
 pub mod filesystem;
 pub mod grants;
 pub mod grpc;
+pub mod http;
 pub mod io;
 pub mod keyvalue;
 pub mod logging;
@@ -42,6 +43,8 @@ pub struct Capabilities {
     pub memory: Option<Box<memory::Ctx>>,
     /// Services outside the realm; none for rules and interceptors. Seldom used, too.
     pub grpc: Option<Box<grpc::Ctx>>,
+    /// Hosts outside the realm; none for rules and interceptors. Seldom used, too.
+    pub http: Option<Box<http::Ctx>>,
     /// The event bus.
     pub events: events::Ctx,
     /// The guest's log.
@@ -69,6 +72,7 @@ impl Capabilities {
             keyvalue: None,
             memory: None,
             grpc: None,
+            http: None,
             events: events::Ctx::new(bus, source, told, log.clone(), refused),
             logging: logging::Ctx::new(log.clone()),
             config: config::Ctx::default(),
@@ -84,8 +88,8 @@ impl Capabilities {
     }
 }
 
-/// A linker that provides every interface of this room.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+/// A linker that provides every interface of this room; `wasi:http`, and a `wasi:io` that waits, to those that send requests.
+pub(crate) fn linker(engine: &Engine, sends_requests: bool) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     types::add_to_linker(&mut linker)?;
     messaging::add_to_linker(&mut linker)?;
@@ -98,7 +102,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     cli::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     filesystem::add_to_linker(&mut linker)?;
-    io::add_to_linker(&mut linker)?;
+    if sends_requests {
+        http::io::add_to_linker(&mut linker)?;
+        http::add_to_linker(&mut linker)?;
+    } else {
+        io::add_to_linker(&mut linker)?;
+    }
     random::add_to_linker(&mut linker)?;
     Ok(linker)
 }

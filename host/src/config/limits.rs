@@ -4,6 +4,7 @@ use matrix_label::{PRODUCERS_MAX, TEXT_BYTES_MAX};
 
 use super::Config;
 use crate::capabilities::grpc::STATUS_BYTES_MAX;
+use crate::capabilities::http::REQUESTS_OF_ONE_MAX;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
 use crate::learning::{EXPERIENCE_BYTES_MAX, TEACH_BYTES_MAX};
 use crate::memory;
@@ -90,6 +91,11 @@ impl Config {
             NodeLimit::grpc_request_bytes => self.grpc.request_bytes_max as u64,
             NodeLimit::grpc_response_bytes => self.grpc.response_bytes_max as u64,
             NodeLimit::grpc_calls => self.grpc.calls_max as u64,
+            NodeLimit::http_timeout_ms => self.http.timeout_ms.into(),
+            NodeLimit::http_request_bytes => self.http.request_bytes_max,
+            NodeLimit::http_response_bytes => self.http.response_bytes_max,
+            NodeLimit::http_headers_bytes => self.http.headers_bytes_max as u64,
+            NodeLimit::http_requests => self.http.requests_max as u64,
             _ => return None,
         })
     }
@@ -126,6 +132,7 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::teach_bytes => TEACH_BYTES_MAX,
         NodeLimit::handles => HANDLES_MAX,
         NodeLimit::grpc_status_bytes => STATUS_BYTES_MAX,
+        NodeLimit::http_requests_of_one => REQUESTS_OF_ONE_MAX,
         NodeLimit::interceptors => STAGES_MAX,
         NodeLimit::content_type_bytes => CONTENT_TYPE_BYTES_MAX,
         NodeLimit::mailbox_bytes => MAILBOX_BYTES_MAX,

@@ -95,6 +95,8 @@ pub struct Catalog(Arc<Inner>);
 struct Inner {
     components: Components,
     linker: Linker<GuestState>,
+    /// The same, for those that send requests: they wait for streams.
+    linker_of_senders: Linker<GuestState>,
     kv: Kv,
     ground: Ground,
     check: Check,
@@ -122,11 +124,13 @@ impl Catalog {
         refused: Total,
         capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
     ) -> Result<Self, ComponentError> {
-        let linker = capabilities::linker(engine);
-        let linker = linker.map_err(|error| LinkError::Import(format!("{error:#}")))?;
+        let wrong = |error: wasmtime::Error| LinkError::Import(format!("{error:#}"));
+        let linker = capabilities::linker(engine, false).map_err(wrong)?;
+        let linker_of_senders = capabilities::linker(engine, true).map_err(wrong)?;
         let check = Check { limits, capabilities: Box::new(capabilities) };
         let (linked, exchange) = (Mutex::default(), OnceLock::new());
-        let inner = Inner { components, linker, kv, ground, check, refused, linked, exchange };
+        let inner =
+            Inner { components, linker, linker_of_senders, kv, ground, check, refused, linked, exchange };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -297,7 +301,8 @@ impl Catalog {
     }
 
     fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
-        let Inner { linker, ground, .. } = &*self.0;
+        let Inner { linker, linker_of_senders, ground, .. } = &*self.0;
+        let linker = if admitted.info.sends_requests() { linker_of_senders } else { linker };
         let linked = Component::link(admitted, linker, ground)?;
         let mut kept = self.linked();
         if kept.len() >= LINKED_KEPT {

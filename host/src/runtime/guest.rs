@@ -221,12 +221,14 @@ impl Guest {
 
     /// Whether it did anything that others can see since it was entered last.
     pub(crate) fn has_acted(&self) -> bool {
-        self.store.as_ref().is_none_or(|store| store.data().acted)
+        self.store.as_ref().is_none_or(|store| store.data().acted) || self.has_called()
     }
 
     /// Whether it called anybody outside the realm since it was entered last.
     pub(crate) fn has_called(&self) -> bool {
-        self.store.as_ref().is_none_or(|store| store.data().called)
+        let sent =
+            |state: &GuestState| state.capabilities.http.as_ref().is_some_and(|http| http.has_called());
+        self.store.as_ref().is_none_or(|store| store.data().called || sent(store.data()))
     }
 
     /// Fuel used since the instance was made.
@@ -298,6 +300,9 @@ fn arm(store: &mut Store<GuestState>, lane: Lane, moment: Moment, lifted_bytes_m
     state.lane = lane;
     state.overrun = false;
     (state.acted, state.called) = (false, false);
+    if let Some(http) = &mut state.capabilities.http {
+        http.enter();
+    }
     state.budget.enter();
     // What it was denied before, and survived, is no reason for what comes now.
     let _ = state.limiter.take_denied();

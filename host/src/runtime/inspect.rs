@@ -81,6 +81,11 @@ pub struct ComponentInfo {
 }
 
 impl ComponentInfo {
+    /// Whether it can send requests to hosts outside the realm.
+    pub fn sends_requests(&self) -> bool {
+        self.imports.iter().any(|import| import.starts_with("wasi:http/"))
+    }
+
     /// Whether it exports the interface `name` of `matrix:node`, such as `stateful`.
     pub fn has(&self, name: &str) -> bool {
         let interface = |export: &String| {

@@ -16,7 +16,7 @@ use super::restart::{Next, RestartConfig};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::messaging::Waits;
 use crate::capabilities::{
-    Capabilities, cli, config, events, grpc, keyvalue, logging, memory, messaging, random,
+    Capabilities, cli, config, events, grpc, http, keyvalue, logging, memory, messaging, random,
 };
 use crate::clock;
 use crate::ids::SoulName;
@@ -135,6 +135,8 @@ pub struct Host {
     pub metrics: Metrics,
     /// Calls services outside the realm.
     pub grpc: grpc::Endpoints,
+    /// Sends requests to hosts outside the realm.
+    pub http: http::Hosts,
     /// Keeps states.
     pub kv: Kv,
     /// Knows components.
@@ -179,6 +181,13 @@ impl Host {
         Capabilities {
             memory: Some(Box::new(memory)),
             grpc: Some(Box::new(called)),
+            http: Some(Box::new(http::Ctx::new(
+                self.http.clone(),
+                grants.clone(),
+                limits,
+                refused,
+                (waits.clone(), log.clone()),
+            ))),
             messaging: Some(messaging::Ctx::new(
                 soul.clone(),
                 router,

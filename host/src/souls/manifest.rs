@@ -145,6 +145,7 @@ impl Manifest {
         at_most("grants.subscribe", self.grants.subscribe.len(), GRANTS_MAX, "grants")?;
         at_most("grants.buckets", self.grants.buckets.len(), GRANTS_MAX, "grants")?;
         at_most("grants.grpc", self.grants.grpc.len(), GRANTS_MAX, "grants")?;
+        at_most("grants.http", self.grants.http.len(), GRANTS_MAX, "grants")?;
         if self.grants.buckets.iter().any(|grant| grant.bucket.starts_with("sys/")) {
             return Err(field("grants.buckets", "names a bucket under `sys/`, which is the node's own"));
         }

@@ -68,6 +68,7 @@ impl Options {
                 events: true,
                 memory: true,
                 grpc: all(),
+                http: vec!["*".parse().expect("a pattern")],
             }
         })
     }

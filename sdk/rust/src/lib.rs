@@ -32,7 +32,7 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`memory`], [`grpc`], [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`grpc`], `http` (with that feature), [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
@@ -48,6 +48,8 @@ pub mod config;
 pub mod discrete;
 pub mod events;
 pub mod grpc;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod keyvalue;
 pub mod logging;
 pub mod memory;

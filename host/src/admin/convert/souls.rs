@@ -6,7 +6,7 @@ use matrix_proto::v1;
 use tonic::{Code, Status};
 
 use super::{Failure, address_to, bad_id, content_to, missing};
-use crate::capabilities::grants::{GrantError, Grants};
+use crate::capabilities::grants::Grants;
 use crate::ids::{Digest, SoulName};
 use crate::memory::Weights;
 use crate::runtime::limits::Limits;
@@ -73,12 +73,13 @@ fn grants(given: v1::Grants) -> Result<Grants, Status> {
         events: given.events,
         memory: given.memory,
         grpc: each("manifest.grants.grpc", &given.grpc)?,
+        http: each("manifest.grants.http", &given.http)?,
     })
 }
 
-fn each<T: FromStr<Err = GrantError>>(field: &str, texts: &[String]) -> Result<Vec<T>, Status> {
+fn each<T: FromStr<Err: std::error::Error>>(field: &str, texts: &[String]) -> Result<Vec<T>, Status> {
     let parse = |(place, text): (usize, &String)| {
-        text.parse().map_err(|error: GrantError| {
+        text.parse().map_err(|error: T::Err| {
             let failure = Failure::new(Code::InvalidArgument, "GRANT_INVALID", &error);
             failure.field(&format!("{field}[{place}]")).status()
         })
@@ -112,6 +113,7 @@ fn limits(given: v1::Limits) -> Limits {
         episodes_bytes: given.episodes_bytes,
         memory_per_second: given.memory_per_second,
         grpc_per_second: given.grpc_per_second,
+        http_per_second: given.http_per_second,
     }
 }
 
@@ -171,6 +173,19 @@ const fn state(state: State) -> v1::SoulState {
     }
 }
 
+fn granted(grants: &Grants) -> v1::Grants {
+    v1::Grants {
+        send: grants.send.iter().map(ToString::to_string).collect(),
+        ask: grants.ask.iter().map(ToString::to_string).collect(),
+        subscribe: grants.subscribe.iter().map(ToString::to_string).collect(),
+        buckets: grants.buckets.iter().cloned().map(String::from).collect(),
+        events: grants.events,
+        memory: grants.memory,
+        grpc: grants.grpc.iter().map(ToString::to_string).collect(),
+        http: grants.http.iter().map(ToString::to_string).collect(),
+    }
+}
+
 fn shown(manifest: &Manifest) -> v1::SoulManifest {
     let Manifest {
         name,
@@ -195,15 +210,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             values: persona.values.iter().map(value).collect(),
         }),
         config: config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        grants: Some(v1::Grants {
-            send: grants.send.iter().map(ToString::to_string).collect(),
-            ask: grants.ask.iter().map(ToString::to_string).collect(),
-            subscribe: grants.subscribe.iter().map(ToString::to_string).collect(),
-            buckets: grants.buckets.iter().cloned().map(String::from).collect(),
-            events: grants.events,
-            memory: grants.memory,
-            grpc: grants.grpc.iter().map(ToString::to_string).collect(),
-        }),
+        grants: Some(granted(grants)),
         limits: Some(v1::Limits {
             memory_bytes: limits.memory_bytes,
             call_ms: limits.call_ms,
@@ -218,6 +225,7 @@ fn shown(manifest: &Manifest) -> v1::SoulManifest {
             episodes_bytes: limits.episodes_bytes,
             memory_per_second: limits.memory_per_second,
             grpc_per_second: limits.grpc_per_second,
+            http_per_second: limits.http_per_second,
         }),
         durability: Some(v1::Durability {
             every_turns: durability.every_turns,

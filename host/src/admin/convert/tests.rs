@@ -99,6 +99,7 @@ fn sound() -> v1::SoulManifest {
             events: true,
             memory: true,
             grpc: vec!["weather".to_owned(), "news-*".to_owned()],
+            http: vec!["api.example.org".to_owned(), "http://*.example.org:8080".to_owned()],
         }),
         limits: Some(v1::Limits { call_ms: 100, grpc_per_second: 7, ..v1::Limits::default() }),
         durability: Some(v1::Durability { every_turns: 64, every_seconds: 5, mode: 1 }),

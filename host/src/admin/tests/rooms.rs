@@ -202,6 +202,7 @@ fn souls_host(
         logs: telemetry.logs().clone(),
         metrics: telemetry.metrics().clone(),
         grpc: Default::default(),
+        http: Default::default(),
         kv: kv.clone(),
         components: catalog.clone(),
         captures: Default::default(),

@@ -32,6 +32,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
         }
     }
     grpc(config, found);
+    http(config, found);
     let reached = config.p2p.listen.iter().map(ToString::to_string);
     let reached: Vec<_> = reached.filter(|address| !is_loopback(address)).collect();
     match &reached[..] {
@@ -87,6 +88,29 @@ fn grpc(config: &Config, found: &mut Findings) {
     for doubt in config.grpc.doubts() {
         let change = "whoever is on the way can read and change it: set `url` to `https://…`, and `tls.ca`";
         found.warn("grpc", doubt, change);
+    }
+}
+
+/// Where Souls could send requests. Blocks on the disk.
+fn http(config: &Config, found: &mut Findings) {
+    match config.http.check() {
+        Ok(()) if config.http.hosts.is_empty() => found.ok("http", "Souls send no requests to anybody"),
+        Ok(()) => {
+            let hosts: Vec<_> = config.http.hosts.iter().map(ToString::to_string).collect();
+            found.ok("http", format!("Souls that are granted it can send requests to {}", hosts.join(", ")));
+        }
+        Err(error) => found.refused("http", &error),
+    }
+    for doubt in config.http.doubts() {
+        found.warn(
+            "http",
+            doubt,
+            "whoever is on the way can read and change it: name the host without `http://`",
+        );
+    }
+    if !config.http.hosts.is_empty() && config.http.ca.is_none() {
+        let change = "set it; on Debian `/etc/ssl/certs/ca-certificates.crt` has the public authorities";
+        found.warn("http", "no host is reached over TLS: `http.ca` is not set", change);
     }
 }
 

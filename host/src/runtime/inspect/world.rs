@@ -125,22 +125,25 @@ const IMPORTS: &[(&str, Version, &[Kind])] = &[
     ("wasi:io/error", WASI, ALL),
     ("wasi:io/poll", WASI, ALL),
     ("wasi:io/streams", WASI, ALL),
+    ("wasi:http/types", WASI, SOUL),
+    ("wasi:http/outgoing-handler", WASI, SOUL),
     ("wasi:filesystem/types", WASI, ALL),
     ("wasi:filesystem/preopens", WASI, ALL),
 ];
 
 /// The functions in which a guest may wait for others; `None` means every function of the package. Those of
-/// `wasi:io` are not among them: the only streams are stdio's, which are always ready.
+/// `wasi:io` are not among them: who sends no requests has stdio's streams alone, which are always ready.
 const WAITING: &[(&str, Option<&str>)] = &[
     ("matrix:node/messaging", Some("ask")),
     ("matrix:node/memory", None),
     ("matrix:node/grpc", None),
+    ("wasi:http/", None),
     ("wasi:keyvalue/", None),
 ];
 
 /// What tells the time: clocks; episodes, which have the time of what was handled; and services, which answer as things are.
 /// Who calls these handles one message at a time also so that it is known for which one it called.
-const CLOCKS: [&str; 3] = ["wasi:clocks/", "matrix:node/memory", "matrix:node/grpc"];
+const CLOCKS: [&str; 4] = ["wasi:clocks/", "matrix:node/memory", "matrix:node/grpc", "wasi:http/"];
 
 /// An interface that components export, and the functions that it has.
 struct Interface(&'static str, &'static [&'static str]);
@@ -213,10 +216,11 @@ pub(super) fn check_imports(imports: &[Item]) -> Result<(), Refusal> {
 fn remedy(interface: &str, is_interface: bool) -> &'static str {
     let package = interface.split('/').next().unwrap_or_default();
     match package {
-        "wasi:sockets" | "wasi:http" => {
-            "a component has no network of its own; it reaches others through `matrix:node/messaging`, and services through \
-             `matrix:node/grpc`"
+        "wasi:sockets" => {
+            "a component has no network of its own; it reaches others through `matrix:node/messaging`, and by `wasi:http` or \
+             `matrix:node/grpc` what its node lets it"
         }
+        "wasi:http" => "the node gives `outgoing-handler` and `types` of it: a Soul is reached by messages",
         "matrix:node" => "build against the node's `wit/`",
         "wasi:cli" | "wasi:clocks" | "wasi:random" | "wasi:io" | "wasi:filesystem" => {
             "the node gives the stable interfaces of WASI 0.2 and no others"

@@ -33,6 +33,8 @@ macro_rules! every_limit {
                 memory_per_second: u32 = 200, max 10_000, "a second", "the memory's functions refuse: quota-exceeded";
                 /// Calls to gRPC services in a second.
                 grpc_per_second: u32 = 100, max 10_000, "a second", "`call` refuses: RESOURCE_EXHAUSTED";
+                /// Requests to hosts outside the realm in a second.
+                http_per_second: u32 = 100, max 10_000, "a second", "`handle` refuses: connection-limit-reached";
                 /// Lines logged in a second.
                 log_lines_per_second: u32 = 100, max 10_000, "a second", "the log drops, and counts what it dropped";
                 /// Events published in a second.
@@ -187,6 +189,18 @@ macro_rules! every_limit {
                 grpc_calls: "grpc.calls_max", "calls", "`call` refuses: RESOURCE_EXHAUSTED";
                 /// The text of a gRPC service's status.
                 grpc_status_bytes: "fixed", "bytes", "the text is cut";
+                /// A request to a host outside the realm, to the end of its answer.
+                http_timeout_ms: "http.timeout_ms", "ms", "the request ends: http-response-timeout";
+                /// The body of a request to a host outside the realm.
+                http_request_bytes: "http.request_bytes_max", "bytes", "the request ends: http-request-body-size";
+                /// The body of an answer of a host outside the realm.
+                http_response_bytes: "http.response_bytes_max", "bytes", "the answer ends: http-response-body-size";
+                /// The headers of a request, and of an answer.
+                http_headers_bytes: "http.headers_bytes_max", "bytes", "the request ends: http-response-header-section-size";
+                /// Requests of the node that are under way.
+                http_requests: "http.requests_max", "requests", "`handle` refuses: connection-limit-reached";
+                /// Requests of one Soul that are under way.
+                http_requests_of_one: "fixed", "requests", "`handle` refuses: connection-limit-reached";
                 /// Connections to each of the node's addresses.
                 connections: "admin.connections_max", "connections", "the connection is closed";
                 /// Streams without an end.

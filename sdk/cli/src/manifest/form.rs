@@ -138,6 +138,7 @@ struct Grants {
     events: bool,
     memory: bool,
     grpc: Vec<String>,
+    http: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -156,6 +157,7 @@ struct Limits {
     episodes_bytes: u64,
     memory_per_second: u32,
     grpc_per_second: u32,
+    http_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -312,6 +314,7 @@ impl From<Grants> for v1::Grants {
             events: grants.events,
             memory: grants.memory,
             grpc: grants.grpc,
+            http: grants.http,
         }
     }
 }
@@ -332,6 +335,7 @@ impl From<Limits> for v1::Limits {
             episodes_bytes: limits.episodes_bytes,
             memory_per_second: limits.memory_per_second,
             grpc_per_second: limits.grpc_per_second,
+            http_per_second: limits.http_per_second,
         }
     }
 }

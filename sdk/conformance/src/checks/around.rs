@@ -14,17 +14,18 @@ use crate::subject::{Subject, about, tell_one};
 const MESSAGING: &str = "matrix:node/messaging";
 const MEMORY: &str = "matrix:node/memory";
 const GRPC: &str = "matrix:node/grpc";
+const HTTP: &str = "wasi:http/";
 const KEYVALUE: &str = "wasi:keyvalue/";
 
 pub(super) async fn alone(subject: &Subject) -> Done {
-    asks(subject, &[MESSAGING, GRPC])?;
+    asks(subject, &[MESSAGING, GRPC, HTTP])?;
     let around = Circumstances { outside: Outside::Empty, ..subject.usual() };
     survives(subject, &around, false, "where nobody has the address").await
 }
 
 /// Events stay granted: to publish one without the grant ends any Soul, as `world.grants` tells.
 pub(super) async fn denied(subject: &Subject) -> Done {
-    asks(subject, &[MESSAGING, MEMORY, GRPC, KEYVALUE])?;
+    asks(subject, &[MESSAGING, MEMORY, GRPC, HTTP, KEYVALUE])?;
     let grants = Grants { events: true, ..Grants::default() };
     let around = Circumstances { grants, outside: Outside::Empty, ..subject.usual() };
     survives(subject, &around, false, "where nothing is granted").await
@@ -44,15 +45,16 @@ pub(super) async fn full(subject: &Subject) -> Done {
 }
 
 pub(super) async fn quota(subject: &Subject) -> Done {
-    asks(subject, &[MESSAGING, MEMORY, GRPC, KEYVALUE])?;
+    asks(subject, &[MESSAGING, MEMORY, GRPC, HTTP, KEYVALUE])?;
     let mut around = subject.usual();
     (around.limits.messages_per_second, around.limits.kv_per_second) = (0, 0);
     (around.limits.memory_per_second, around.limits.grpc_per_second) = (0, 0);
+    around.limits.http_per_second = 0;
     survives(subject, &around, false, "where quotas are used up").await
 }
 
 pub(super) async fn late(subject: &Subject) -> Done {
-    asks(subject, &[MESSAGING, MEMORY, GRPC, KEYVALUE])?;
+    asks(subject, &[MESSAGING, MEMORY, GRPC, HTTP, KEYVALUE])?;
     let around = Circumstances { outside: Outside::Empty, ..subject.usual() };
     survives(subject, &around, true, "where the deadline has passed").await
 }

@@ -12,10 +12,11 @@ const SECTIONS: [(&str, &str); 4] =
 /// What needs a grant: an import, and whether anything of the kind is granted.
 type Needed = (&'static str, &'static str, fn(&matrixd::capabilities::grants::Grants) -> bool);
 
-const NEEDED: [Needed; 4] = [
+const NEEDED: [Needed; 5] = [
     ("matrix:node/events@", "grants.events", |grants| grants.events),
     ("matrix:node/memory@", "grants.memory", |grants| grants.memory),
     ("matrix:node/grpc@", "grants.grpc", |grants| !grants.grpc.is_empty()),
+    ("wasi:http/", "grants.http", |grants| !grants.http.is_empty()),
     ("matrix:node/messaging@", "grants.send, grants.ask or grants.subscribe", |grants| {
         !(grants.send.is_empty() && grants.ask.is_empty() && grants.subscribe.is_empty())
     }),
@@ -53,7 +54,7 @@ pub(super) async fn grants(subject: &Subject) -> Done {
     };
     let lacks = |(import, _, given): &&Needed| subject.imports(import) && !given(grants);
     let Some((import, grant, _)) = NEEDED.iter().find(lacks) else { return Ok(()) };
-    let import = import.trim_end_matches('@');
+    let import = import.trim_end_matches(['@', '/']);
     let seen = format!("it imports {import}, and holds no {grant}");
     let mend = format!("set {grant} in the Soul's manifest, or import less");
     let expected = "whatever is imported may be used";

@@ -45,7 +45,7 @@ fn from_manifest(manifest: &SoulManifest, node: &[Limit]) -> Vec<String> {
     let persona = manifest.persona.clone().unwrap_or_default();
     let grants = json!({
         "send": grants.send, "ask": grants.ask, "subscribe": grants.subscribe, "buckets": grants.buckets,
-        "events": grants.events, "memory": grants.memory, "grpc": grants.grpc,
+        "events": grants.events, "memory": grants.memory, "grpc": grants.grpc, "http": grants.http,
     });
     let values: Vec<_> = persona.values.iter().map(|value| json!([value.name, value.weight])).collect();
     let persona = json!({ "description": persona.description, "traits": persona.traits, "values": values });
@@ -92,6 +92,7 @@ fn limits(manifest: &SoulManifest) -> impl Iterator<Item = String> + use<> {
         ("episodes_bytes", limits.episodes_bytes),
         ("memory_per_second", limits.memory_per_second.into()),
         ("grpc_per_second", limits.grpc_per_second.into()),
+        ("http_per_second", limits.http_per_second.into()),
     ];
     let named = limits.into_iter().filter(|(_, amount)| *amount > 0);
     named.map(|(name, amount)| format!("--limit={name}={amount}"))
@@ -121,7 +122,7 @@ mod tests {
         };
         let node = [limit("limits.call_ms", 5, 90), limit("fixed", 1, 1), limit("souls.max", 2, 2)];
         let expected = [
-            "--grants={\"ask\":[],\"buckets\":[],\"events\":true,\"grpc\":[],\"memory\":false,\
+            "--grants={\"ask\":[],\"buckets\":[],\"events\":true,\"grpc\":[],\"http\":[],\"memory\":false,\
              \"send\":[\"soul:neo\"],\"subscribe\":[]}",
             "--persona={\"description\":\"a\",\"traits\":[],\"values\":[[\"honesty\",0.5]]}",
             "--node-limits={\"default\":{\"call_ms\":5},\"max\":{\"call_ms\":90}}",

@@ -69,6 +69,9 @@ pub(crate) struct Args {
     /// A gRPC service of the node's configuration that it may call; may be given again
     #[arg(long = "grpc", value_name = "ENDPOINT", help_heading = "Grants")]
     grpc: Vec<String>,
+    /// A host that it may send requests to, of those that the node allows; may be given again
+    #[arg(long = "http", value_name = "HOST", help_heading = "Grants")]
+    http: Vec<String>,
     /// Episodes that it remembers [default: the node's]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     episodes: Option<u32>,
@@ -121,6 +124,7 @@ impl TryFrom<Args> for SpawnRequest {
                 events: args.events,
                 memory: args.memory,
                 grpc: args.grpc,
+                http: args.http,
             }),
             limits: Some(Limits {
                 memory_bytes: args.memory_bytes.unwrap_or(0),
