@@ -45,7 +45,8 @@ hostile: guests test-guests programs ## Runs hostile guests against nodes of bou
 	MATRIX_TEST_MEMORY_MIB=$(MEMORY) cargo test --workspace --locked --profile $(PROFILE) --test hostile
 	cargo test --workspace --locked --profile $(PROFILE) --test cluster memory::
 
-# Which of a realm's long tests: all, or those whose names hold a word, such as `turns` (1,000 kills).
+# Which of a realm's long tests: all, or those whose names hold a word, such as `turns` (1,000 kills, which take 20 minutes with
+# PROFILE=release).
 SOAK ?=
 
 # For how many seconds each of a realm's soaks goes on.
@@ -53,11 +54,11 @@ SOAK_SECONDS ?= 120
 
 soak: export MATRIX_SOAK_SECONDS = $(SOAK_SECONDS)
 soak: ## Cuts the KV's power 10,000 times, and a realm's links and nodes at random, also while code is swapped; tries random components; takes minutes.
-	cargo test --workspace --locked --features matrixd/soak --lib -- kv::tests::cuts
-	cargo build --workspace --bins --locked
-	cargo test --workspace --locked --test cluster -- --ignored --nocapture $(SOAK)
-	cargo test --workspace --locked --test hostile -- --ignored --nocapture $(SOAK)
-	cargo test --workspace --locked --test conformance -- --ignored --nocapture $(SOAK)
+	cargo test --workspace --locked --profile $(PROFILE) --features matrixd/soak --lib -- kv::tests::cuts
+	cargo build --workspace --bins --locked --profile $(PROFILE)
+	cargo test --workspace --locked --profile $(PROFILE) --test cluster -- --ignored --nocapture $(SOAK)
+	cargo test --workspace --locked --profile $(PROFILE) --test hostile -- --ignored --nocapture $(SOAK)
+	cargo test --workspace --locked --profile $(PROFILE) --test conformance -- --ignored --nocapture $(SOAK)
 
 # Which mutants: all, or some of tests/mutants/*.patch by name.
 MUTANTS ?=
