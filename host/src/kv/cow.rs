@@ -37,10 +37,18 @@ impl<V: Clone> CowMap<V> {
 
     /// Stores `value` and returns what it replaces.
     pub(super) fn insert(&mut self, key: Bytes, value: V) -> Option<V> {
+        self.upsert(key, |_| value)
+    }
+
+    /// Stores what `value` makes of what is there, and returns what that replaces. The key is looked for once.
+    pub(super) fn upsert(&mut self, key: Bytes, value: impl FnOnce(Option<&V>) -> V) -> Option<V> {
         let chunk = self.chunk_mut(&key);
         match find(chunk, &key) {
-            Ok(at) => return Some(std::mem::replace(&mut chunk[at].1, value)),
-            Err(at) => chunk.insert(at, (key, value)),
+            Ok(at) => {
+                let value = value(Some(&chunk[at].1));
+                return Some(std::mem::replace(&mut chunk[at].1, value));
+            }
+            Err(at) => chunk.insert(at, (key, value(None))),
         }
         // Keys that come in order fill chunks to the brim; others leave both halves room.
         let overflow = (chunk.len() > CHUNK_KEYS_MAX).then(|| chunk.split_off(CHUNK_KEYS_MAX / 2));

@@ -195,10 +195,13 @@ impl State {
         self.revision += 1;
         let revision = self.revision;
         let key = path.bytes();
-        let previous = self.entries.get(key).cloned();
-        let (created_revision, version) =
-            previous.as_ref().map_or((revision, 1), |entry| (entry.created_revision, entry.version + 1));
-        let entry = Entry { value, revision, created_revision, version, lease };
+        let mut entry = Entry { value, revision, created_revision: revision, version: 1, lease };
+        let previous = self.entries.upsert(key.clone(), |previous| {
+            if let Some(previous) = previous {
+                (entry.created_revision, entry.version) = (previous.created_revision, previous.version + 1);
+            }
+            entry.clone()
+        });
         let bound_to = previous.as_ref().and_then(|entry| entry.lease);
         if bound_to != lease {
             self.unbind(bound_to, key);
@@ -208,7 +211,6 @@ impl State {
         }
         self.bytes += cost(key, &entry);
         self.bytes -= previous.as_ref().map_or(0, |entry| cost(key, entry));
-        self.entries.insert(key.clone(), entry.clone());
         self.history.push(Change { revision, path, kind: ChangeKind::Put(entry), previous });
     }
 
