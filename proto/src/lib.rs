@@ -1,9 +1,11 @@
 //! The gRPC interface of a Matrix OS node: `matrix/v1/*.proto`, one service a file, and the
 //! messages, clients and servers generated from them; what nodes say to each other, `matrix/wire/v1/*.proto`; and the
-//! formats of a [`backup`], of a [`soul_file`], of the [`audit`] log, and of a component's [`signature`].
+//! formats of a [`backup`], of a [`soul_file`], of the [`audit`] log, and of a component's [`signature`]; and a client of the KV
+//! that sends together what many callers ask: the [`pipeline`].
 
 pub mod audit;
 pub mod backup;
+pub mod pipeline;
 pub mod signature;
 pub mod soul_file;
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use matrix_proto::pipeline::Pipeline;
 use matrix_proto::v1::kv_client::KvClient;
 use matrix_proto::v1::{KvGetRequest, KvPutRequest};
 use matrix_tests::node::{PATIENCE, built};
@@ -33,14 +34,39 @@ pub(crate) struct Case {
     pub(crate) writes: bool,
     pub(crate) clients: usize,
     pub(crate) each: usize,
+    /// Whether the clients of a connection share a pipeline to the node.
+    pub(crate) shared: bool,
     /// How many times better than the other it has to be.
     pub(crate) times: f64,
 }
 
-const CASES: [Case; 3] = [
-    Case { what: "KV put, 1 client", writes: true, clients: 1, each: 500, times: 1.0 },
-    Case { what: "KV put, 256 clients", writes: true, clients: 256, each: 80, times: 2.0 },
-    Case { what: "KV get, linearizable, 256 clients", writes: false, clients: 256, each: 200, times: 3.0 },
+const CASES: [Case; 5] = [
+    Case { what: "KV put, 1 client", writes: true, clients: 1, each: 500, shared: false, times: 1.0 },
+    Case { what: "KV put, 256 clients", writes: true, clients: 256, each: 80, shared: false, times: 2.0 },
+    Case {
+        what: "KV put, 256 clients, pipelines",
+        writes: true,
+        clients: 256,
+        each: 320,
+        shared: true,
+        times: 2.0,
+    },
+    Case {
+        what: "KV get, linearizable, 256 clients",
+        writes: false,
+        clients: 256,
+        each: 200,
+        shared: false,
+        times: 3.0,
+    },
+    Case {
+        what: "KV get, linearizable, 256 clients, pipelines",
+        writes: false,
+        clients: 256,
+        each: 400,
+        shared: true,
+        times: 3.0,
+    },
 ];
 
 /// Measures it.
@@ -104,14 +130,14 @@ fn bare_sync(folder: &Path) -> f64 {
 
 /// Seconds until every client has had all its answers.
 pub(crate) async fn play(server: &Server, case: Case) -> f64 {
-    let mut channels = Vec::new();
+    let mut ways = Vec::new();
     for _ in 0..case.clients.div_ceil(CLIENTS_PER_CONNECTION) {
-        channels.push(server.connect().await.expect("the server listens"));
+        ways.push(server.way(case.shared).await);
     }
     let value = Bytes::from(vec![7; VALUE_BYTES]);
     let began = Instant::now();
     let clients = (0..case.clients).map(|client| {
-        let asked = server.way(channels[client / CLIENTS_PER_CONNECTION].clone());
+        let asked = ways[client / CLIENTS_PER_CONNECTION].clone();
         let value = value.clone();
         #[expect(clippy::disallowed_methods, reason = "clients run side by side, and all are waited for")]
         tokio::spawn(async move {
@@ -128,8 +154,10 @@ pub(crate) async fn play(server: &Server, case: Case) -> f64 {
 }
 
 /// How one client asks.
+#[derive(Clone)]
 enum Way {
     Node(KvClient<Channel>, MetadataValue<Ascii>),
+    Pipeline(Pipeline),
     Etcd(Channel),
 }
 
@@ -140,6 +168,10 @@ impl Way {
                 let put = KvPutRequest { bucket: "bench".into(), key, value, ..Default::default() };
                 client.clone().put(bearing(put, token)).await.map(drop).expect("it is written");
             }
+            Self::Pipeline(pipeline) => {
+                let put = KvPutRequest { bucket: "bench".into(), key, value, ..Default::default() };
+                pipeline.put(put).await.map(drop).expect("it is written");
+            }
             Self::Etcd(channel) => etcd::put(channel.clone(), key, value).await.expect("it is written"),
         }
     }
@@ -149,6 +181,11 @@ impl Way {
             Self::Node(client, token) => {
                 let get = KvGetRequest { bucket: "bench".into(), key, local: false };
                 let found = client.clone().get(bearing(get, token)).await.expect("it is read").into_inner();
+                found.entry.map(|entry| entry.value.len())
+            }
+            Self::Pipeline(pipeline) => {
+                let get = KvGetRequest { bucket: "bench".into(), key, local: false };
+                let found = pipeline.get(get).await.expect("it is read");
                 found.entry.map(|entry| entry.value.len())
             }
             Self::Etcd(channel) => {
@@ -215,9 +252,21 @@ impl Server {
         endpoint.tcp_nodelay(true).connect().await.ok()
     }
 
-    fn way(&self, channel: Channel) -> Way {
-        match &self.token {
-            Some(token) => Way::Node(KvClient::new(channel), token.clone()),
+    /// A connection; to a node as a pipeline, where its clients share one.
+    async fn way(&self, shared: bool) -> Way {
+        let channel = self.connect().await.expect("the server listens");
+        match self.token.clone() {
+            Some(token) if shared => {
+                let mut client = KvClient::with_interceptor(channel, move |mut request: Request<()>| {
+                    request.metadata_mut().insert("authorization", token.clone());
+                    Ok(request)
+                });
+                let (pipeline, driver) = Pipeline::open(&mut client).await.expect("the node takes it");
+                #[expect(clippy::disallowed_methods, reason = "it ends with the last of its clients")]
+                tokio::spawn(driver);
+                Way::Pipeline(pipeline)
+            }
+            Some(token) => Way::Node(KvClient::new(channel), token),
             None => Way::Etcd(channel),
         }
     }

@@ -16,14 +16,45 @@ use crate::table::{Row, Wanted};
 /// How often a node is looked at that tells nobody when it is ready.
 const POLL: Duration = Duration::from_millis(50);
 
-const CASES: [Case; 3] = [
-    Case { what: "KV put on three nodes, 1 client", writes: true, clients: 1, each: 300, times: 1.5 },
-    Case { what: "KV put on three nodes, 256 clients", writes: true, clients: 256, each: 80, times: 3.0 },
+const CASES: [Case; 5] = [
+    Case {
+        what: "KV put on three nodes, 1 client",
+        writes: true,
+        clients: 1,
+        each: 300,
+        shared: false,
+        times: 1.5,
+    },
+    Case {
+        what: "KV put on three nodes, 256 clients",
+        writes: true,
+        clients: 256,
+        each: 80,
+        shared: false,
+        times: 3.0,
+    },
+    Case {
+        what: "KV put on three nodes, 256 clients, pipelines",
+        writes: true,
+        clients: 256,
+        each: 320,
+        shared: true,
+        times: 3.0,
+    },
     Case {
         what: "KV get on three nodes, linearizable, 256 clients",
         writes: false,
         clients: 256,
         each: 200,
+        shared: false,
+        times: 5.0,
+    },
+    Case {
+        what: "KV get on three nodes, linearizable, 256 clients, pipelines",
+        writes: false,
+        clients: 256,
+        each: 400,
+        shared: true,
         times: 5.0,
     },
 ];

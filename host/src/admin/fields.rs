@@ -159,7 +159,7 @@ fn varint(left: &mut &[u8]) -> Option<u64> {
 }
 
 /// What a caller wrote, on one short line.
-fn shown(text: &[u8]) -> String {
+pub(super) fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(TEXT_BYTES_MAX)]);
     sanitize(&text).into_owned()
 }

@@ -8,11 +8,13 @@ use futures::StreamExt as _;
 use matrix_proto::v1;
 use matrix_proto::v1::kv_server::Kv;
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
+use super::auth::Caller;
 use super::convert;
 use super::desk::{Answers, Desk, open};
 use super::paging::{PAGE_BYTES, page_size};
+use super::pipeline;
 use super::replay::Key;
 use crate::ids::ClientName;
 use crate::kv::{Consistency, LeaseId, RequestId, Swap};
@@ -27,19 +29,12 @@ pub(super) struct KvService(pub(super) Arc<Desk>);
 #[tonic::async_trait]
 impl Kv for KvService {
     async fn get(&self, request: Request<v1::KvGetRequest>) -> Result<Response<v1::KvGetResponse>, Status> {
-        let v1::KvGetRequest { bucket, key, local } = request.into_inner();
-        let found = self.0.host.kv.look(&bucket, &key, consistency(local)).await?;
-        let entry = found.entry.map(|entry| convert::entry(key, &entry));
-        Ok(Response::new(v1::KvGetResponse { entry, log_index: found.log_index }))
+        get(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn put(&self, request: Request<v1::KvPutRequest>) -> Result<Response<v1::KvPutResponse>, Status> {
         let (caller, request) = open(request)?;
-        let v1::KvPutRequest { bucket, key, value, lease, request_id } = request;
-        let id = mutation(&caller, "Kv/Put", &request_id, &bucket)?;
-        let lease = (lease != 0).then_some(LeaseId(lease));
-        let done = self.0.host.kv.put(&bucket, &key, value, lease, id).await?;
-        Ok(Response::new(v1::KvPutResponse { revision: done.revision, log_index: done.log_index }))
+        put(&self.0, &caller, request).await.map(Response::new)
     }
 
     async fn delete(
@@ -47,11 +42,7 @@ impl Kv for KvService {
         request: Request<v1::KvDeleteRequest>,
     ) -> Result<Response<v1::KvDeleteResponse>, Status> {
         let (caller, request) = open(request)?;
-        let v1::KvDeleteRequest { bucket, key, request_id } = request;
-        let id = mutation(&caller, "Kv/Delete", &request_id, &bucket)?;
-        let done = self.0.host.kv.delete(&bucket, &key, id).await?;
-        let (revision, log_index) = (done.revision, done.log_index);
-        Ok(Response::new(v1::KvDeleteResponse { existed: done.value, revision, log_index }))
+        delete(&self.0, &caller, request).await.map(Response::new)
     }
 
     async fn compare_and_swap(
@@ -59,23 +50,18 @@ impl Kv for KvService {
         request: Request<v1::CompareAndSwapRequest>,
     ) -> Result<Response<v1::CompareAndSwapResponse>, Status> {
         let (caller, request) = open(request)?;
-        let v1::CompareAndSwapRequest { bucket, key, expected, new_value, request_id } = request;
-        let id = mutation(&caller, "Kv/CompareAndSwap", &request_id, &bucket)?;
-        let expect = convert::swap_expectation(expected)?;
-        let kv = &self.0.host.kv;
-        let done = kv.compare_and_swap(&bucket, &key, expect, new_value, id).await?;
-        let (swapped, current) = match done.value {
-            // What the swap made of the key, its version and lease among it; or what came right after. Where another
-            // node leads, this one may not have applied it yet.
-            Swap::Swapped => {
-                kv.wait_for(done.log_index).await?;
-                (true, kv.get(&bucket, &key, Consistency::Local).await?)
-            }
-            Swap::Conflict { current } => (false, current),
-        };
-        let current = current.map(|entry| convert::entry(key, &entry));
-        let (revision, log_index) = (done.revision, done.log_index);
-        Ok(Response::new(v1::CompareAndSwapResponse { swapped, current, log_index, revision }))
+        compare_and_swap(&self.0, &caller, request).await.map(Response::new)
+    }
+
+    type PipelineStream = Answers<v1::KvPipelineResponse>;
+
+    async fn pipeline(
+        &self,
+        request: Request<Streaming<v1::KvPipelineRequest>>,
+    ) -> Result<Response<Self::PipelineStream>, Status> {
+        let (caller, asked) = open(request)?;
+        let place = self.0.stream()?;
+        Ok(self.0.answers(place, pipeline::answers(self.0.clone(), caller, asked)))
     }
 
     async fn range(
@@ -155,6 +141,59 @@ impl Kv for KvService {
         };
         self.0.mutate(key, revoked).await.map(Response::new)
     }
+}
+
+pub(super) async fn get(desk: &Desk, request: v1::KvGetRequest) -> Result<v1::KvGetResponse, Status> {
+    let v1::KvGetRequest { bucket, key, local } = request;
+    let found = desk.host.kv.look(&bucket, &key, consistency(local)).await?;
+    let entry = found.entry.map(|entry| convert::entry(key, &entry));
+    Ok(v1::KvGetResponse { entry, log_index: found.log_index })
+}
+
+pub(super) async fn put(
+    desk: &Desk,
+    caller: &Caller,
+    request: v1::KvPutRequest,
+) -> Result<v1::KvPutResponse, Status> {
+    let v1::KvPutRequest { bucket, key, value, lease, request_id } = request;
+    let id = mutation(caller, "Kv/Put", &request_id, &bucket)?;
+    let lease = (lease != 0).then_some(LeaseId(lease));
+    let done = desk.host.kv.put(&bucket, &key, value, lease, id).await?;
+    Ok(v1::KvPutResponse { revision: done.revision, log_index: done.log_index })
+}
+
+pub(super) async fn delete(
+    desk: &Desk,
+    caller: &Caller,
+    request: v1::KvDeleteRequest,
+) -> Result<v1::KvDeleteResponse, Status> {
+    let v1::KvDeleteRequest { bucket, key, request_id } = request;
+    let id = mutation(caller, "Kv/Delete", &request_id, &bucket)?;
+    let done = desk.host.kv.delete(&bucket, &key, id).await?;
+    Ok(v1::KvDeleteResponse { existed: done.value, revision: done.revision, log_index: done.log_index })
+}
+
+pub(super) async fn compare_and_swap(
+    desk: &Desk,
+    caller: &Caller,
+    request: v1::CompareAndSwapRequest,
+) -> Result<v1::CompareAndSwapResponse, Status> {
+    let v1::CompareAndSwapRequest { bucket, key, expected, new_value, request_id } = request;
+    let id = mutation(caller, "Kv/CompareAndSwap", &request_id, &bucket)?;
+    let expect = convert::swap_expectation(expected)?;
+    let kv = &desk.host.kv;
+    let done = kv.compare_and_swap(&bucket, &key, expect, new_value, id).await?;
+    let (swapped, current) = match done.value {
+        // What the swap made of the key, its version and lease among it; or what came right after. Where another
+        // node leads, this one may not have applied it yet.
+        Swap::Swapped => {
+            kv.wait_for(done.log_index).await?;
+            (true, kv.get(&bucket, &key, Consistency::Local).await?)
+        }
+        Swap::Conflict { current } => (false, current),
+    };
+    let current = current.map(|entry| convert::entry(key, &entry));
+    Ok(v1::CompareAndSwapResponse { swapped, current, log_index: done.log_index, revision: done.revision })
 }
 
 const fn consistency(local: bool) -> Consistency {

@@ -113,6 +113,8 @@ const ROWS: &[Row] = &[
     changes("Kv/Delete", Role::Operate, &["bucket", "key"]),
     changes("Kv/CompareAndSwap", Role::Operate, &["bucket", "key"]),
     looks("Kv/Range"),
+    // Each write in it is written down as a call of its own would be.
+    says("Kv/Pipeline", Role::Operate),
     looks("Kv/Watch"),
     changes("Kv/GrantLease", Role::Operate, &[]),
     // Many times a minute for one lease, which is written down when it is granted.

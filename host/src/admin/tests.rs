@@ -2,6 +2,7 @@
 
 mod access;
 mod calls;
+mod pipelines;
 mod rooms;
 mod streams;
 mod tls;

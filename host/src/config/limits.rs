@@ -3,6 +3,7 @@
 use matrix_label::{PRODUCERS_MAX, TEXT_BYTES_MAX};
 
 use super::Config;
+use crate::admin::PIPELINE_OPERATIONS_MAX;
 use crate::capabilities::grpc::STATUS_BYTES_MAX;
 use crate::capabilities::http::REQUESTS_OF_ONE_MAX;
 use crate::capabilities::keyvalue::{BATCH_BYTES_MAX, BATCH_KEYS_MAX};
@@ -133,6 +134,7 @@ fn fixed(limit: NodeLimit) -> u64 {
         NodeLimit::handles => HANDLES_MAX,
         NodeLimit::grpc_status_bytes => STATUS_BYTES_MAX,
         NodeLimit::http_requests_of_one => REQUESTS_OF_ONE_MAX,
+        NodeLimit::pipeline_operations => PIPELINE_OPERATIONS_MAX,
         NodeLimit::interceptors => STAGES_MAX,
         NodeLimit::content_type_bytes => CONTENT_TYPE_BYTES_MAX,
         NodeLimit::mailbox_bytes => MAILBOX_BYTES_MAX,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use matrix_proto::v1;
 use matrix_tests::node::{PATIENCE, TestNode};
 use matrix_tests::realm::reason;
+use matrixd::admin::PIPELINE_OPERATIONS_MAX;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tonic::Code;
@@ -38,6 +39,30 @@ pub(crate) async fn streams() {
     assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "NODE_BUSY".to_owned()));
     assert!(refused.message().contains("admin.streams_max"), "{refused:?}");
     drop(first);
+    drop(door);
+    node.end().await;
+}
+
+pub(crate) async fn pipeline_operations() {
+    let node = TestNode::start().await;
+    let door = node.door();
+    let get = v1::KvGetRequest { bucket: "notes".to_owned(), key: "key".into(), local: true };
+    let one = v1::KvOperation { id: 1, operation: Some(v1::kv_operation::Operation::Get(get)) };
+    for (count, fits) in [(PIPELINE_OPERATIONS_MAX, true), (PIPELINE_OPERATIONS_MAX + 1, false)] {
+        let asked = v1::KvPipelineRequest { operations: vec![one.clone(); count] };
+        let request = door.request(futures::stream::iter([asked]));
+        let mut answers = door.kv().pipeline(request).await.expect("there is a place").into_inner();
+        let mut answered = 0;
+        let ended = loop {
+            match answers.message().await {
+                Ok(Some(answer)) => answered += answer.outcomes.len(),
+                Ok(None) => break None,
+                Err(refused) => break Some(refused.code()),
+            }
+        };
+        let expected = if fits { (count, None) } else { (0, Some(Code::InvalidArgument)) };
+        assert_eq!((answered, ended), expected);
+    }
     drop(door);
     node.end().await;
 }

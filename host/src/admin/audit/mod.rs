@@ -123,17 +123,30 @@ impl Audit {
         Ok(Self(log))
     }
 
-    /// Writes down that a call is about to be carried out. Whoever gets an error must not carry it out.
+    /// Writes down that calls are about to be carried out, all or none. Whoever gets an error must not carry them out.
+    pub(super) fn attempts(&self, entries: Vec<Entry>) -> Result<Vec<Attempt>, Status> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = |entry: &Entry| (entry.method.clone(), entry.caller.clone());
+        let calls: Vec<_> = entries.iter().map(call).collect();
+        let numbers = self.0.begin(entries)?..;
+        let attempts = numbers.zip(calls).map(|(call, (method, caller))| {
+            let entry = Some(Entry { call, method, caller, ..Entry::default() });
+            Attempt { log: self.0.clone(), entry }
+        });
+        Ok(attempts.collect())
+    }
+
+    /// As [`Audit::attempts`], for one.
     pub(super) fn attempt(&self, entry: Entry) -> Result<Attempt, Status> {
-        let call = Entry { method: entry.method.clone(), caller: entry.caller.clone(), ..Entry::default() };
-        let number = self.0.begin(entry)?;
-        Ok(Attempt { log: self.0.clone(), entry: Some(Entry { call: number, ..call }) })
+        self.attempts(vec![entry]).map(|mut attempts| attempts.remove(0))
     }
 
     /// The lines that pass `filter`, the oldest first.
     pub(super) fn read(&self, filter: Filter) -> mpsc::Receiver<Result<v1::AuditRecord, Status>> {
         // What finds no room is told of by the node's own log.
-        let _ = self.0.book().write(None);
+        let _ = self.0.book().write(Vec::new());
         let (send, receive) = mpsc::channel(AHEAD);
         let log = self.0.clone();
         drop(tokio::task::spawn_blocking(move || {
@@ -208,15 +221,17 @@ fn record(line: String, path: &Path) -> v1::AuditRecord {
 }
 
 impl Log {
-    fn begin(&self, mut entry: Entry) -> Result<u64, Status> {
+    /// Writes attempts; returns the number of the first.
+    fn begin(&self, mut entries: Vec<Entry>) -> Result<u64, Status> {
         let mut book = self.book();
         if self.stopping.is_cancelled() {
             return Err(convert::stopping());
         }
-        entry.at_ms = clock::now_ms();
+        let (now, count) = (clock::now_ms(), entries.len());
+        entries.iter_mut().for_each(|entry| entry.at_ms = now);
         let was_synced = !book.unsynced;
-        let number = book.write(Some(entry)).map_err(|why| convert::audit_failed(&why))?;
-        book.under_way += 1;
+        let number = book.write(entries).map_err(|why| convert::audit_failed(&why))?;
+        book.under_way += count;
         drop(book);
         if was_synced {
             self.changed.notify_one();
@@ -231,7 +246,7 @@ impl Log {
         book.keep(outcome);
         if book.outcomes.len() - book.late >= OUTCOMES_MAX {
             // Those that find no room are kept, and told of.
-            let _ = book.write(None);
+            let _ = book.write(Vec::new());
         }
         drop(book);
         if is_first || self.stopping.is_cancelled() {
@@ -259,7 +274,7 @@ impl Log {
     async fn sync(&self) {
         let file = {
             let mut book = self.book();
-            if book.write(None).is_err() {
+            if book.write(Vec::new()).is_err() {
                 self.changed.notify_one();
             }
             if !std::mem::take(&mut book.unsynced) {
@@ -281,20 +296,21 @@ impl Log {
 }
 
 impl Book {
-    /// Writes the outcomes that wait, then an attempt, of which it returns the number; all of them or none.
-    fn write(&mut self, attempt: Option<Entry>) -> Result<u64, String> {
-        let (mut entries, is_attempt) = (std::mem::take(&mut self.outcomes), attempt.is_some());
-        entries.extend(attempt);
+    /// Writes the outcomes that wait, then attempts, of which it returns the first one's number; all of them or none.
+    fn write(&mut self, attempts: Vec<Entry>) -> Result<u64, String> {
+        let mut entries = std::mem::take(&mut self.outcomes);
+        let outcomes = entries.len();
+        entries.extend(attempts);
         let Some(written) = (!entries.is_empty()).then(|| self.disk.append(&mut entries)) else {
             return Ok(0);
         };
         match written {
             Ok(()) => {
                 (self.late, self.unsynced) = (0, true);
-                Ok(entries.last().map_or(0, |entry| entry.seq))
+                Ok(entries.get(outcomes).map_or(0, |entry| entry.seq))
             }
             Err(why) => {
-                entries.truncate(entries.len() - usize::from(is_attempt));
+                entries.truncate(outcomes);
                 for entry in entries.iter().skip(self.late) {
                     let Entry { call, method, caller, outcome, .. } = entry;
                     tracing::error!(

@@ -205,6 +205,8 @@ macro_rules! every_limit {
                 connections: "admin.connections_max", "connections", "the connection is closed";
                 /// Streams without an end.
                 streams: "admin.streams_max", "streams", "the call is refused: NODE_BUSY";
+                /// Operations in one message of a pipeline to the KV, and of one pipeline that are under way.
+                pipeline_operations: "fixed", "operations", "the pipeline ends: INVALID_ARGUMENT";
                 /// A client's message.
                 request_bytes: "admin.message_bytes_max", "bytes", "the call is refused";
                 /// One file of the audit log.

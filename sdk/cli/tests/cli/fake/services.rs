@@ -283,6 +283,15 @@ impl Kv for Services {
         ])
     }
 
+    type PipelineStream = Answers<KvPipelineResponse>;
+
+    async fn pipeline(
+        &self,
+        _: Request<Streaming<KvPipelineRequest>>,
+    ) -> Result<Response<Self::PipelineStream>, Status> {
+        Err(Status::unimplemented("the command has no use for pipelines"))
+    }
+
     async fn grant_lease(
         &self,
         _: Request<GrantLeaseRequest>,
