@@ -117,6 +117,11 @@ impl HttpConfig {
         self.open().map(drop)
     }
 
+    /// Whether hosts are meant to be reached over TLS, and nobody is trusted to have signed for them.
+    pub fn lacks_authorities(&self) -> bool {
+        self.ca.is_none() && self.hosts.iter().any(HostPattern::takes_tls)
+    }
+
     /// What an operator should think twice about.
     pub fn doubts(&self) -> Vec<String> {
         let plain = self.hosts.iter().filter(|host| host.is_plain());

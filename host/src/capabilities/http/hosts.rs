@@ -96,6 +96,14 @@ impl HostPattern {
         }
     }
 
+    /// Whether requests may go there over TLS.
+    pub(super) fn takes_tls(&self) -> bool {
+        match &self.0 {
+            Kind::All => true,
+            Kind::Named { place, .. } => place.tls,
+        }
+    }
+
     /// Whether what goes there can be read on its way.
     pub(super) fn is_plain(&self) -> bool {
         match &self.0 {

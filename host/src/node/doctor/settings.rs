@@ -108,7 +108,7 @@ fn http(config: &Config, found: &mut Findings) {
             "whoever is on the way can read and change it: name the host without `http://`",
         );
     }
-    if !config.http.hosts.is_empty() && config.http.ca.is_none() {
+    if config.http.lacks_authorities() {
         let change = "set it; on Debian `/etc/ssl/certs/ca-certificates.crt` has the public authorities";
         found.warn("http", "no host is reached over TLS: `http.ca` is not set", change);
     }
