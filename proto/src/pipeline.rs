@@ -28,8 +28,8 @@ use crate::v1::kv_client::KvClient;
 use crate::v1::kv_operation::Operation;
 use crate::v1::kv_outcome::Outcome;
 
-/// The most operations that are sent in one message, and that are under way.
-const OPERATIONS_MAX: usize = 1_024;
+/// The most operations that a node takes in one message; while so many are under way, it reads no more.
+pub const OPERATIONS_MAX: usize = 1_024;
 /// Bytes of operations after which a message is sent, whatever else waits.
 const MESSAGE_BYTES: usize = 512 << 10;
 

@@ -62,7 +62,7 @@ pub use config::{AdminConfig, AuditConfig, TlsConfig};
 pub use desk::AdminHost;
 pub use error::AdminError;
 pub use look::{ACCESS_BUCKET, Grant, check_audit, check_tls, check_token, grants};
-pub use pipeline::OPERATIONS_MAX as PIPELINE_OPERATIONS_MAX;
+pub use matrix_proto::pipeline::OPERATIONS_MAX as PIPELINE_OPERATIONS_MAX;
 pub use roles::Role;
 
 use audit::Audit;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
 use matrix_proto::audit::Entry;
+use matrix_proto::pipeline::OPERATIONS_MAX;
 use matrix_proto::v1;
 use matrix_proto::v1::kv_operation::Operation;
 use matrix_proto::v1::kv_outcome::Outcome;
@@ -19,9 +20,6 @@ use super::desk::Desk;
 use super::fields::shown;
 use super::kv::{compare_and_swap, delete, get, put};
 use super::paging::PAGE_BYTES;
-
-/// The most operations of one message; no more messages are read while so many operations are under way.
-pub const OPERATIONS_MAX: usize = 1_024;
 
 /// Carries out what is asked, until nothing more is and all is answered.
 pub(super) fn answers(

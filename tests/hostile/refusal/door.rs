@@ -3,10 +3,10 @@
 use std::fs;
 use std::ops::ControlFlow;
 
+use matrix_proto::pipeline::OPERATIONS_MAX;
 use matrix_proto::v1;
 use matrix_tests::node::{PATIENCE, TestNode};
 use matrix_tests::realm::reason;
-use matrixd::admin::PIPELINE_OPERATIONS_MAX;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tonic::Code;
@@ -48,7 +48,7 @@ pub(crate) async fn pipeline_operations() {
     let door = node.door();
     let get = v1::KvGetRequest { bucket: "notes".to_owned(), key: "key".into(), local: true };
     let one = v1::KvOperation { id: 1, operation: Some(v1::kv_operation::Operation::Get(get)) };
-    for (count, fits) in [(PIPELINE_OPERATIONS_MAX, true), (PIPELINE_OPERATIONS_MAX + 1, false)] {
+    for (count, fits) in [(OPERATIONS_MAX, true), (OPERATIONS_MAX + 1, false)] {
         let asked = v1::KvPipelineRequest { operations: vec![one.clone(); count] };
         let request = door.request(futures::stream::iter([asked]));
         let mut answers = door.kv().pipeline(request).await.expect("there is a place").into_inner();

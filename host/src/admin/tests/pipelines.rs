@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::join_all;
-use matrix_proto::pipeline::Pipeline;
+use matrix_proto::pipeline::{OPERATIONS_MAX, Pipeline};
 use matrix_proto::v1;
 use matrix_proto::v1::access_client::AccessClient;
 use matrix_proto::v1::compare_and_swap_request::Expected;
@@ -11,7 +11,6 @@ use matrix_proto::v1::kv_operation::Operation;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::super::pipeline::OPERATIONS_MAX;
 use super::rooms::{Rooms, config};
 
 fn put(key: &str, value: &str) -> v1::KvPutRequest {
