@@ -102,7 +102,7 @@ fn read(key: &[u8], value: Bytes) -> Option<DeadLetter> {
     let proto::DeadLetter { message, reason, attempts } = proto::DeadLetter::decode(value).ok()?;
     match wire::decode(&mut BytesMut::from(&message[..]), &limits(), Instant::now()) {
         Ok(Some(Frame::Message { envelope, .. })) => {
-            Some(DeadLetter { id: id.parse().ok()?, message: *envelope, reason, attempts })
+            Some(DeadLetter { id: id.parse().ok()?, message: envelope, reason, attempts })
         }
         _ => None,
     }

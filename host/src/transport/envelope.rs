@@ -45,6 +45,12 @@ impl Address {
             Self::Client(name) => ("client", name.as_str()),
         }
     }
+
+    /// Whether this is how it is written.
+    pub fn is_written(&self, text: &str) -> bool {
+        let (kind, name) = self.parts();
+        text.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':')) == Some(name)
+    }
 }
 
 impl FromStr for Address {
@@ -223,7 +229,10 @@ mod tests {
     #[test]
     fn addresses_round_trip() {
         for text in ["soul:neo", "matrix:market", "topic:news/today", "client:local"] {
-            assert_eq!(text.parse::<Address>().map(|a| a.to_string()), Ok(text.to_owned()));
+            let address: Address = text.parse().expect("an address");
+            assert_eq!(address.to_string(), text);
+            assert!(address.is_written(text));
+            assert!(!address.is_written("soul:ne") && !address.is_written("soul:neos"));
         }
         for wrong in ["neo", "soul:", "soul:N", "planet:x", "topic:a b", ""] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong:?}");

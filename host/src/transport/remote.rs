@@ -1,8 +1,11 @@
 //! The way to other nodes and back: messages and replies on the lane `/matrix/1.0.0`
 //! (`proto/matrix/wire/v1/message.proto`).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -10,9 +13,10 @@ use tokio::sync::oneshot;
 
 use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
 use super::lines::{Lines, Origin};
-use super::router::Router;
+use super::mailbox::Mailbox;
+use super::router::{Router, push};
 use super::stages::Passage;
-use super::wire::{self, Frame, WireLimits};
+use super::wire::{self, Familiar, Frame, WireLimits};
 use crate::ids::MessageId;
 use crate::kv::Roster;
 use crate::p2p::{Lane, Link, Protocol, PushError, Violation};
@@ -36,11 +40,11 @@ impl Outpost {
 
     /// Whether messages can leave for it.
     pub fn is_up(&self) -> bool {
-        self.link().is_some_and(|link| link.is_up())
+        self.link().as_ref().is_some_and(Link::is_up)
     }
 
-    fn link(&self) -> Option<Link> {
-        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn link(&self) -> RwLockReadGuard<'_, Option<Link>> {
+        self.link.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,7 +146,8 @@ impl Remotes {
 
     /// Hands a message to the link to its recipient's node. Whoever waits for the reply is kept.
     pub(super) fn send(&self, outpost: &Outpost, mut envelope: Envelope) -> Result<(), SendError> {
-        let link = outpost.link().ok_or(SendError::Unreachable)?;
+        let link = outpost.link();
+        let link = link.as_ref().ok_or(SendError::Unreachable)?;
         let waiting = match std::mem::replace(&mut envelope.reply_to, ReplyTo::Sender) {
             ReplyTo::Sender => None,
             ReplyTo::Caller(caller) => Some(Waiting::Caller(caller)),
@@ -221,6 +226,24 @@ impl Waiting {
     }
 }
 
+/// A sender of another node, which may speak for it, and a recipient here: many messages in a row are of one pair.
+struct Pair {
+    /// The version of the directory in which they were found.
+    version: u64,
+    sender: Address,
+    recipient: Address,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Pair {
+    /// Whether a message is of this pair, and what was found of it is still so.
+    fn is_of(&self, router: &Router, envelope: &Envelope) -> bool {
+        self.version == router.directory().version()
+            && self.recipient == envelope.recipient
+            && self.sender == envelope.sender
+    }
+}
+
 /// The other nodes' end of the lane, and the clients'. What comes is delivered on the network's thread, and where it
 /// has to be judged, on those of the guests.
 pub struct Inbound {
@@ -233,8 +256,15 @@ impl Inbound {
         Self { lines: Lines::new(router.clone(), guests), router }
     }
 
-    /// Takes a message. What cannot be delivered is answered where somebody waits; where nobody does, it is counted.
-    fn take(&self, link: &Link, node: Option<u64>, mut envelope: Envelope, wants_reply: bool) {
+    /// Takes a message, after the one `before` it. What cannot be delivered is answered where somebody waits; where nobody does,
+    /// it is counted.
+    fn take(
+        &self,
+        (link, node): (&Link, Option<u64>),
+        mut envelope: Envelope,
+        wants_reply: bool,
+        before: &mut Option<Pair>,
+    ) {
         let router = &self.router;
         let caller = || RemoteCaller {
             link: link.clone(),
@@ -243,18 +273,40 @@ impl Inbound {
             answered: false,
             receipt: envelope.receipt,
         };
-        if let Err(error) = self.check(node, &envelope.sender) {
-            router.undelivered(&error);
-            return if wants_reply {
-                caller().answer(&Err(error))
-            };
+        if !before.as_ref().is_some_and(|pair| pair.is_of(router, &envelope)) {
+            match self.pair(node, &envelope) {
+                Ok(pair) => *before = pair,
+                Err(error) => {
+                    router.undelivered(&error);
+                    return if wants_reply {
+                        caller().answer(&Err(error))
+                    };
+                }
+            }
         }
         if wants_reply {
             envelope.reply_to = ReplyTo::Remote(caller());
         }
+        if let Some(pair) = before
+            && !router.passage().is_held()
+        {
+            return push(&pair.mailbox, envelope).unwrap_or_else(|refused| router.refuse(refused));
+        }
         // A client gives nothing back.
         envelope.left_in = envelope.left_in.filter(|_| node.is_some());
         self.lines.take(link.peer(), envelope, node.map_or(Origin::Client, Origin::Node));
+    }
+
+    /// What holds for the next messages from this sender to this recipient, where the one is of another node and the other is
+    /// here; none: each of them is looked at.
+    fn pair(&self, node: Option<u64>, envelope: &Envelope) -> Result<Option<Pair>, SendError> {
+        let directory = self.router.directory();
+        // Read before the look-ups: what changes meanwhile makes what is found here old.
+        let version = directory.version();
+        self.check(node, &envelope.sender)?;
+        let Some(mailbox) = node.and_then(|_| directory.find(&envelope.recipient)) else { return Ok(None) };
+        let (sender, recipient) = (envelope.sender.clone(), envelope.recipient.clone());
+        Ok(Some(Pair { version, sender, recipient, mailbox }))
     }
 
     /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
@@ -283,12 +335,13 @@ impl Protocol for Inbound {
     fn received(&self, link: &Link, input: &mut BytesMut) -> Result<(), Violation> {
         let remotes = self.router.remotes();
         let (now, node) = (Instant::now(), remotes.roster.node(link.peer()));
+        let (mut familiar, mut before) = (Familiar::default(), None);
         loop {
-            let frame = wire::decode(input, &remotes.limits, now);
+            let frame = wire::decode_next(input, &remotes.limits, now, &mut familiar);
             match frame.map_err(|error| Violation(error.to_string()))? {
                 None => return Ok(()),
                 Some(Frame::Message { envelope, wants_reply }) => {
-                    self.take(link, node, *envelope, wants_reply);
+                    self.take((link, node), envelope, wants_reply, &mut before);
                 }
                 Some(Frame::Reply { to, reply }) => match node {
                     Some(node) => remotes.answered(node, to, reply),

@@ -148,7 +148,7 @@ impl Topics {
         }
         // Whoever it names may have moved here while it was under way: nobody is blamed.
         self.0.check(Some(node), &envelope.sender).map_err(|_| (Verdict::Ignore, "denied"))?;
-        Ok(*envelope)
+        Ok(envelope)
     }
 }
 

@@ -63,11 +63,12 @@ impl WireLimits {
 
 /// What a peer sent.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and none is kept")]
 pub enum Frame {
     /// A message.
     Message {
         /// The message. Its `reply_to` is `Sender`: only the receiver can know of a caller.
-        envelope: Box<Envelope>,
+        envelope: Envelope,
         /// Whether the peer waits for a [`Frame::Reply`] to it.
         wants_reply: bool,
     },
@@ -87,6 +88,13 @@ pub enum Frame {
         /// Why.
         error: SendError,
     },
+}
+
+/// Whom the message before was from and for. Many in a row are alike, and what was read once need not be read again.
+#[derive(Debug, Default)]
+pub struct Familiar {
+    sender: Option<Address>,
+    recipient: Option<Address>,
 }
 
 /// Why bytes are no frame, or a message cannot become one.
@@ -127,7 +135,7 @@ pub fn encode_message(
         return Err(WireError::Field("content_type"));
     }
     let deadline_ms = envelope.deadline.map(|deadline| left_ms(deadline, now()));
-    let writing = Writing { envelope, deadline_ms, wants_reply };
+    let writing = Writing::of(envelope, deadline_ms, wants_reply);
     let (given, limit) = (writing.bytes(), limits.frame_bytes_max());
     if given > limit {
         return Err(FrameError::TooLong { given, limit }.into());
@@ -155,21 +163,36 @@ pub fn encode_reply(
 /// at most `limits.body_bytes_max` and [`HEADER_BYTES_MAX`] and four. After an error `input` is of no
 /// use. The frame shares no memory with `input`: a small message does not keep a large buffer alive.
 pub fn decode(input: &mut BytesMut, limits: &WireLimits, now: Instant) -> Result<Option<Frame>, WireError> {
+    decode_next(input, limits, now, &mut Familiar::default())
+}
+
+/// [`decode`], after others.
+pub fn decode_next(
+    input: &mut BytesMut,
+    limits: &WireLimits,
+    now: Instant,
+    familiar: &mut Familiar,
+) -> Result<Option<Frame>, WireError> {
     let Some((begin, end)) = frame::first(input, limits.frame_bytes_max())? else { return Ok(None) };
     let bytes = &input[begin..end];
     let frame = match View::read(bytes) {
-        Some(view) => read_message(&view, limits, now),
-        None => read(bytes, limits, now),
+        Some(view) => read_message(&view, limits, now, familiar),
+        None => read(bytes, limits, now, familiar),
     };
     input.advance(end);
     frame.map(Some)
 }
 
 /// What the generated code makes of a frame.
-fn read(bytes: &[u8], limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
+fn read(
+    bytes: &[u8],
+    limits: &WireLimits,
+    now: Instant,
+    familiar: &mut Familiar,
+) -> Result<Frame, WireError> {
     let frame = FrameProto::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
     match frame.kind.ok_or(WireError::Unknown("kind"))? {
-        KindProto::Message(message) => read_message(&View::of(&message), limits, now),
+        KindProto::Message(message) => read_message(&View::of(&message), limits, now, familiar),
         KindProto::Reply(reply) => read_reply(reply),
     }
 }
@@ -184,15 +207,20 @@ fn append(kind: KindProto, limits: &WireLimits, out: &mut BytesMut) -> Result<()
     frame.encode_length_delimited(out).map_err(|_| FrameError::TooLong { given, limit }.into())
 }
 
-fn read_message(message: &View<'_>, limits: &WireLimits, now: Instant) -> Result<Frame, WireError> {
+fn read_message(
+    message: &View<'_>,
+    limits: &WireLimits,
+    now: Instant,
+    familiar: &mut Familiar,
+) -> Result<Frame, WireError> {
     let id = read_id(message.id, "id")?;
     let wants_reply = message.wants_reply;
     let hops = u16::try_from(message.hops).ok().filter(|&hops| hops > 0).ok_or(WireError::Field("hops"))?;
     let left = |ms| Duration::from_millis(ms).min(DEADLINE_MAX);
     let envelope = Envelope {
         id,
-        sender: read_address(message.sender, "sender")?,
-        recipient: read_address(message.recipient, "recipient")?,
+        sender: read_familiar(message.sender, "sender", &mut familiar.sender)?,
+        recipient: read_familiar(message.recipient, "recipient", &mut familiar.recipient)?,
         in_reply_to: message.in_reply_to.map(|id| read_id(Some(id), "in_reply_to")).transpose()?,
         content: content_of(message.content.ok_or(WireError::Field("content"))?)?,
         sent_at_ms: message.sent_at_ms,
@@ -208,7 +236,7 @@ fn read_message(message: &View<'_>, limits: &WireLimits, now: Instant) -> Result
     } else if envelope.content.body.len() > limits.body_bytes_max {
         SendError::TooLarge { limit: limits.body_bytes_max as u64 }
     } else {
-        return Ok(Frame::Message { envelope: Box::new(envelope), wants_reply });
+        return Ok(Frame::Message { envelope, wants_reply });
     };
     Ok(Frame::Refused { id, wants_reply, error })
 }
@@ -234,6 +262,22 @@ fn read_id(id: Option<IdProto>, field: &'static str) -> Result<MessageId, WireEr
 
 fn read_address(text: &str, field: &'static str) -> Result<Address, WireError> {
     text.parse().map_err(|source| WireError::Address { field, source })
+}
+
+/// An address, or the one that was read before it.
+fn read_familiar(
+    text: &str,
+    field: &'static str,
+    before: &mut Option<Address>,
+) -> Result<Address, WireError> {
+    if let Some(before) = before
+        && before.is_written(text)
+    {
+        return Ok(before.clone());
+    }
+    let address = read_address(text, field)?;
+    *before = Some(address.clone());
+    Ok(address)
 }
 
 fn content_proto(content: &Content) -> Result<ContentProto, WireError> {

@@ -78,7 +78,7 @@ impl Outbox {
         let (mut outbox, mut input) = (Self::default(), BytesMut::from(&bytes[..]));
         while !input.is_empty() {
             match wire::decode(&mut input, &limits(), Instant::now()).map_err(|error| error.to_string())? {
-                Some(Frame::Message { envelope, .. }) => outbox.add([*envelope]),
+                Some(Frame::Message { envelope, .. }) => outbox.add([envelope]),
                 _ => return Err("a message of its outbox is cut off, or none".to_owned()),
             }
         }

@@ -206,6 +206,33 @@ fn unknown_kinds_and_codes_are_refused() {
 }
 
 #[test]
+fn what_was_read_before_changes_nothing_of_what_is_read() {
+    let pairs = [
+        ("soul:neo", "soul:smith"),
+        ("soul:neo", "soul:smith"),
+        ("soul:neo", "matrix:smith"),
+        ("client:neo", "soul:smiths"),
+        ("soul:smith", "soul:neo"),
+    ];
+    let (limits, now, mut out) = (WireLimits::default(), Instant::now(), BytesMut::new());
+    for (sender, recipient) in pairs {
+        let address = |text: &str| text.parse().expect("an address");
+        let envelope =
+            Envelope::plain(MessageId(1), address(sender), address(recipient), content("text/plain", b"hi"));
+        encode_message(&envelope, false, || now, &limits, &mut out).expect("it is written");
+    }
+    let mut familiar = Familiar::default();
+    for (sender, recipient) in pairs {
+        let read = decode_next(&mut out, &limits, now, &mut familiar);
+        let Ok(Some(Frame::Message { envelope, .. })) = read else { panic!("{read:?}") };
+        assert_eq!(
+            (envelope.sender.to_string(), envelope.recipient.to_string()),
+            (sender.into(), recipient.into())
+        );
+    }
+}
+
+#[test]
 fn nothing_is_written_that_could_not_be_read() {
     let limits = WireLimits { body_bytes_max: 10, hops_max: 8 };
     let mut out = BytesMut::new();

@@ -171,18 +171,27 @@ impl<'a> Input<'a> {
 
 /// A message that is about to be written.
 pub(super) struct Writing<'a> {
-    pub(super) envelope: &'a Envelope,
-    pub(super) deadline_ms: Option<u64>,
-    pub(super) wants_reply: bool,
+    envelope: &'a Envelope,
+    deadline_ms: Option<u64>,
+    wants_reply: bool,
+    /// Bytes of the message, without its key and its length.
+    message_bytes: usize,
 }
 
-impl Writing<'_> {
-    /// Bytes of the frame, without its length.
-    pub(super) fn bytes(&self) -> usize {
-        sized(self.message_bytes())
+impl<'a> Writing<'a> {
+    /// A message, with what is written of it that it does not hold itself.
+    pub(super) fn of(envelope: &'a Envelope, deadline_ms: Option<u64>, wants_reply: bool) -> Self {
+        let mut writing = Self { envelope, deadline_ms, wants_reply, message_bytes: 0 };
+        writing.message_bytes = writing.count();
+        writing
     }
 
-    fn message_bytes(&self) -> usize {
+    /// Bytes of the frame, without its length.
+    pub(super) fn bytes(&self) -> usize {
+        sized(self.message_bytes)
+    }
+
+    fn count(&self) -> usize {
         let Envelope { id, sender, recipient, in_reply_to, sent_at_ms, hops, trace, .. } = self.envelope;
         let number = |number: u64| 1 + varint_bytes(number);
         sized(id_bytes(id_proto(*id)))
@@ -209,11 +218,10 @@ impl Writing<'_> {
     pub(super) fn append(&self, out: &mut BytesMut) {
         let Envelope { id, sender, recipient, in_reply_to, content, sent_at_ms, hops, trace, .. } =
             self.envelope;
-        let message_bytes = self.message_bytes();
-        let bytes = sized(message_bytes);
+        let bytes = self.bytes();
         out.reserve(frame::LENGTH_BYTES_MAX + bytes);
         put_varint(out, bytes as u64);
-        put_length(out, 0x0a, message_bytes);
+        put_length(out, 0x0a, self.message_bytes);
         put_id(out, 0x0a, id_proto(*id));
         put_address(out, 0x12, sender);
         put_address(out, 0x1a, recipient);
@@ -348,7 +356,7 @@ mod tests {
             wants_reply in any::<bool>(),
         ) {
             let mut out = BytesMut::new();
-            let writing = Writing { envelope: &envelope, deadline_ms, wants_reply };
+            let writing = Writing::of(&envelope, deadline_ms, wants_reply);
             writing.append(&mut out);
             let (begin, end) = frame::first(&out, usize::MAX).expect("a frame").expect("a whole one");
             prop_assert_eq!((end, end - begin), (out.len(), writing.bytes()));
@@ -371,7 +379,7 @@ mod tests {
             harm in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4),
         ) {
             let mut out = BytesMut::new();
-            Writing { envelope: &envelope, deadline_ms: Some(5), wants_reply: true }.append(&mut out);
+            Writing::of(&envelope, Some(5), true).append(&mut out);
             let (begin, _) = frame::first(&out, usize::MAX).expect("a frame").expect("a whole one");
             let mut bytes = out[begin..].to_vec();
             for (place, byte, kind) in harm {
