@@ -236,7 +236,7 @@ impl Base {
         }
         let (metrics, settings) = (telemetry.metrics(), &config.grpc);
         let grpc = Endpoints::open(settings, &metrics.grpc, &metrics.refusals).context("see [grpc]")?;
-        let http = Hosts::open(&config.http).context("see [http]")?;
+        let http = Hosts::open(&config.http, &metrics.http).context("see [http]")?;
         let realm = place::open(config, known, realm_tasks).await?;
         let bus = Bus::new(config.bus.clone());
         let metrics = telemetry.metrics().transport.clone();

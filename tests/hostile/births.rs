@@ -11,11 +11,7 @@ const SOUL: &str = "newborn";
 
 /// A component and its twin, which differs in a name that means nothing.
 async fn twins(node: &TestNode) -> [Digest; 2] {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/out/newborn.wasm");
-    let mut bytes = std::fs::read(path).expect("programs are built");
-    let one = node.upload(&bytes).await.expect("it is admitted");
-    bytes.extend([0, 2, 1, b'x']);
-    [one, node.upload(&bytes).await.expect("it is admitted")]
+    [node.program(SOUL).await, node.program_again(SOUL).await]
 }
 
 fn newborn(soul: &str, component: Digest, settings: &[(&str, &str)]) -> Manifest {

@@ -1,10 +1,8 @@
 //! What Souls may rely on that remember, and what they cannot do.
 
-use std::path::Path;
 use std::time::Duration;
 
 use matrix_tests::node::{TestNode, manifest, name};
-use matrixd::ids::Digest;
 use matrixd::memory::Impression;
 use matrixd::souls::manifest::Mode;
 use matrixd::souls::remembering::Edit;
@@ -26,15 +24,6 @@ async fn says(node: &TestNode, question: &str, answer: &str) {
 async fn refuses(node: &TestNode, question: &str, why: &str) {
     let refusal = node.ask("diarist", question).await.expect_err("it is refused").to_string();
     assert!(refusal.contains(why), "{question}: {refusal}");
-}
-
-/// The same program as another component: what it is called is all that differs.
-async fn another(node: &TestNode) -> Digest {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/out/diarist.wasm");
-    let mut bytes = std::fs::read(path).expect("the programs are built");
-    // A custom section, which has a name and says nothing.
-    bytes.extend(b"\x00\x02\x012");
-    node.upload(&bytes).await.expect("it is admitted")
 }
 
 /// How many episodes it has.
@@ -66,7 +55,7 @@ async fn what_is_remembered_outlives_restarts_crashes_and_swaps() {
         let node = node.restart_with(|_| {}).await;
         assert_eq!(best(&node).await, ["3 The harbour at dawn", "1 The harbour at dawn"], "{mode:?}");
         // Other code, of another state, remembers the same.
-        let other = another(&node).await;
+        let other = node.program_again("diarist").await;
         let turn = Duration::from_secs(5);
         node.node().souls().swap(&name("diarist"), other, turn).await.expect("it is taken up");
         assert_eq!(best(&node).await.len(), 2);
@@ -201,7 +190,7 @@ async fn a_dry_run_remembers_nothing() {
     let node = TestNode::start().await;
     diarist(&node, Mode::Checkpoint).await;
     says(&node, "remember once", "1").await;
-    let other = another(&node).await;
+    let other = node.program_again("diarist").await;
     let trial = node.node().souls().rehearse(&name("diarist"), other).await.expect("it is tried");
     assert_eq!((trial.refusal.as_str(), trial.inputs, trial.differences.len()), ("", 1, 0), "{trial:?}");
     assert_eq!(episodes(&node).await, 1);

@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use matrix_proto::v1::UsageRequest;
@@ -242,15 +241,6 @@ async fn a_flood_of_calls_is_limited_and_harmless() {
     node.end().await;
 }
 
-/// The same program as another component: what it is called is all that differs.
-fn another() -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/out/visitor.wasm");
-    let mut bytes = std::fs::read(path).expect("the programs are built");
-    // A custom section, which has a name and says nothing.
-    bytes.extend(b"\x00\x02\x012");
-    bytes
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_was_made_is_not_made_again_by_itself() {
     let service = Service::start();
@@ -278,7 +268,7 @@ async fn a_call_that_was_made_is_not_made_again_by_itself() {
         says(&node, "forecast Zion", "Zion: rain").await;
 
         // New code is tried on what was handled, and calls nobody; then it does.
-        let (before, other) = (service.heard().len(), node.upload(&another()).await.expect("it is admitted"));
+        let (before, other) = (service.heard().len(), node.program_again("visitor").await);
         let trial = node.node().souls().rehearse(&name("visitor"), other).await.expect("it is tried");
         assert!(trial.refusal.is_empty() && trial.inputs > 0, "{trial:?}");
         assert!(trial.differences.is_empty(), "both hear that it is a rehearsal: {trial:?}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use matrix_tests::node::{TestNode, manifest};
+use matrix_tests::node::{TestNode, manifest, name};
 use matrix_tests::website::Website;
 use matrixd::config::Config;
 
@@ -96,5 +96,31 @@ async fn a_host_that_is_slow_or_lies_harms_nobody() {
     says(&node, &format!("get {url}/x"), "200 you asked for /x").await;
     assert_eq!(node.view("surfer").crashes, 0);
     node.assert_lives().await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_sends_nothing_and_tells_what_would_be_sent() {
+    let site = Website::start();
+    let node = surfing(&site, |_| {}).await;
+    let url = format!("http://localhost:{}", site.port());
+    for question in ["get", "read-at"] {
+        node.ask("surfer", &format!("{question} {url}/x")).await.expect("it is answered");
+    }
+    let heard = site.heard().len();
+    let (souls, surfer) = (node.node().souls(), name("surfer"));
+    let same = souls.rehearse(&surfer, node.program_again("surfer").await).await.expect("it is tried");
+    assert_eq!((same.refusal.as_str(), same.inputs, same.differences.len()), ("", 2, 0), "{same:?}");
+    let evening = node.program_with("surfer", |bytes| {
+        let (edition, other) = (b"the-edition-of-the-morning", b"the-edition-of-the-evening");
+        let place = bytes.windows(edition.len()).position(|part| part == edition).expect("it is in there");
+        bytes[place..place + other.len()].copy_from_slice(other);
+    });
+    let other = souls.rehearse(&surfer, evening.await).await.expect("it is tried");
+    let told: Vec<_> = other.differences.iter().map(|one| (one.input, &*one.old, &*one.new)).collect();
+    let requests = |edition: &str| format!("requests GET {url}/x/the-edition-of-the-{edition}");
+    let [(input, old, new)] = told[..] else { panic!("{told:?}") };
+    assert!(old.contains(&requests("morning")) && new.contains(&requests("evening")), "{input}: {told:?}");
+    assert_eq!(site.heard().len(), heard);
     node.end().await;
 }

@@ -156,9 +156,21 @@ impl TestNode {
 
     /// Uploads one of `tests/programs`.
     pub async fn program(&self, name: &str) -> Digest {
+        self.program_with(name, |_| {}).await
+    }
+
+    /// Uploads one of `tests/programs` under another digest: it does the same.
+    pub async fn program_again(&self, name: &str) -> Digest {
+        // A custom section, which has a name and says nothing.
+        self.program_with(name, |bytes| bytes.extend(b"\x00\x02\x012")).await
+    }
+
+    /// Uploads one of `tests/programs`, changed.
+    pub async fn program_with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Digest {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/out").join(format!("{name}.wasm"));
-        let bytes = std::fs::read(&path)
+        let mut bytes = std::fs::read(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: run tests/programs/build.sh", path.display()));
+        change(&mut bytes);
         self.upload(&bytes).await.expect("every program is admitted")
     }
 

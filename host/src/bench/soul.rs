@@ -206,8 +206,8 @@ impl Bench {
     }
 }
 
-fn rehearsal(outside: Outside) -> Option<Box<Rehearsal>> {
-    (outside == Outside::Noted).then(|| Box::new(Rehearsal::new(false)))
+fn rehearsal(outside: Outside) -> Option<Rehearsal> {
+    (outside == Outside::Noted).then(|| Rehearsal::new(false))
 }
 
 impl SoulOnBench {
@@ -228,7 +228,7 @@ impl SoulOnBench {
 
     /// What it did since this was called last, where that is written down.
     pub fn deeds(&mut self) -> Vec<Deed> {
-        self.instance.state().rehearsal.as_mut().map(|rehearsal| rehearsal.take()).unwrap_or_default()
+        self.instance.state().rehearsal.as_ref().map(Rehearsal::take).unwrap_or_default()
     }
 
     /// Its state; none: its component does not export `stateful`. The inner error is the guest's own refusal.

@@ -1,6 +1,8 @@
 //! What a guest does while it is only tried, as new code is before it takes the place of the old: written down
 //! instead of done. Reading goes on as ever; what is written down is not seen by the guest that wrote it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use bytes::Bytes;
 
 use crate::ids::TopicName;
@@ -31,6 +33,8 @@ pub enum Deed {
     Forget(u64),
     /// A call to a service outside the realm: the endpoint, the method and the request. It is not made.
     Call(String, String, Bytes),
+    /// A request to a host outside the realm: its method and its URL. It is not sent; what would follow as its body is not seen.
+    Request(String),
     /// Writes to the KV, all or none.
     Write(Vec<Mutation>),
 }
@@ -42,6 +46,7 @@ impl Deed {
             Self::Send(_, content) | Self::Ask(_, content) | Self::Emit(_, content) => of(content),
             Self::Call(endpoint, method, request) => endpoint.len() + method.len() + request.len(),
             Self::Write(mutations) => mutations.iter().map(written).sum(),
+            Self::Request(line) => line.len(),
             Self::Remember(text, instead_of) => text.len() + size_of_val(&instead_of[..]),
             Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Forget(_) => 0,
         }
@@ -55,37 +60,47 @@ fn written(mutation: &Mutation) -> usize {
     }
 }
 
-/// What a guest did while it was tried, in order.
-#[derive(Debug)]
+/// What a guest did while it was tried, in order. Clones are the same: a capability that does not see the guest's state holds one.
+#[derive(Debug, Clone)]
 pub struct Rehearsal {
-    deeds: Vec<Deed>,
-    bytes: usize,
+    notes: Arc<Mutex<Notes>>,
     /// Whether its questions are asked all the same: a birth may depend on the answers.
     pub(crate) asks: bool,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    deeds: Vec<Deed>,
+    bytes: usize,
 }
 
 impl Rehearsal {
     /// Nothing was done yet. `asks`: questions are asked all the same.
     pub fn new(asks: bool) -> Self {
-        Self { deeds: Vec::new(), bytes: 0, asks }
+        Self { notes: Arc::default(), asks }
     }
 
     /// Writes a deed down. False: there are too many.
     #[must_use]
-    pub(crate) fn note(&mut self, deed: Deed) -> bool {
-        let bytes = self.bytes + deed.bytes();
-        if self.deeds.len() >= DEEDS_MAX || bytes > DEEDS_BYTES_MAX {
+    pub(crate) fn note(&self, deed: Deed) -> bool {
+        let mut notes = self.notes();
+        let bytes = notes.bytes + deed.bytes();
+        if notes.deeds.len() >= DEEDS_MAX || bytes > DEEDS_BYTES_MAX {
             return false;
         }
-        self.bytes = bytes;
-        self.deeds.push(deed);
+        notes.bytes = bytes;
+        notes.deeds.push(deed);
         true
     }
 
     /// What was done since this was called last.
-    pub fn take(&mut self) -> Vec<Deed> {
-        self.bytes = 0;
-        std::mem::take(&mut self.deeds)
+    pub fn take(&self) -> Vec<Deed> {
+        std::mem::take(&mut *self.notes()).deeds
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        // Nothing that holds it can panic half-way.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_written_down_is_bounded_in_number_and_bytes() {
         let topic: TopicName = "news".parse().expect("a topic");
-        let mut rehearsal = Rehearsal::new(false);
+        let rehearsal = Rehearsal::new(false);
         assert!((0..DEEDS_MAX).all(|_| rehearsal.note(Deed::Subscribe(topic.clone()))));
         assert!(!rehearsal.note(Deed::Subscribe(topic)));
         assert_eq!(rehearsal.take().len(), DEEDS_MAX);

@@ -91,10 +91,14 @@ impl SoulInstance {
     /// Instantiates a component and lets the Soul be born. The inner error is the guest's own refusal.
     pub async fn start(
         component: &Component,
-        state: GuestState,
+        mut state: GuestState,
         origin: Origin,
         moment: Moment,
     ) -> Result<Result<Self, String>, Crash> {
+        if !component.info().sends_requests() {
+            // Nobody would reach it, and there are many Souls.
+            state.capabilities.http = None;
+        }
         let exports = component.soul()?;
         let body_bytes_max = state.body_bytes_max;
         let mut guest = Guest::new(component, state).await?;

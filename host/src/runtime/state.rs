@@ -66,7 +66,7 @@ pub struct GuestState {
     pub(crate) call_fuel: u64,
     pub(crate) body_bytes_max: usize,
     /// What it does is written down instead, while it is only tried.
-    pub(crate) rehearsal: Option<Box<Rehearsal>>,
+    pub(crate) rehearsal: Option<Rehearsal>,
     /// What it uses.
     pub(crate) usage: Arc<Usage>,
     /// The wall clock, as it was read last in this entry and this epoch.
@@ -99,17 +99,17 @@ impl GuestState {
 
     /// Tries the guest only, from now on. `asks`: its questions are asked all the same.
     pub(crate) fn rehearse(&mut self, asks: bool) {
-        self.rehearsal = Some(Box::new(Rehearsal::new(asks)));
+        self.rehearsal = Some(Rehearsal::new(asks));
     }
 
     /// What it did while it was only tried; from now on it is in earnest.
     pub(crate) fn perform(&mut self) -> Vec<Deed> {
-        self.rehearsal.take().map(|mut rehearsal| rehearsal.take()).unwrap_or_default()
+        self.rehearsal.take().map(|rehearsal| rehearsal.take()).unwrap_or_default()
     }
 
     /// Writes a deed down where the guest is only tried. None: it is to be done. False: there are too many.
     pub(crate) fn noted(&mut self, deed: impl FnOnce() -> Deed) -> Option<bool> {
-        self.rehearsal.as_mut().map(|rehearsal| rehearsal.note(deed()))
+        self.rehearsal.as_ref().map(|rehearsal| rehearsal.note(deed()))
     }
 
     /// The guest is called where it is in nobody's way: on threads for slow guests, from its birth on.

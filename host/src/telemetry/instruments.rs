@@ -1,16 +1,16 @@
 //! Every metric of the node: one struct a room. `_total` is added to the names of what only grows.
 
-mod grpc;
 mod learning;
 mod links;
 mod messages;
+mod outside;
 
 use opentelemetry::metrics::Meter;
 
-pub use self::grpc::GrpcMetrics;
 pub use self::learning::LearningMetrics;
 pub use self::links::{LinkFigures, LinkMetrics};
 pub use self::messages::{InterceptorMetrics, TransportFigures, TransportMetrics};
+pub use self::outside::OutsideMetrics;
 use super::metrics::{
     CallSeconds, QuickSecondsBy, SLOW_SECONDS, SecondsBy, Total, TotalBy, observe, observe_by,
     observe_total_by,
@@ -35,7 +35,9 @@ pub struct Metrics {
     /// What judges messages.
     pub interceptors: InterceptorMetrics,
     /// Services outside the realm.
-    pub grpc: GrpcMetrics,
+    pub grpc: OutsideMetrics,
+    /// Hosts outside the realm.
+    pub http: OutsideMetrics,
     /// The replicated KV.
     pub kv: KvMetrics,
     /// The realm's.
@@ -59,7 +61,8 @@ impl Metrics {
             runtime: RuntimeMetrics::new(meter, registry)?,
             transport: TransportMetrics::new(meter),
             interceptors: InterceptorMetrics::new(meter, registry)?,
-            grpc: GrpcMetrics::new(meter),
+            grpc: OutsideMetrics::grpc(meter),
+            http: OutsideMetrics::http(meter),
             kv: KvMetrics::new(meter),
             realm: RealmMetrics::new(meter),
             links: LinkMetrics::new(meter),

@@ -6,6 +6,9 @@ use matrix_sdk::http::{Error, Request, Response};
 use matrix_sdk::prelude::*;
 use programs::{command, misbehave, say};
 
+/// Which of its editions this is: tests put another one in its place.
+const EDITION: &str = "the-edition-of-the-morning";
+
 /// How many turns it has had, which its state changes with.
 #[derive(Default, Serialize, Deserialize)]
 struct Surfer {
@@ -25,6 +28,7 @@ impl Soul for Surfer {
         let (word, argument) = command(&message)?;
         match word.as_str() {
             "get" => told(Request::get(&argument).send()),
+            "read-at" => told(Request::get(&format!("{argument}/{EDITION}")).send()),
             // `header NAME URL`: a header of the answer.
             "header" => {
                 let (name, url) = argument.split_once(' ').ok_or("say `header NAME URL`")?;

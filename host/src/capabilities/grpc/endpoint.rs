@@ -19,7 +19,7 @@ use super::headers::Headers;
 use super::refusal::{Refusal, SetupError, shown};
 use crate::capabilities::messaging::Waits;
 use crate::runtime::bindings::matrix::node::grpc::Status;
-use crate::telemetry::instruments::GrpcMetrics;
+use crate::telemetry::instruments::OutsideMetrics;
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::envelope::TraceContext;
 
@@ -41,7 +41,11 @@ impl Endpoints {
     ///
     /// # Errors
     /// Names the setting or the file that is of no use.
-    pub fn open(config: &GrpcConfig, metrics: &GrpcMetrics, refused: &TotalBy) -> Result<Self, SetupError> {
+    pub fn open(
+        config: &GrpcConfig,
+        metrics: &OutsideMetrics,
+        refused: &TotalBy,
+    ) -> Result<Self, SetupError> {
         config.check()?;
         let open = |(name, endpoint): (&String, &EndpointConfig)| {
             let opened = Endpoint::open(name, endpoint, config.bounds(endpoint), metrics, refused)?;
@@ -92,7 +96,7 @@ pub(super) struct Endpoint {
     way: tonic::transport::Endpoint,
     /// Made for the first call; it connects again by itself.
     channel: OnceLock<Channel>,
-    metrics: GrpcMetrics,
+    metrics: OutsideMetrics,
     refused: TotalBy,
 }
 
@@ -101,7 +105,7 @@ impl Endpoint {
         name: &str,
         config: &EndpointConfig,
         bounds: Bounds,
-        metrics: &GrpcMetrics,
+        metrics: &OutsideMetrics,
         refused: &TotalBy,
     ) -> Result<Self, SetupError> {
         Ok(Self {
@@ -173,7 +177,7 @@ impl Endpoint {
             if start.elapsed() >= timeout { self.late(timeout).into() } else { status }
         });
         let code = answer.as_ref().err().map_or(0, |status| status.code);
-        self.metrics.called(&self.name, code_name(code), start.elapsed());
+        self.metrics.asked(&self.name, code_name(code), start.elapsed());
         answer
     }
 

@@ -30,6 +30,7 @@ use super::grants::Grants;
 use super::logging::GuestLog;
 use super::messaging::Waits;
 use super::quota::Quota;
+use super::rehearsal::{Deed, Rehearsal};
 use crate::runtime::limits::Limits;
 use crate::runtime::state::{GuestState, Moment};
 use crate::runtime::usage::Usage;
@@ -61,8 +62,8 @@ struct Outside {
     slots: Arc<Semaphore>,
     /// What the guest knows of the moment, as of its last call.
     moment: Moment,
-    /// It is only tried.
-    rehearsed: bool,
+    /// Where it is written down what it asks, while it is only tried.
+    rehearsal: Option<Rehearsal>,
     /// It sent a request in this entry.
     called: bool,
     usage: Arc<Usage>,
@@ -109,7 +110,7 @@ impl Ctx {
             log,
             slots: Arc::new(Semaphore::new(REQUESTS_OF_ONE_MAX)),
             moment: Moment::default(),
-            rehearsed: false,
+            rehearsal: None,
             called: false,
             usage: Arc::default(),
         };
@@ -143,7 +144,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
 fn view(state: &mut GuestState) -> WasiHttpCtxView<'_> {
     let ctx = state.capabilities.http.get_or_insert_with(|| Box::new(Ctx::nobody()));
     ctx.outside.moment = state.moment;
-    ctx.outside.rehearsed = state.rehearsal.is_some();
+    ctx.outside.rehearsal.clone_from(&state.rehearsal);
     if !Arc::ptr_eq(&ctx.outside.usage, &state.usage) {
         ctx.outside.usage = state.usage.clone();
     }
@@ -178,8 +179,10 @@ impl Outside {
                     .into(),
             ));
         }
-        if self.rehearsed {
-            return Err(denied("this is a rehearsal, in which no request is sent".into()));
+        if let Some(rehearsal) = &self.rehearsal {
+            let noted = rehearsal.note(Deed::Request(format!("{} {}", request.method(), request.uri())));
+            let why = if noted { "no request is sent" } else { "no more than this is written down" };
+            return Err(denied(format!("this is a rehearsal, in which {why}")));
         }
         if !self.hosts.config().lets(&target) {
             return Err(denied(format!("`{target}` is not among `http.hosts` of the node's configuration")));

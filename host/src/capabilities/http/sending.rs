@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::config::{HttpConfig, HttpError};
 use super::hosts::{Target, is_public};
 use crate::capabilities::messaging::Waits;
+use crate::telemetry::instruments::OutsideMetrics;
 
 /// What becomes of a request: its answer, and what goes on as long as the answer is read.
 type Answer = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
@@ -38,13 +39,17 @@ struct Inner {
     config: HttpConfig,
     tls: Option<Arc<ClientConfig>>,
     slots: Arc<Semaphore>,
+    /// None: nobody sends anything.
+    metrics: Option<OutsideMetrics>,
+    /// The names of the configuration's hosts, one for each.
+    names: Vec<Arc<str>>,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
         let config = HttpConfig::default();
         let slots = Arc::new(Semaphore::new(config.requests_max));
-        Self(Arc::new(Inner { config, tls: None, slots }))
+        Self(Arc::new(Inner { config, tls: None, slots, metrics: None, names: Vec::new() }))
     }
 }
 
@@ -66,9 +71,11 @@ impl Hosts {
     ///
     /// # Errors
     /// Names the setting that is of no use.
-    pub fn open(config: &HttpConfig) -> Result<Self, HttpError> {
+    pub fn open(config: &HttpConfig, metrics: &OutsideMetrics) -> Result<Self, HttpError> {
         let (tls, slots) = (config.open()?, Arc::new(Semaphore::new(config.requests_max)));
-        Ok(Self(Arc::new(Inner { config: config.clone(), tls, slots })))
+        let names = config.hosts.iter().map(|host| host.to_string().into()).collect();
+        let (config, metrics) = (config.clone(), Some(metrics.clone()));
+        Ok(Self(Arc::new(Inner { config, tls, slots, metrics, names })))
     }
 
     pub(super) fn config(&self) -> &HttpConfig {
@@ -84,12 +91,23 @@ impl Hosts {
     pub(super) fn send(&self, call: Call, waits: Waits) -> Sending {
         let hosts = self.clone();
         Box::new(async move {
-            let until: tokio::time::Instant = call.until.into();
-            tokio::select! {
+            let (start, until): (_, tokio::time::Instant) = (Instant::now(), call.until.into());
+            let host = hosts.name(&call.target);
+            let answered = tokio::select! {
                 sent = timeout_at(until, hosts.make(call)) => sent.unwrap_or(Err(Error::HttpResponseTimeout)),
                 why = waits.ended() => Err(Error::InternalError(Some(why.to_owned()))),
+            };
+            if let (Some(metrics), Some(host)) = (&hosts.0.metrics, host) {
+                metrics.asked(&host, class(&answered), start.elapsed());
             }
+            answered
         })
+    }
+
+    /// What the configuration calls the host.
+    fn name(&self, target: &Target) -> Option<Arc<str>> {
+        let place = self.0.config.hosts.iter().position(|host| host.covers(target))?;
+        self.0.names.get(place).cloned()
     }
 
     async fn make(&self, call: Call) -> Result<Answer, Error> {
@@ -161,6 +179,20 @@ impl Hosts {
         let name = ServerName::try_from(target.host.clone()).map_err(|_| Error::HttpRequestUriInvalid)?;
         let secured = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await;
         Ok(Box::new(secured.map_err(Error::Tls)?))
+    }
+}
+
+/// What came of a request, in few words.
+fn class(answered: &Result<Answer, Error>) -> &'static str {
+    match answered {
+        Ok((answer, _)) => match answer.status().as_u16() {
+            ..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500.. => "5xx",
+        },
+        Err(_) => "failed",
     }
 }
 

@@ -1,5 +1,9 @@
+use http_body_util::BodyExt as _;
+use tokio::io::AsyncWriteExt as _;
+
 use super::hosts::{HostPattern, Target, is_public};
 use super::*;
+use crate::telemetry::{Telemetry, TelemetryConfig};
 
 fn target(url: &str) -> Option<Target> {
     Target::of(&url.parse().ok()?)
@@ -126,4 +130,37 @@ fn settings_are_checked_by_name() {
     let doubts = |text: &str| config(text).expect("settings").doubts().len();
     assert_eq!(doubts("hosts = [\"a.org\", \"http://localhost:1\", \"http://127.0.0.1\"]"), 0);
     assert_eq!(doubts("hosts = [\"http://a.org\", \"*\"]"), 2);
+}
+
+#[tokio::test]
+async fn what_became_of_requests_is_counted_by_the_configurations_name_of_the_host() {
+    let telemetry = Telemetry::new(TelemetryConfig::default(), "test").expect("the default works");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://localhost:{}", listener.local_addr().expect("it has one").port());
+    let config: HttpConfig =
+        toml::from_str(&format!("hosts = [\"{url}\"]\nprivate = [\"localhost\"]")).expect("settings");
+    let hosts = Hosts::open(&config, &telemetry.metrics().http).expect("settings");
+    let send = async || {
+        let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = http::Request::get(format!("{url}/x")).body(body).expect("a request");
+        let slot = || hosts.slot().expect("there is one");
+        let (target, until) = (target(&url).expect("a host"), Instant::now() + Duration::from_secs(60));
+        let call =
+            Call { request, options: RequestOptions::default(), target, until, held: [slot(), slot()] };
+        Box::into_pin(hosts.send(call, Waits::default())).await.map(|(answer, _)| answer.status().as_u16())
+    };
+    let answer = async {
+        let (mut stream, _) = listener.accept().await.expect("a request");
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.expect("it listens");
+        stream
+    };
+    let (answered, _open) = tokio::join!(send(), answer);
+    assert_eq!(answered.ok(), Some(404));
+    drop(listener);
+    assert!(send().await.is_err());
+    let text = telemetry.render().expect("every metric is sound");
+    for code in ["4xx", "failed"] {
+        let line = format!("matrix_http_requests_total{{code=\"{code}\",host=\"{url}\"}} 1");
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
 }

@@ -103,7 +103,7 @@ impl Side<'_> {
     fn judge(&mut self, said: &Said) -> Did {
         let judged = self.instance().and_then(|instance| {
             let verdict = instance.judge(said.way, &said.passing(), &said.content)?;
-            let deeds = instance.state().rehearsal.as_mut().map(|rehearsal| rehearsal.take());
+            let deeds = instance.state().rehearsal.as_ref().map(|rehearsal| rehearsal.take());
             Ok((verdict, deeds.unwrap_or_default()))
         });
         match judged {

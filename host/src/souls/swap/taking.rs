@@ -210,7 +210,12 @@ impl Actor {
                 Deed::Unsubscribe(topic) => router.directory().unsubscribe(&topic, soul),
                 Deed::Emit(kind, content) => self.host.say(soul, &kind, content),
                 // It was asked, and it was written; at its birth it remembers nothing and calls nobody.
-                Deed::Ask(..) | Deed::Write(_) | Deed::Remember(..) | Deed::Forget(_) | Deed::Call(..) => {}
+                Deed::Ask(..)
+                | Deed::Write(_)
+                | Deed::Remember(..)
+                | Deed::Forget(_)
+                | Deed::Call(..)
+                | Deed::Request(_) => {}
             }
         }
     }

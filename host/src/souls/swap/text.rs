@@ -21,6 +21,7 @@ pub(super) fn deed(deed: &Deed) -> String {
         Deed::Call(endpoint, method, request) => {
             format!("calls {method} of {endpoint}: {}", shown::bytes(request))
         }
+        Deed::Request(line) => format!("requests {}", shown::bytes(line.as_bytes())),
         Deed::Write(mutations) => mutations.iter().map(mutation).collect::<Vec<_>>().join(", "),
     }
 }

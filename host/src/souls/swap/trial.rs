@@ -197,7 +197,7 @@ async fn handle(side: &mut Candidate, input: &Input) -> Did {
         Err(crash) => (String::new(), crash.to_string()),
     };
     // Of an instance that crashed there may be nothing left to look at.
-    let rehearsal = if crash.is_empty() { side.instance.state().rehearsal.as_mut() } else { None };
+    let rehearsal = if crash.is_empty() { side.instance.state().rehearsal.as_ref() } else { None };
     let deeds = rehearsal.map(|rehearsal| rehearsal.take().iter().map(text::deed).collect());
     let deeds = deeds.unwrap_or_default();
     Did { answer, deeds, crash }
