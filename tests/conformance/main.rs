@@ -1,6 +1,7 @@
 //! The conformance kit, tried on the project's own components, with which it must find nothing wrong, and on components
 //! with one planted fault each, which the check that is meant for it must find, and no other.
 
+mod compiled;
 mod own;
 mod planted;
 mod program;
@@ -29,6 +30,6 @@ fn read(folder: &str, name: &str) -> Bytes {
 
 /// All that the kit says of a component.
 async fn check(name: &str, bytes: Bytes, options: Options) -> Report {
-    let kit = Kit { program: built("matrix-check") };
+    let kit = Kit { program: built("matrix-check"), compiled: None };
     kit.check(name, bytes, options).await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +26,7 @@ use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, config, random};
 use crate::ids::Digest;
 use crate::kv::{Condition, Expect, Kv, KvConfig, KvError, Roster};
+use crate::runtime::cache::KEY_FILE;
 use crate::runtime::catalog::{Catalog, ComponentError};
 use crate::runtime::compile::CompilerConfig;
 use crate::runtime::component::Component;
@@ -132,16 +133,26 @@ impl Bench {
     }
 
     /// Puts what a bench or a node has compiled in its folder `from` into the folder `to` of a bench that is not open:
-    /// it is not compiled again there.
+    /// it is not compiled again there. `only`: of this component.
     ///
     /// # Errors
-    /// Where files cannot be read or written.
-    pub fn take_compiled(from: &Path, to: &Path) -> io::Result<()> {
+    /// Where files cannot be read or written, or are not this user's: they are machine code, and whoever wrote them decides what
+    /// it does.
+    pub fn take_compiled(from: &Path, to: &Path, only: Option<&Digest>) -> io::Result<()> {
         let (from, to) = (from.join(COMPILED_DIR), to.join(COMPILED_DIR));
         DirBuilder::new().recursive(true).mode(0o700).create(&to)?;
+        let only = only.map(Digest::hex);
         for entry in fs::read_dir(from)? {
             let entry = entry?;
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            let name = entry.file_name();
+            let is_other = only.as_ref().is_some_and(|only| !name.to_string_lossy().starts_with(only));
+            if is_other && name != KEY_FILE {
+                continue;
+            }
+            if entry.metadata()?.uid() != rustix::process::geteuid().as_raw() {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is somebody else's"));
+            }
+            fs::copy(entry.path(), to.join(name))?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use super::inspect::{ComponentInfo, InspectLimits};
 use crate::ids::Digest;
 
 /// The file of the key, in the cache's folder.
-const KEY_FILE: &str = "key";
+pub(crate) const KEY_FILE: &str = "key";
 /// Bytes of the key, and of a tag: the output of BLAKE3.
 const TAG_BYTES: usize = 32;
 /// Bytes of the length of what was found out about a component.

@@ -2,7 +2,7 @@
 
 mod target;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -54,19 +54,19 @@ pub(crate) struct ConnectionArgs {
     node: Option<String>,
     /// The node's data folder, with its socket and its token [env: MATRIX_DATA_DIR] [default: data]
     #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<std::path::PathBuf>,
+    data_dir: Option<PathBuf>,
     /// File with the token to show the node
     #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<std::path::PathBuf>,
+    token_file: Option<PathBuf>,
     /// File with the certificates that an https node is trusted by (PEM)
     #[arg(long, global = true, value_name = "FILE")]
-    ca_file: Option<std::path::PathBuf>,
+    ca_file: Option<PathBuf>,
     /// File with this client's certificate (PEM)
     #[arg(long, global = true, value_name = "FILE", requires = "key_file")]
-    cert_file: Option<std::path::PathBuf>,
+    cert_file: Option<PathBuf>,
     /// File with the key of this client's certificate (PEM)
     #[arg(long, global = true, value_name = "FILE", requires = "cert_file")]
-    key_file: Option<std::path::PathBuf>,
+    key_file: Option<PathBuf>,
 }
 
 impl ConnectionArgs {
@@ -102,6 +102,7 @@ pub(crate) type Transport = InterceptedService<Channel, Bearer>;
 pub(crate) struct Node {
     transport: Transport,
     deadline: Option<Duration>,
+    folder: Option<PathBuf>,
 }
 
 macro_rules! clients {
@@ -164,7 +165,13 @@ impl Node {
         };
         let channel =
             connected.map_err(|error| Error::NoNode { tried: vec![target.tried(&root(&error))] })?;
-        Ok(Self { transport: InterceptedService::new(channel, bearer), deadline })
+        let folder = target.folder().map(Path::to_owned);
+        Ok(Self { transport: InterceptedService::new(channel, bearer), deadline, folder })
+    }
+
+    /// The node's data folder, if it is on this machine and was entered by its socket.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// How long a call may take that would take `default` if the user had not said otherwise.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use matrixd::bench::{Bench, BenchConfig, BenchError};
+use matrixd::ids::Digest;
 use matrixd::runtime::compile::{CHILD_COMMAND, CompilerConfig};
 use tempfile::TempDir;
 
@@ -49,12 +50,15 @@ pub enum CannotCheck {
 pub struct Kit {
     /// The program that is started for what must happen in another process: `matrix-check`.
     pub program: PathBuf,
+    /// The data folder of a node that may have compiled what is checked: where it did, and its files are this user's, nothing is
+    /// compiled again.
+    pub compiled: Option<PathBuf>,
 }
 
 impl Default for Kit {
     /// For the program `matrix-check` itself.
     fn default() -> Self {
-        Self { program: CompilerConfig::default().program }
+        Self { program: CompilerConfig::default().program, compiled: None }
     }
 }
 
@@ -66,6 +70,10 @@ impl Kit {
     pub async fn check(&self, name: &str, bytes: Bytes, options: Options) -> Result<Report, CannotCheck> {
         let folder = tempfile::Builder::new().prefix("matrix-check-").tempdir()?;
         let seed = options.seed;
+        if let Some(compiled) = &self.compiled {
+            // A node that has not compiled it, or that is not this user's, costs the time that compiling takes.
+            drop(Bench::take_compiled(compiled, &bench_of(folder.path()), Some(&Digest::of(&bytes))));
+        }
         let subject = self.subject(&folder, None, bytes, options).await?;
         let kind = subject.component.as_ref().ok().map(|component| component.info().kind);
         let mut done = Vec::new();
@@ -99,10 +107,10 @@ impl Kit {
         bytes: Bytes,
         options: Options,
     ) -> Result<Subject, CannotCheck> {
-        let bench_folder = folder.path().join(BENCH_DIR);
+        let bench_folder = bench_of(folder.path());
         let limits = options.limits().map_err(CannotCheck::Options)?;
         if let Some(compiled) = compiled {
-            Bench::take_compiled(compiled, &bench_folder)?;
+            Bench::take_compiled(compiled, &bench_folder, None)?;
         }
         let compiler = CompilerConfig {
             program: self.program.clone(),

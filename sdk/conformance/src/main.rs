@@ -73,6 +73,9 @@ struct Check {
     /// The seed of everything that is drawn.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1 << 53))]
     seed: u64,
+    /// The data folder of a node: what it has compiled is not compiled again, where its files are this user's.
+    #[arg(long, value_name = "DIR")]
+    compiled: Option<PathBuf>,
     /// Writes the report as JSON.
     #[arg(long)]
     json: bool,
@@ -144,6 +147,7 @@ async fn check(check: Check) -> Result<Report, String> {
         say,
         teach,
         seed,
+        compiled,
         json,
         junit: file,
     } = check;
@@ -170,7 +174,7 @@ async fn check(check: Check) -> Result<Report, String> {
         against,
         rules,
     };
-    let checked = Kit::default().check(&name, bytes.into(), options).await;
+    let checked = Kit { compiled, ..Kit::default() }.check(&name, bytes.into(), options).await;
     let report = checked.map_err(|error| error.to_string())?;
     if let Some(file) = file {
         let written = fs::write(&file, junit(&report));

@@ -21,6 +21,15 @@ const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 /// How long a tool may take to say whether it is there.
 const PROBE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Whom a build is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Whoever gets the component: it is as fast as the language's tools can make it.
+    Users,
+    /// An author who waits to see what a change does: it does the same, and is built as fast as can be.
+    Author,
+}
+
 /// What a build made.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -55,11 +64,12 @@ async fn is_there(need: &Need, folder: &Path) -> bool {
     told.status.success() && (need.says_yes)(&String::from_utf8_lossy(&told.stdout))
 }
 
-/// Builds, after what is not in the folder yet is installed there. What the tools have to say goes to stderr as they say it.
+/// Builds for somebody, after what is not in the folder yet is installed there. What the tools have to say goes to stderr as they
+/// say it.
 ///
 /// # Errors
 /// Where they fail, or what they made is no component.
-pub(crate) async fn build(project: &Project, output: &Output) -> Result<Built, Error> {
+pub(crate) async fn build(project: &Project, whom: Whom, output: &Output) -> Result<Built, Error> {
     let start = Instant::now();
     let language = project.language;
     if let Some(packages) = &language.packages {
@@ -74,14 +84,17 @@ pub(crate) async fn build(project: &Project, output: &Output) -> Result<Built, E
         return Ok(Built { path, component, took: start.elapsed() });
     }
     let before = written(&path);
-    let told = tool::run(&project.folder, &words(language.build, project), language.tells_people).await?;
+    let command = language.quick.filter(|_| whom == Whom::Author).unwrap_or(language.build);
+    let command = words(command, project);
+    // At once: the one waits for the compiler, and the other hardly takes any time.
+    let (told, known) =
+        tokio::try_join!(tool::run(&project.folder, &command, language.tells_people), Known::of(project))?;
     if let (Some(beside), Some(name)) = (&language.beside, project.kind.beside())
         && project.folder.join(format!("{name}{}", beside.source)).is_file()
     {
         tool::run(&project.folder, &words(beside.build, project), language.tells_people).await?;
     }
     let made = (language.products)(&told, project);
-    let known = Known::of(project).await?;
     for (name, path) in &made {
         keep(path, &project.out(), name, &known)?;
     }

@@ -7,11 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
-/// How often one looks.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often one looks, where that takes no time to speak of.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// For how long nothing more must have changed: editors write a file in several steps, and tools several files.
-const QUIET: Duration = Duration::from_millis(100);
+/// How many times as long as a look took one rests after it, at least: a folder of many files costs no more of a processor than this
+/// leaves, five in a hundred.
+pub(crate) const REST: u32 = 20;
+
+/// For how long nothing more must have changed: editors write a file in several steps, and tools several files. What is written
+/// later is built next.
+const QUIET: Duration = Duration::from_millis(40);
 
 /// The most files that are looked at: more are no folder that somebody writes in.
 const FILES_MAX: usize = 10_000;
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_change_counts_once_nothing_more_changes() {
-        let look = Duration::from_millis(50);
+        let look = QUIET / 2;
         let mut debounce = Debounce::new(0);
         let mut see = |seen| debounce.see(seen, look);
         assert!(!see(0) && !see(0) && !see(0), "nothing has changed");

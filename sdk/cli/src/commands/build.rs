@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::author::build::{self, Built};
+use crate::author::build::{self, Built, Whom};
 use crate::author::project::Project;
 use crate::errors::Error;
 use crate::output::Style;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> {
     let project = Project::read(&args.folder)?;
     build::prepare(&project).await?;
-    let built = build::build(&project, session.output).await?;
+    let built = build::build(&project, Whom::Users, session.output).await?;
     session.output.show(&json(&project, &built), |style| human(style, &project, &built))
 }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 
 pub(super) use self::around::{of_matrix, of_soul, of_stage};
 pub(super) use self::verdict::{Checked, checked};
-use crate::author::build;
+use crate::author::build::{self, Whom};
 use crate::author::language::Kind;
 use crate::author::project::Project;
 use crate::errors::Error;
@@ -75,7 +75,7 @@ pub(crate) async fn run(mut args: Args, session: &Session<'_>) -> Result<(), Err
     if args.subject.is_dir() {
         let project = Project::read(&args.subject)?;
         build::prepare(&project).await?;
-        args.subject = build::build(&project, session.output).await?.path;
+        args.subject = build::build(&project, Whom::Users, session.output).await?.path;
         args.world.get_or_insert_with(|| world(project.kind).to_owned());
     }
     let given = arguments(args, around, session.output.is_json());

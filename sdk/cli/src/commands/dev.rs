@@ -2,20 +2,19 @@
 
 mod place;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use matrix_proto::v1::{DeleteComponentRequest, LogLevel, LogLine, TailRequest};
 use serde_json::json;
-use tokio::time::MissedTickBehavior;
 use tonic::Streaming;
 
 use self::place::{Place, PlaceArgs, Served};
 use super::check::{Checked, checked};
 use super::{build as shown, components, logs};
-use crate::author::build::{self, Built};
+use crate::author::build::{self, Built, Whom};
 use crate::author::project::Project;
-use crate::author::watch::{Debounce, LOOK_EVERY, Snapshot};
+use crate::author::watch::{Debounce, LOOK_EVERY, REST, Snapshot};
 use crate::connection::Node;
 use crate::errors::Error;
 use crate::output::Output;
@@ -78,7 +77,7 @@ impl Work<'_> {
         loop {
             // Before the build: what changes in the midst of it is built next.
             let built_from = look();
-            match build::build(project, output).await {
+            match build::build(project, Whom::Author, output).await {
                 Ok(built) => {
                     output
                         .show(&shown::json(project, &built), |style| shown::human(style, project, &built))?;
@@ -99,12 +98,17 @@ impl Work<'_> {
         let Self { project, place, node, output, .. } = self;
         let start = Instant::now();
         let (digest, quiet) = (&built.component.digest, output.quiet());
-        // At once: both compile it.
-        let (uploaded, checked) = tokio::join!(
-            components::upload(node, &quiet, &built.component, &project.name),
-            self.check(built)
-        );
-        if !uploaded?.existed {
+        let upload = components::upload(node, &quiet, &built.component, &project.name);
+        let (uploaded, checked) = match node.folder() {
+            // The check takes up what the node has compiled.
+            Some(folder) => (upload.await?, self.check(built, Some(folder)).await),
+            // Both compile it, each on its own machine.
+            None => {
+                let (uploaded, checked) = tokio::join!(upload, self.check(built, None));
+                (uploaded?, checked)
+            }
+        };
+        if !uploaded.existed {
             brought.push(digest.clone());
         }
         checked?;
@@ -122,13 +126,14 @@ impl Work<'_> {
         Ok(served)
     }
 
-    /// Checks a component with what it will find where it goes. What cannot be checked is told, and no reason to stop.
-    async fn check(&self, built: &Built) -> Result<(), Error> {
+    /// Checks a component, which the node of the folder `compiled` may have compiled, with what it will find where it goes. What cannot be checked is told, and no reason to stop.
+    async fn check(&self, built: &Built, compiled: Option<&Path>) -> Result<(), Error> {
         let Self { project, place, node, output, checks } = self;
         if !checks {
             return Ok(());
         }
-        let report = match checked(&built.path, project.kind, place.around(node).await?).await? {
+        let around = place.around(node).await?;
+        let report = match checked(&built.path, project.kind, around, compiled).await? {
             Checked::Done(report) => report,
             Checked::Not(why) => {
                 output.note(&format!("not checked: {why}"));
@@ -150,16 +155,16 @@ impl Work<'_> {
 /// Waits until something differs from what was built, and changes no more.
 async fn changed(built_from: Snapshot, look: impl Fn() -> Snapshot) {
     let mut debounce = Debounce::new(built_from);
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = Instant::now();
     loop {
-        looks.tick().await;
         let now = Instant::now();
-        if debounce.see(look(), now - before) {
+        let seen = look();
+        let took = now.elapsed();
+        if debounce.see(seen, now - before) {
             return;
         }
         before = now;
+        tokio::time::sleep(LOOK_EVERY.max(took * REST)).await;
     }
 }
 

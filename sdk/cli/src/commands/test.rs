@@ -8,7 +8,7 @@ use serde_json::json;
 
 use self::stage::{Played, Stage};
 use super::components::LocalComponent;
-use crate::author::build;
+use crate::author::build::{self, Whom};
 use crate::author::home::Home;
 use crate::author::project::Project;
 use crate::author::scenario::Scenario;
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     let subject = match &project {
         Some(project) => {
             build::prepare(project).await?;
-            let built = build::build(project, session.output).await?;
+            let built = build::build(project, Whom::Author, session.output).await?;
             Subject { name: project.name.clone(), component: built.component }
         }
         None => {

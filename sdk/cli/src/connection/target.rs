@@ -86,6 +86,14 @@ impl Target {
         Ok(Self { door, why, token })
     }
 
+    /// The node's data folder, where it is entered by the socket in there.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.door {
+            Door::Unix(socket) if socket.ends_with(SOCKET) => socket.parent(),
+            Door::Unix(_) | Door::Http(_) | Door::Https(_) => None,
+        }
+    }
+
     /// What to show the node, if anything.
     pub(super) fn token(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
         let path = match &self.token {
@@ -154,6 +162,9 @@ mod tests {
         assert_eq!(choose(None, Some("d"), Some("unix:/b")).door, unix("d/matrixd.sock"));
         assert_eq!(choose(None, None, Some("unix:/b")).door, unix("/b"));
         assert_eq!(choose(None, None, None).door, unix("data/matrixd.sock"));
+        assert_eq!(choose(None, Some("d"), None).folder(), Some(Path::new("d")));
+        assert_eq!(choose(Some("unix:/run/m.sock"), Some("d"), None).folder(), None);
+        assert_eq!(choose(Some("http://localhost:7700"), Some("d"), None).folder(), None);
     }
 
     #[test]

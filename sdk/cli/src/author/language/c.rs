@@ -58,6 +58,7 @@ pub(super) static C: Language = Language {
     ],
     packages: None,
     build: &["make", "--silent", "all", "OUT=out/{name}.wasm"],
+    quick: None,
     beside: None,
     tells_people: true,
     is_incremental: true,

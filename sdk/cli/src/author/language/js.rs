@@ -66,6 +66,7 @@ pub(super) static JS: Language = Language {
         ],
     }),
     build: &["npm", "run", "--silent", "build"],
+    quick: None,
     beside: None,
     tells_people: true,
     is_incremental: false,

@@ -63,6 +63,7 @@ pub(super) static PYTHON: Language = Language {
         "--output",
         "out/{name}.wasm",
     ],
+    quick: None,
     beside: Some(Beside {
         source: ".py",
         build: &[

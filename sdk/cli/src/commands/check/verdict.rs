@@ -42,15 +42,20 @@ struct Check {
     mend: String,
 }
 
-/// Checks a component of a kind, with what is `around`.
+/// Checks a component of a kind, with what is `around`. Where the node of the folder `compiled` has compiled it, it is not compiled
+/// again.
 pub(in super::super) async fn checked(
     component: &Path,
     kind: Kind,
     around: Vec<String>,
+    compiled: Option<&Path>,
 ) -> Result<Checked, Error> {
     let mut command = tokio::process::Command::new(program());
-    command.args(around).arg(format!("--world={}", world(kind))).arg("--json").arg("--").arg(component);
-    let told = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    command.args(around).arg(format!("--world={}", world(kind))).arg("--json");
+    if let Some(folder) = compiled {
+        command.arg("--compiled").arg(folder);
+    }
+    let told = command.arg("--").arg(component).stdin(Stdio::null()).kill_on_drop(true).output().await;
     let told = match told {
         Err(error) => return Ok(Checked::Not(format!("{}: {error}", super::PROGRAM))),
         Ok(told) if told.status.code() == Some(CANNOT) => {
