@@ -128,9 +128,9 @@ impl HttpConfig {
         plain.map(|host| format!("`http.hosts` has `{host}`: requests may go there without TLS")).collect()
     }
 
-    /// Whether the operator lets a request go there.
-    pub(super) fn lets(&self, target: &Target) -> bool {
-        self.hosts.iter().any(|host| host.covers(target))
+    /// By which of `hosts` the operator lets a request go there, if by any.
+    pub(super) fn covering(&self, target: &Target) -> Option<&HostPattern> {
+        self.hosts.iter().find(|host| host.covers(target))
     }
 
     /// Whether this host may have a private address.

@@ -184,7 +184,7 @@ impl Outside {
             let why = if noted { "no request is sent" } else { "no more than this is written down" };
             return Err(denied(format!("this is a rehearsal, in which {why}")));
         }
-        if !self.hosts.config().lets(&target) {
+        if self.hosts.config().covering(&target).is_none() {
             return Err(denied(format!("`{target}` is not among `http.hosts` of the node's configuration")));
         }
         let timeout = self.moment.at_most(self.hosts.config().timeout());

@@ -41,15 +41,13 @@ struct Inner {
     slots: Arc<Semaphore>,
     /// None: nobody sends anything.
     metrics: Option<OutsideMetrics>,
-    /// The names of the configuration's hosts, one for each.
-    names: Vec<Arc<str>>,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
         let config = HttpConfig::default();
         let slots = Arc::new(Semaphore::new(config.requests_max));
-        Self(Arc::new(Inner { config, tls: None, slots, metrics: None, names: Vec::new() }))
+        Self(Arc::new(Inner { config, tls: None, slots, metrics: None }))
     }
 }
 
@@ -73,9 +71,8 @@ impl Hosts {
     /// Names the setting that is of no use.
     pub fn open(config: &HttpConfig, metrics: &OutsideMetrics) -> Result<Self, HttpError> {
         let (tls, slots) = (config.open()?, Arc::new(Semaphore::new(config.requests_max)));
-        let names = config.hosts.iter().map(|host| host.to_string().into()).collect();
         let (config, metrics) = (config.clone(), Some(metrics.clone()));
-        Ok(Self(Arc::new(Inner { config, tls, slots, metrics, names })))
+        Ok(Self(Arc::new(Inner { config, tls, slots, metrics })))
     }
 
     pub(super) fn config(&self) -> &HttpConfig {
@@ -92,7 +89,7 @@ impl Hosts {
         let hosts = self.clone();
         Box::new(async move {
             let (start, until): (_, tokio::time::Instant) = (Instant::now(), call.until.into());
-            let host = hosts.name(&call.target);
+            let host = hosts.0.config.covering(&call.target).map(|host| host.to_string().into());
             let answered = tokio::select! {
                 sent = timeout_at(until, hosts.make(call)) => sent.unwrap_or(Err(Error::HttpResponseTimeout)),
                 why = waits.ended() => Err(Error::InternalError(Some(why.to_owned()))),
@@ -102,12 +99,6 @@ impl Hosts {
             }
             answered
         })
-    }
-
-    /// What the configuration calls the host.
-    fn name(&self, target: &Target) -> Option<Arc<str>> {
-        let place = self.0.config.hosts.iter().position(|host| host.covers(target))?;
-        self.0.names.get(place).cloned()
     }
 
     async fn make(&self, call: Call) -> Result<Answer, Error> {
