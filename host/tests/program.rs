@@ -29,6 +29,12 @@ fn the_doctor_says_what_is_wrong_and_what_to_change() {
     let data = folder.path().to_string_lossy().into_owned();
     let sound = matrixd(&["doctor", "--data", &data]);
     assert!(sound.status.success(), "{sound:?}");
+    std::fs::write(folder.path().join("matrixd.toml"), "[kv]\nstate_bytes_max = 1152921504606846976\n")
+        .expect("a file");
+    let large = matrixd(&["doctor", "--data", &data]);
+    let said = String::from_utf8_lossy(&large.stdout).into_owned();
+    assert!(large.status.success(), "a node would start: {said}");
+    assert!(said.contains("warn   memory") && said.contains("kv.state_bytes_max"), "{said}");
     std::fs::write(folder.path().join("matrixd.toml"), "[admin]\nlisten = \"0.0.0.0:1\"\n").expect("a file");
     let open = matrixd(&["doctor", "--data", &data, "--json"]);
     assert_eq!(open.status.code(), Some(1));

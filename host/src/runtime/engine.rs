@@ -26,8 +26,9 @@ pub struct EngineConfig {
     /// The most linear memory that any component may be given, in bytes.
     pub memory_bytes_max: u64,
     /// The most linear memory that all live instances may have together, in bytes: what would exceed it is
-    /// refused. 0, the default: three quarters of what the machine has, or of what the node's control group
-    /// may have where that is less; the rest is for the KV, for mailboxes and for the system.
+    /// refused. 0, the default: two thirds of what the machine has, or of what the node's control group
+    /// may have where that is less, without 192 MiB for the node itself; the rest is for the KV, for mailboxes and for
+    /// the system.
     pub guest_memory_bytes_max: u64,
     /// Stack of a guest, in bytes: deep recursion traps.
     pub stack_bytes: usize,
@@ -48,7 +49,7 @@ impl EngineConfig {
     /// The most linear memory of all live instances, in bytes. Reads what the system tells, once.
     pub fn guest_memory_bytes(&self) -> u64 {
         match self.guest_memory_bytes_max {
-            0 => process::memory_bytes_max().map_or(u64::MAX, |all| all / 4 * 3),
+            0 => process::room_bytes().map_or(u64::MAX, |room| room / 3 * 2),
             set => set,
         }
     }

@@ -17,7 +17,8 @@ pub struct TransportConfig {
     /// The most topics that Souls of this node may subscribe to, all together; at most 16,384.
     pub topics_max: usize,
     /// Bytes of the bodies that wait in all mailboxes together, the first 16 KiB in each left out. Beyond it only a
-    /// mailbox in which nothing waits takes a message. 0, the default: an eighth of the memory that the node may have.
+    /// mailbox in which nothing waits takes a message. 0, the default: an eighth of the memory that the node may have,
+    /// without the 192 MiB for itself.
     pub mailboxes_bytes_max: u64,
 }
 
@@ -25,7 +26,7 @@ impl TransportConfig {
     /// Bytes of the bodies that wait in all mailboxes together. Reads what the system tells, once.
     pub fn mailboxes_bytes(&self) -> u64 {
         match self.mailboxes_bytes_max {
-            0 => process::memory_bytes_max().map_or(u64::MAX, |all| all / 8),
+            0 => process::room_bytes().map_or(u64::MAX, |room| room / 8),
             set => set,
         }
     }

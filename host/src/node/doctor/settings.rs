@@ -6,6 +6,7 @@ use crate::capabilities::grpc::Endpoints;
 use crate::config::Config;
 use crate::kv::KvConfig;
 use crate::runtime::signatures::Policy;
+use crate::telemetry::process;
 
 pub(super) fn look(config: &Config, found: &mut Findings) {
     match config.admin.check() {
@@ -31,6 +32,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
             found.warn("signatures", "components run that nobody has signed", change);
         }
     }
+    memory(config, found);
     grpc(config, found);
     http(config, found);
     let reached = config.p2p.listen.iter().map(ToString::to_string);
@@ -71,6 +73,23 @@ fn door(config: &Config, found: &mut Findings) {
             text,
             "set `admin.tls.role = \"read\"`, and give more by `matrix access cert grant`",
         );
+    }
+}
+
+/// Whether all that has a bound of bytes finds room beside the rest, should each come to it.
+fn memory(config: &Config, found: &mut Findings) {
+    let Some(room) = process::room_bytes() else { return };
+    let bounds = [
+        ("kv.state_bytes_max", config.kv.state_bytes_max),
+        ("engine.guest_memory_bytes_max", config.engine.guest_memory_bytes()),
+        ("transport.mailboxes_bytes_max", config.transport.mailboxes_bytes()),
+    ];
+    let total = bounds.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    let parts = bounds.map(|(name, bytes)| format!("`{name}` {} MiB", bytes >> 20)).join(", ");
+    let text = format!("{parts}: together {} MiB of {} MiB", total >> 20, room >> 20);
+    match total <= room {
+        true => found.ok("memory", text),
+        false => found.warn("memory", text, "lower one of them, or the system may have to end the node"),
     }
 }
 
