@@ -1,5 +1,6 @@
 //! The only place where tasks are spawned: each is named, tracked, and told to stop.
 
+pub mod alert;
 pub mod workers;
 
 use std::future::Future;

@@ -30,7 +30,7 @@ use super::room::Room;
 use super::snapshot::{Replica, Shelf, make_folder};
 use super::stats::Counters;
 use super::wal::{Disk, FORMAT_VERSION, Folder, Wal};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, alert};
 
 /// The log's folder, in the store's.
 pub(super) const LOG_FOLDER: &str = "log";
@@ -200,6 +200,8 @@ async fn serve<N: Network>(
     let (raft_is_over, writing) = (CancellationToken::new(), Arc::clone(&log));
     let over = raft_is_over.clone().drop_guard();
     tasks.spawn("kv-log", async move { raft_is_over.run_until_cancelled(writing.run()).await });
+    let closing = stop.clone();
+    tasks.spawn("kv-alert", async move { closing.run_until_cancelled(alert::keep()).await });
     let store = LogStore::new(Arc::clone(&log));
     let raft = match start_raft(config, network, founds, store, machine.clone()).await {
         Ok(raft) => raft,

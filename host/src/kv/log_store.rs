@@ -21,6 +21,7 @@ use super::raft::{LogEntry, LogId, TypeConfig, Vote};
 use super::stats::Counters;
 use super::tail::Tail;
 use super::wal::{Batch, Wal, next_of};
+use crate::tasks::alert;
 
 /// Bytes that wait for a frame after which it is written at once.
 const FRAME_BYTES: usize = 16 << 20;
@@ -94,6 +95,7 @@ impl Log {
     pub(super) async fn run(&self) {
         loop {
             self.work.notified().await;
+            alert::stir();
             // Whoever else is ready on this thread goes first: Raft may append more, followers be sent what is
             // already there, so that their disks work while this one does, and answers to what was written before go
             // out.

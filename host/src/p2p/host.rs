@@ -24,7 +24,7 @@ use super::lane::{Lane, Protocol};
 use super::link::Link;
 use super::peer::Peer;
 use super::table::{LaneView, Table};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, alert};
 
 /// The most addresses that are taken of one peer.
 pub(super) const ADDRESSES_MAX: usize = 16;
@@ -137,6 +137,8 @@ impl P2p {
             };
             runtime.block_on(async {
                 let tasks = Tasks::new();
+                let closing = tasks.stopping();
+                tasks.spawn("p2p.alert", async move { closing.run_until_cancelled(alert::keep()).await });
                 let built = behaviour::build(&key, &config, let_in.clone());
                 let network = built.and_then(|swarm| {
                     Loop::new(swarm, config, known, let_in, tasks.clone(), ports, gossiping)

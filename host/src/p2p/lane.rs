@@ -8,6 +8,7 @@ use futures::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, 
 use libp2p::{Stream, StreamProtocol};
 
 use super::link::Link;
+use crate::tasks::alert;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -87,6 +88,7 @@ async fn read<S: AsyncRead>(mut stream: ReadHalf<S>, link: &Link, protocol: &Arc
         match stream.read(&mut chunk).await {
             Ok(0) => return "the peer closed it".to_owned(),
             Ok(count) => {
+                alert::stir();
                 link.count_received(count);
                 input.extend_from_slice(&chunk[..count]);
             }
@@ -103,6 +105,7 @@ async fn write<S: AsyncWrite>(mut stream: WriteHalf<S>, link: &Link) -> String {
     let mut taken = BytesMut::new();
     loop {
         link.take(&mut taken).await;
+        alert::stir();
         let written = async {
             stream.write_all(&taken).await?;
             // What came meanwhile goes first: one flush serves it all.

@@ -11,7 +11,7 @@ use super::component::Component;
 use super::limits::LIFTED_BYTES_MAX;
 use super::pace::{LONG, Lane, Pace, Share};
 use super::state::{GuestState, Moment};
-use crate::tasks::workers;
+use crate::tasks::{alert, workers};
 use crate::telemetry::logs::sanitize;
 
 /// Why a guest is no more. Its store must be dropped.
@@ -321,6 +321,9 @@ fn epoch(
     let state = context.data_mut();
     state.time_passed();
     let long = state.budget.charge() >= LONG;
+    if long {
+        alert::computing();
+    }
     if let Some(pace) = pace.filter(|_| long) {
         pace.note_long();
     }

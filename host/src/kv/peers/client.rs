@@ -26,12 +26,14 @@ use openraft::raft::{
 use openraft::{AnyError, OptionalSend};
 use prost::Message as _;
 
+use super::carried::carried;
 use super::convert;
 use super::roster::Roster;
 use crate::kv::raft::TypeConfig;
 use crate::kv::room::Room;
 use crate::kv::snapshot::SnapshotFile;
 use crate::p2p::rpc::{CallError, Pending, Rpc};
+use crate::tasks::alert;
 
 /// Appends that are on their way to one follower at a time.
 const PIPELINE: usize = 16;
@@ -102,6 +104,7 @@ impl Client {
 
     async fn finish(&self, pending: Pending, within: Duration) -> Result<Answer, AskError> {
         let answer = pending.within(within).await?;
+        alert::stir();
         let malformed = AskError::Malformed(self.node);
         wire::RaftAnswer::decode(answer).ok().and_then(|answer| answer.kind).ok_or(malformed)
     }
@@ -207,7 +210,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let client = &*self;
-        let sent = input.map(move |request| {
+        let sent = carried(input).map(move |request| {
             let previous = request.prev_log_id;
             let last = request.entries.last().map(|entry| entry.log_id()).or(previous);
             // Sent here, in order; only the answers are waited for side by side.

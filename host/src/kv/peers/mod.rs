@@ -1,6 +1,7 @@
 //! The realm's other nodes, as Raft sees them: a lane of calls (`/matrix/raft/1`, `proto/matrix/wire/v1/raft.proto`)
 //! of which [`client`] is the asking end, and [`server`] the answering one, on Raft's own thread.
 
+mod carried;
 mod client;
 mod convert;
 mod parts;

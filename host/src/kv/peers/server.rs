@@ -28,6 +28,7 @@ use crate::kv::raft::{Raft, TypeConfig};
 use crate::kv::types::LeaseId;
 use crate::p2p::Peer;
 use crate::p2p::rpc::{Reply, Serve};
+use crate::tasks::alert;
 
 /// Questions that wait for Raft's thread; beyond it they are turned away.
 const WAITING_MAX: usize = 4_096;
@@ -193,6 +194,7 @@ impl Inbox {
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 question = self.questions.recv(), if under_way.len() < UNDER_WAY_MAX => {
                     let Some((question, reply)) = question else { return };
+                    alert::stir();
                     under_way.push(async move {
                         match desk.answer(question).await {
                             Ok(kind) => {

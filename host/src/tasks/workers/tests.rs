@@ -109,6 +109,25 @@ fn a_new_thread_takes_the_place_of_one_that_is_held_up() {
 }
 
 #[test]
+fn what_comes_from_outside_is_run_however_long_after_the_last() {
+    let workers = Workers::start("test", 2, 0).expect("two threads");
+    let (done, ended) = mpsc::sync_channel(64);
+    for micros in (0..300).rev().chain(0..300) {
+        for _ in 0..3 {
+            let done = done.clone();
+            workers.spawner().spawn(async move { done.send(()).expect("the test waits") });
+        }
+        for _ in 0..3 {
+            ended.recv_timeout(PATIENCE).expect("each is run");
+        }
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_micros(micros) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[test]
 fn a_panic_ends_its_task_only() {
     let workers = Workers::start("test", 1, 0).expect("a thread");
     workers.spawner().spawn(async { panic!("as the test wants it") });
