@@ -139,8 +139,10 @@ async fn until_stirred(seen: u64) {
     .await;
 }
 
+/// Whoever waits for this thread to be idle need not any more.
 fn stop_looking() {
-    HERE.with(|here| {
+    // Where it is at its end, nobody waits.
+    let _ = HERE.try_with(|here| {
         here.looking.set(false);
         here.idle.take().into_iter().for_each(Waker::wake);
     });
@@ -151,11 +153,7 @@ struct Ended;
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // The thread may be at its end.
-        let _ = HERE.try_with(|here| {
-            here.looking.set(false);
-            here.idle.take().into_iter().for_each(Waker::wake);
-        });
+        stop_looking();
     }
 }
 

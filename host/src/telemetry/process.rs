@@ -42,8 +42,7 @@ pub fn memory_bytes_max() -> Option<u64> {
 }
 
 /// What a node takes for itself, with nothing in it, in bytes. Measured: a debug program has 100 MiB of its own and 84
-/// of its file, a release one about half of that. The file counts: where its pages do not fit, every thread waits
-/// for the disk.
+/// of its file, a release one 91 and 34. The file counts: where its pages do not fit, every thread waits for the disk.
 const OWN_BYTES: u64 = 192 << 20;
 
 /// The part of what this process can have that is for what it holds for others, in bytes: all but its own, and at
