@@ -30,6 +30,6 @@ fn read(folder: &str, name: &str) -> Bytes {
 
 /// All that the kit says of a component.
 async fn check(name: &str, bytes: Bytes, options: Options) -> Report {
-    let kit = Kit { program: built("matrix-check"), compiled: None };
+    let kit = Kit { program: built("matrix-check"), ..Kit::default() };
     kit.check(name, bytes, options).await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -3,7 +3,7 @@
 mod languages;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -27,7 +27,13 @@ fn at(folder: &Path, mut command: Command) -> Command {
     command.current_dir(folder).stdin(Stdio::null());
     command.env("CARGO_TARGET_DIR", project().join("guests/target")).env("CARGO_NET_OFFLINE", "true");
     command.env("TOOL", project().join("target/languages/c/tool"));
+    command.env("MATRIX_CACHE_DIR", cache());
     command
+}
+
+/// Where the commands keep compiled functions.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
 /// Runs `matrix` without a node; its exit code must be this.
@@ -45,6 +51,7 @@ fn made_and_tested(folder: &Path, kind: &str, name: &str) -> Vec<Value> {
     let made = matrix(folder, &["new", "--kind", kind, name], 0);
     assert_eq!((&made[0]["kind"], &made[0]["name"]), (&json!(kind), &json!(name)));
     is_right(&matrix(folder, &["check", name], 0), kind);
+    assert!(cache().join("functions/young").exists(), "nothing is kept for the next check");
     matrix(folder, &["test", name], 0)
 }
 

@@ -114,6 +114,7 @@ impl Config {
             NodeLimit::compile_cpu_seconds => compiler.cpu_seconds_max,
             NodeLimit::compile_wall_seconds => compiler.wall_seconds_max,
             NodeLimit::compile_output_bytes => compiler.output_bytes_max,
+            NodeLimit::compile_functions_bytes => compiler.functions_bytes_max,
             NodeLimit::compile_waiting => compiler.waiting_max as u64,
             _ => return None,
         })

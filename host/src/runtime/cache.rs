@@ -60,7 +60,7 @@ pub enum CacheError {
     Load(String),
 }
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
+pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
     let path = path.to_owned();
     move |source| CacheError::File { what, path, source }
 }
@@ -224,9 +224,9 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
 }
 
-/// The key in the folder. One that is no key, or that others could read, is replaced: then nothing that was
+/// The key in the folder, made if there is none. One that is no key, or that others could read, is replaced: then nothing that was
 /// compiled before is trusted, which costs time and no more.
-fn read_or_make_key(dir: &Path) -> Result<[u8; TAG_BYTES], CacheError> {
+pub(super) fn read_or_make_key(dir: &Path) -> Result<[u8; TAG_BYTES], CacheError> {
     let path = dir.join(KEY_FILE);
     match read_key(&path) {
         Ok(Some(key)) => return Ok(key),

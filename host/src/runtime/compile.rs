@@ -9,15 +9,18 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStderr, Command};
 use tokio::sync::Semaphore;
 
 use super::engine::EngineConfig;
+use super::functions::{FUNCTIONS_DIR, FunctionStore, Tally, brought_beside};
+use super::store::blocking;
 pub use child::compile_child;
 use child::{Cause, Report, Settings};
 
@@ -30,6 +33,10 @@ const ALLOCATOR_OPTION: &str = "MIMALLOC_ARENA_RESERVE";
 
 /// The most bytes of what the child says that are kept: a line of JSON, or a panic's message.
 const STDERR_BYTES_MAX: u64 = 8 * 1024;
+
+/// What the log says where functions cannot be read or written.
+const NOT_KEPT: &str = "compiled functions are not kept, so that compiling takes longer: look after the disk and the folder \
+                        of functions (`components.compiler.functions_dir`)";
 
 /// How long a compilation may take unless told, in seconds. A compiler that was built for development takes half a minute for
 /// an interpreter, and several where the machine is busy.
@@ -53,6 +60,11 @@ pub struct CompilerConfig {
     pub wall_seconds_max: u64,
     /// Bytes of the compiled artifact.
     pub output_bytes_max: u64,
+    /// Bytes on disk of compiled functions that later compilations take up; 0: none are kept, and each component is compiled
+    /// whole.
+    pub functions_bytes_max: u64,
+    /// The folder of compiled functions; nodes of one user may share it. Unless told: `functions` in the data folder.
+    pub functions_dir: Option<PathBuf>,
     /// How many children may run at once. Each uses every core that it gets.
     pub concurrency: usize,
     /// How many compilations may wait for their turn; one more is refused.
@@ -68,6 +80,8 @@ impl Default for CompilerConfig {
             cpu_seconds_max: SECONDS_MAX,
             wall_seconds_max: SECONDS_MAX,
             output_bytes_max: 512 << 20,
+            functions_bytes_max: 256 << 20,
+            functions_dir: None,
             concurrency: 1,
             waiting_max: 64,
         }
@@ -138,6 +152,8 @@ pub struct Compiled {
     pub micros: u64,
     /// Bytes of machine code.
     pub bytes: u64,
+    /// Where its functions came from.
+    pub functions: Tally,
 }
 
 /// Starts the children, a few at a time.
@@ -145,14 +161,18 @@ pub struct Compiled {
 pub struct Compiler {
     config: CompilerConfig,
     settings: String,
+    functions: Option<Arc<FunctionStore>>,
     places: Semaphore,
     turns: Semaphore,
 }
 
 impl Compiler {
-    /// A compiler for engines of these settings.
-    pub fn new(config: CompilerConfig, engine: &EngineConfig) -> Self {
+    /// A compiler for engines of these settings, that keeps functions in the data folder `data` unless told where. Blocks on the
+    /// disk. Where the folder of functions cannot be used, the log says so, and each component is compiled whole.
+    pub fn new(config: CompilerConfig, engine: &EngineConfig, data: &Path) -> Self {
+        let functions = functions(&config, data).map(Arc::new);
         let settings = Settings {
+            functions: functions.as_ref().map(|functions| functions.loan(config.output_bytes_max)),
             engine: engine.clone(),
             memory_bytes_max: config.memory_bytes_max,
             cpu_seconds_max: config.cpu_seconds_max,
@@ -161,7 +181,8 @@ impl Compiler {
         let settings = serde_json::to_string(&settings).expect("plain numbers are always JSON");
         let turns = config.concurrency.max(1);
         let places = turns.saturating_add(config.waiting_max).min(Semaphore::MAX_PERMITS);
-        Self { config, settings, places: Semaphore::new(places), turns: Semaphore::new(turns) }
+        let (places, turns) = (Semaphore::new(places), Semaphore::new(turns));
+        Self { config, settings, functions, places, turns }
     }
 
     /// Compiles the component in the file `input` into a new file `output`, which must not exist. Waits
@@ -173,11 +194,22 @@ impl Compiler {
         let mut unfinished = Unfinished(Some(output));
         let started = Instant::now();
         self.run(input, output).await?;
+        let functions = self.take_in(output).await;
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let written = tokio::fs::metadata(output).await;
         let written = written.map_err(|error| CompileError::Files(error.to_string()))?;
         unfinished.0 = None;
-        Ok(Compiled { micros, bytes: written.len() })
+        Ok(Compiled { micros, bytes: written.len(), functions })
+    }
+
+    /// Takes in the functions that the child brought. Without them later compilations take longer, and that is all.
+    async fn take_in(&self, output: &Path) -> Tally {
+        let Some(functions) = self.functions.clone() else { return Tally::default() };
+        let output = output.to_owned();
+        blocking(move || functions.take_in(&output)).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "{NOT_KEPT}");
+            Tally::default()
+        })
     }
 
     async fn run(&self, input: &Path, output: &Path) -> Result<(), CompileError> {
@@ -191,12 +223,16 @@ impl Compiler {
             .arg(&self.settings)
             .env_clear()
             .env(ALLOCATOR_OPTION, "0")
-            .stdin(Stdio::null())
+            .stdin(if self.functions.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(start)?;
+        if let (Some(functions), Some(mut stdin)) = (&self.functions, child.stdin.take()) {
+            // Not among the arguments, which all users can read. A child that is gone by now says why below.
+            let _ = stdin.write_all(functions.key()).await;
+        }
         let stderr = child.stderr.take().expect("it was asked for");
         let limit = Duration::from_secs(self.config.wall_seconds_max);
         let ended = tokio::time::timeout(limit, async { tokio::join!(listen(stderr), child.wait()) }).await;
@@ -238,6 +274,14 @@ impl Compiler {
     }
 }
 
+/// The functions that are kept as these settings say; none are where they cannot be.
+fn functions(config: &CompilerConfig, data: &Path) -> Option<FunctionStore> {
+    let bytes_max = Some(config.functions_bytes_max).filter(|bytes| *bytes > 0)?;
+    let dir = config.functions_dir.clone().unwrap_or_else(|| data.join(FUNCTIONS_DIR));
+    let opened = FunctionStore::open(dir, bytes_max);
+    opened.inspect_err(|error| tracing::warn!(%error, "{NOT_KEPT}")).ok()
+}
+
 /// What the child says, up to a limit; the rest is read and dropped, lest it wait for a reader.
 async fn listen(mut stderr: ChildStderr) -> String {
     let mut said = Vec::new();
@@ -252,12 +296,13 @@ fn escaped(said: &str) -> String {
     said.trim().chars().flat_map(char::escape_default).collect()
 }
 
-/// Removes an output that was not finished.
+/// Removes an output that was not finished, and the functions beside it.
 struct Unfinished<'a>(Option<&'a Path>);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        // Usually it is not even there.
-        let _ = self.0.map(std::fs::remove_file);
+        // Usually they are not even there.
+        let _ =
+            self.0.map(|output| (std::fs::remove_file(output), std::fs::remove_file(brought_beside(output))));
     }
 }

@@ -17,6 +17,7 @@ use super::cache::{ArtifactCache, CacheError};
 use super::code::{Code, CodeMemory};
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
+use super::functions::Tally;
 use super::inspect::{ComponentInfo, InspectLimits, Refusal, inspect};
 use super::signatures::{Policy, Signatures};
 use super::store::{ComponentStore, StoreConfig, StoreError, blocking};
@@ -167,7 +168,7 @@ impl Components {
         Ok(Self {
             store,
             cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine, &config.inspect)?),
-            compiler: Compiler::new(config.compiler, engine_config),
+            compiler: Compiler::new(config.compiler, engine_config, data),
             limits: Arc::new(config.inspect),
             inspecting: Semaphore::new(1),
             loaded_max: config.loaded_max,
@@ -232,7 +233,8 @@ impl Components {
     ) -> Result<(Component, Arc<Code>, u64), AdmitError> {
         let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
         let compiled = self.compiler.compile(&input, &output).await?;
-        tracing::info!(%digest, micros = compiled.micros, "compiled a component");
+        let Tally { found, made } = compiled.functions;
+        tracing::info!(%digest, micros = compiled.micros, found, made, "compiled a component");
         let code = match self.room(compiled.bytes) {
             Ok(code) => code,
             Err(error) => {

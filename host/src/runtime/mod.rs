@@ -16,6 +16,7 @@ pub mod component;
 pub mod components;
 pub mod engine;
 pub mod exchange;
+mod functions;
 pub mod guest;
 pub mod inspect;
 pub mod interceptors;

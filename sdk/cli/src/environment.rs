@@ -16,6 +16,9 @@ pub(crate) struct Environment {
     pub(crate) registry_password: Option<Secret>,
     /// Where Docker keeps who one is: in `DOCKER_CONFIG`, or in the folder `.docker` of `HOME`.
     pub(crate) docker_config: Option<PathBuf>,
+    /// Where compiled functions are kept for the next check and test: in `MATRIX_CACHE_DIR`, or in the folder `matrix` of
+    /// `XDG_CACHE_HOME`, or of `.cache` in `HOME`.
+    pub(crate) functions: Option<PathBuf>,
     /// `NO_COLOR`: no colours, even on a terminal.
     pub(crate) no_colour: bool,
 }
@@ -42,13 +45,16 @@ impl Environment {
                 Err(raw) => raw.to_string_lossy().into_owned(),
             })
         };
-        let docker = read("DOCKER_CONFIG").map(PathBuf::from);
-        let docker = docker.or_else(|| read("HOME").map(|home| PathBuf::from(home).join(".docker")));
+        let in_home = |folder| read("HOME").map(|home| PathBuf::from(home).join(folder));
+        let docker = read("DOCKER_CONFIG").map(PathBuf::from).or_else(|| in_home(".docker"));
+        let cache = read("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| in_home(".cache"));
+        let cache = read("MATRIX_CACHE_DIR").map(PathBuf::from).or_else(|| cache.map(|of| of.join("matrix")));
         Self {
             node: text("MATRIX_NODE"),
             registry_username: text("MATRIX_REGISTRY_USERNAME"),
             registry_password: text("MATRIX_REGISTRY_PASSWORD").map(Secret),
             docker_config: docker.map(|folder| folder.join("config.json")),
+            functions: cache.map(|folder| folder.join("functions")),
             data_dir: read("MATRIX_DATA_DIR").map(PathBuf::from),
             no_colour: read("NO_COLOR").is_some(),
         }

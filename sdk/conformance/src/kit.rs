@@ -53,12 +53,15 @@ pub struct Kit {
     /// The data folder of a node that may have compiled what is checked: where it did, and its files are this user's, nothing is
     /// compiled again.
     pub compiled: Option<PathBuf>,
+    /// A folder where compiled functions are kept, so that of what changed since the last check only that is compiled; it is made
+    /// if there is none. Nodes of the same user may use it too.
+    pub functions: Option<PathBuf>,
 }
 
 impl Default for Kit {
     /// For the program `matrix-check` itself.
     fn default() -> Self {
-        Self { program: CompilerConfig::default().program, compiled: None }
+        Self { program: CompilerConfig::default().program, compiled: None, functions: None }
     }
 }
 
@@ -112,12 +115,17 @@ impl Kit {
         if let Some(compiled) = compiled {
             Bench::take_compiled(compiled, &bench_folder, None)?;
         }
+        let defaults = CompilerConfig::default();
+        let functions_dir = self.functions.clone();
         let compiler = CompilerConfig {
             program: self.program.clone(),
             arguments: vec![OsString::from(CHILD_COMMAND)],
             cpu_seconds_max: COMPILE_SECONDS_MAX,
             wall_seconds_max: COMPILE_SECONDS_MAX,
-            ..CompilerConfig::default()
+            // A folder that goes with the check is of no use to the next.
+            functions_bytes_max: functions_dir.as_ref().map_or(0, |_| defaults.functions_bytes_max),
+            functions_dir,
+            ..defaults
         };
         let bench = Bench::open(BenchConfig { folder: bench_folder, compiler, limits }).await?;
         let component = match bench.load(bytes.clone()).await {

@@ -76,6 +76,10 @@ struct Check {
     /// The data folder of a node: what it has compiled is not compiled again, where its files are this user's.
     #[arg(long, value_name = "DIR")]
     compiled: Option<PathBuf>,
+    /// A folder where compiled functions are kept: what did not change since the last check is not compiled again. Only
+    /// its owner may enter it.
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
     /// Writes the report as JSON.
     #[arg(long)]
     json: bool,
@@ -148,6 +152,7 @@ async fn check(check: Check) -> Result<Report, String> {
         teach,
         seed,
         compiled,
+        functions,
         json,
         junit: file,
     } = check;
@@ -174,7 +179,7 @@ async fn check(check: Check) -> Result<Report, String> {
         against,
         rules,
     };
-    let checked = Kit { compiled, ..Kit::default() }.check(&name, bytes.into(), options).await;
+    let checked = Kit { compiled, functions, ..Kit::default() }.check(&name, bytes.into(), options).await;
     let report = checked.map_err(|error| error.to_string())?;
     if let Some(file) = file {
         let written = fs::write(&file, junit(&report));

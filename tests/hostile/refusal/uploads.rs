@@ -10,6 +10,9 @@ use matrixd::runtime::inspect::InspectLimits;
 use super::names;
 use crate::bombs::laborious;
 
+/// Bytes of the key beside compiled functions.
+const KEY_BYTES: u64 = 32;
+
 /// Uploads a component to a node with these settings, which refuses it and keeps nothing of it; the error.
 async fn refused(bytes: &[u8], change: impl FnOnce(&mut ComponentsConfig)) -> String {
     let node = TestNode::start_with(|config| change(&mut config.components)).await;
@@ -158,6 +161,27 @@ pub(crate) async fn compile_wall_seconds() {
 pub(crate) async fn compile_output_bytes() {
     let error = refused(&sound().build(), |config| config.compiler.output_bytes_max = 1_000).await;
     names(error, "output_bytes_max");
+}
+
+pub(crate) async fn compile_functions_bytes() {
+    const MAX: u64 = 4 << 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = TestNode::start_with(|config| {
+        config.components.compiler.functions_bytes_max = MAX;
+        config.components.compiler.functions_dir = Some(folder.path().to_owned());
+    })
+    .await;
+    let kept = || {
+        let files = std::fs::read_dir(folder.path()).expect("a folder of functions");
+        files.map(|file| file.and_then(|file| file.metadata()).expect("a file").len()).collect::<Vec<_>>()
+    };
+    for number in 1..8 {
+        // No function is like one of the component before.
+        node.upload(&laborious(1, 1_000 + number)).await.expect("a component");
+        assert!(kept().iter().sum::<u64>() <= MAX + KEY_BYTES, "{:?}", kept());
+    }
+    assert!(kept().iter().sum::<u64>() > MAX / 4, "{:?}", kept());
+    node.end().await;
 }
 
 pub(crate) async fn compile_waiting() {

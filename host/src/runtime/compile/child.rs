@@ -1,16 +1,18 @@
 //! The child's side: puts limits on itself, compiles one component, and ends.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
-use wasmtime::{Engine, InstanceAllocationStrategy};
+use wasmtime::{CacheStore, Engine, InstanceAllocationStrategy};
 
 use super::super::engine::{self, EngineConfig};
+use super::super::functions::{self, Borrowed, Loan};
 
 /// How much the child gives way to the node that started it.
 const NICENESS: i32 = 10;
@@ -22,6 +24,8 @@ pub(super) struct Settings {
     pub(super) memory_bytes_max: u64,
     pub(super) cpu_seconds_max: u64,
     pub(super) output_bytes_max: u64,
+    /// The functions that were compiled earlier; their key comes on the standard input.
+    pub(super) functions: Option<Loan>,
 }
 
 /// Why the child fails, as it tells the parent on a line of JSON.
@@ -67,12 +71,26 @@ fn compile(input: &Path, output: &Path, settings: &str) -> Result<(), Report> {
     let mut config = engine::config(&settings.engine);
     // The pool reserves address space that the child neither needs nor has; artifacts are the same.
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    // The node says in its log where they cannot be used: it finds none that the child brought.
+    let borrowed = settings.functions.as_ref().and_then(|loan| borrowed(loan, output).ok());
+    if let Some(borrowed) = &borrowed {
+        let functions = Arc::clone(borrowed) as Arc<dyn CacheStore>;
+        config.enable_incremental_compilation(functions).map_err(|error| refusal(&format!("{error:#}")))?;
+    }
     let artifact = Engine::new(&config)
         .and_then(|engine| engine.precompile_component(&component))
         .map_err(|error| refusal(&format!("{error:#}")))?;
+    // Without its functions a component is compiled all the same.
+    drop(borrowed.map(|borrowed| borrowed.finish()));
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(output);
     file.and_then(|mut file| file.write_all(&artifact)).map_err(|error| files("writing the artifact", &error))
+}
+
+/// The functions that the node lent.
+fn borrowed(loan: &Loan, output: &Path) -> io::Result<Arc<Borrowed>> {
+    let key = functions::key_from(io::stdin())?;
+    Borrowed::open(loan, key, output).map(Arc::new)
 }
 
 fn limit_itself(settings: &Settings) -> rustix::io::Result<()> {

@@ -48,7 +48,7 @@ impl Bench {
     }
 
     async fn compile(&self, config: CompilerConfig) -> Result<Compiled, CompileError> {
-        let compiler = Compiler::new(config, &engine_config());
+        let compiler = Compiler::new(config, &engine_config(), self.folder.path());
         compiler.compile(&self.folder.path().join("in"), &self.output()).await
     }
 
@@ -73,6 +73,46 @@ async fn compiles_what_is_right_and_says_how_long_it_took() {
     assert!(compiled.micros > 0);
     let artifact = std::fs::read(bench.output()).expect("an artifact");
     assert!(artifact.starts_with(b"\x7fELF"));
+}
+
+#[tokio::test]
+async fn only_functions_that_are_new_are_compiled_and_the_artifact_is_the_same() {
+    let (before, after) = (soul_beside(&laborious(3, 100)), soul_beside(&laborious(3, 101)));
+    let bench = Bench::new(&before);
+    let compile = async |component: &[u8], functions_bytes_max| {
+        std::fs::write(bench.folder.path().join("in"), component).expect("written");
+        let config = CompilerConfig { functions_bytes_max, ..config() };
+        let functions = bench.compile(config).await.expect("compiled").functions;
+        let mut artifact = std::fs::read(bench.output()).expect("an artifact");
+        std::fs::remove_file(bench.output()).expect("removed");
+        // Names of sections stand in any order, also where the same is compiled twice without any of this.
+        artifact.sort_unstable();
+        (functions, artifact)
+    };
+    let (none, whole) = compile(&after, 0).await;
+    assert_eq!(none, Tally::default());
+    assert!(!bench.folder.path().join(FUNCTIONS_DIR).exists());
+    let (first, _) = compile(&before, 1 << 20).await;
+    assert!(first.made > 3, "{first:?}");
+    // The three that are alike are one function to the compiler, unless two threads began it at once.
+    let (second, artifact) = compile(&after, 1 << 20).await;
+    assert!(second.found > 0 && (1..=3).contains(&second.made), "{second:?}");
+    assert!(artifact == whole);
+    let (third, artifact) = compile(&after, 1 << 20).await;
+    assert_eq!(third, Tally { found: second.found + second.made, made: 0 });
+    assert!(artifact == whole);
+}
+
+#[tokio::test]
+async fn functions_that_cannot_be_kept_or_read_cost_time_alone() {
+    let bench = Bench::new(&soul());
+    bench.compile(config()).await.expect("compiled");
+    let young = bench.folder.path().join(FUNCTIONS_DIR).join("young");
+    std::fs::remove_file(&young).expect("removed");
+    std::fs::create_dir(&young).expect("a folder in its place");
+    std::fs::remove_file(bench.output()).expect("removed");
+    let compiled = bench.compile(config()).await.expect("compiled");
+    assert_eq!(compiled.functions, Tally::default());
 }
 
 #[tokio::test]
@@ -158,7 +198,7 @@ async fn more_than_may_wait_are_refused() {
         waiting_max: 1,
         ..Default::default()
     };
-    let compiler = Compiler::new(config, &engine_config());
+    let compiler = Compiler::new(config, &engine_config(), bench.folder.path());
     let compile = || compiler.compile(bench.folder.path(), Path::new("/nowhere/out"));
     let (running, waiting) = (compile(), compile());
     tokio::pin!(running, waiting);

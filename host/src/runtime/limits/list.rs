@@ -129,6 +129,8 @@ macro_rules! every_limit {
                 compile_wall_seconds: "components.compiler.wall_seconds_max", "s", "the node kills the child";
                 /// A compiled component.
                 compile_output_bytes: "components.compiler.output_bytes_max", "bytes", "the system stops the child";
+                /// Compiled functions that are kept for later compilations.
+                compile_functions_bytes: "components.compiler.functions_bytes_max", "bytes", "what nobody needs goes";
                 /// Compilations that wait for their turn.
                 compile_waiting: "components.compiler.waiting_max", "compilations", "the upload is refused";
                 /// Interceptors in the chain.

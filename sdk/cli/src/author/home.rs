@@ -45,16 +45,16 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Starts a node, and waits until it is ready.
+    /// Starts a node, and waits until it is ready. What it compiles is kept in the folder `functions` for the next one.
     ///
     /// # Errors
     /// Where there is no `matrixd`, or it does not start.
-    pub(crate) async fn start() -> Result<Self, Error> {
+    pub(crate) async fn start(functions: Option<&Path>) -> Result<Self, Error> {
         let folder = tempfile::tempdir()
             .map_err(|error| Error::local("cannot make a folder", "the folder of temporary files", error))?;
         let at = |name: &str| folder.path().join(name);
         let (settings, log, data) = (at("matrixd.toml"), at("log"), at("data"));
-        std::fs::write(&settings, SETTINGS)
+        std::fs::write(&settings, settings_with(functions))
             .map_err(|error| Error::file("cannot write the file", &settings, error))?;
         let told =
             std::fs::File::create(&log).map_err(|error| Error::file("cannot write the file", &log, error))?;
@@ -91,6 +91,14 @@ impl Home {
 fn program() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(PROGRAM));
     beside.filter(|beside| beside.is_file()).unwrap_or_else(|| PROGRAM.into())
+}
+
+/// The settings of a node that keeps functions there, if anywhere.
+fn settings_with(functions: Option<&Path>) -> String {
+    match functions.and_then(Path::to_str) {
+        Some(folder) => format!("{SETTINGS}functions_dir = {}\n", toml::Value::from(folder)),
+        None => SETTINGS.to_owned(),
+    }
 }
 
 async fn ready(child: &mut Child, data: &Path, log: &Path) -> Result<Node, Error> {

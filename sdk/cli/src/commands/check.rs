@@ -78,7 +78,8 @@ pub(crate) async fn run(mut args: Args, session: &Session<'_>) -> Result<(), Err
         args.subject = build::build(&project, Whom::Users, session.output).await?.path;
         args.world.get_or_insert_with(|| world(project.kind).to_owned());
     }
-    let given = arguments(args, around, session.output.is_json());
+    let functions = session.environment().functions.clone();
+    let given = arguments(args, around, functions, session.output.is_json());
     let failed = Command::new(program()).args(given).exec();
     if failed.kind() == std::io::ErrorKind::NotFound {
         return Err(Error::NotFound {
@@ -107,10 +108,15 @@ fn program() -> PathBuf {
 }
 
 /// What the program is told: first what is `around`, as what is said here counts more.
-fn arguments(args: Args, around: Vec<String>, json: bool) -> Vec<OsString> {
+fn arguments(args: Args, around: Vec<String>, functions: Option<PathBuf>, json: bool) -> Vec<OsString> {
     let mut given: Vec<_> = around.into_iter().map(OsString::from).collect();
     let mut add = |name: &str, value: OsString| given.push([OsString::from(name), value].join("=".as_ref()));
-    let files = [("--against", args.against), ("--rules", args.rules), ("--junit", args.junit)];
+    let files = [
+        ("--against", args.against),
+        ("--rules", args.rules),
+        ("--junit", args.junit),
+        ("--functions", functions),
+    ];
     for (name, file) in files {
         file.into_iter().for_each(|file| add(name, file.into()));
     }
@@ -147,9 +153,11 @@ mod tests {
     fn what_is_said_here_comes_after_what_is_around() {
         let line = ["check", "a.wasm", "--set", "x=2", "--seed", "7", "--junit", "r.xml"];
         let args = Line::parse_from(line).args;
-        let given = arguments(args, vec!["--set=x=1".to_owned()], true);
+        let given = arguments(args, vec!["--set=x=1".to_owned()], Some("kept".into()), true);
         let given: Vec<_> = given.iter().map(|one| one.to_string_lossy().into_owned()).collect();
-        let expected = ["--set=x=1", "--junit=r.xml", "--seed=7", "--set=x=2", "--json", "--", "a.wasm"];
+        let files = ["--junit=r.xml", "--functions=kept"];
+        let expected =
+            [&["--set=x=1"][..], &files, &["--seed=7", "--set=x=2", "--json", "--", "a.wasm"]].concat();
         assert_eq!(given, expected);
     }
 }

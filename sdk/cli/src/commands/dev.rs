@@ -47,6 +47,8 @@ struct Work<'a> {
     node: &'a Node,
     output: &'a Output,
     checks: bool,
+    /// Where the check keeps compiled functions.
+    functions: Option<&'a Path>,
 }
 
 /// Builds, checks, deploys, and does it again whenever something changes, until the user presses Ctrl-C.
@@ -58,7 +60,8 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     let output = session.output;
     // Before anything runs, so that nothing that it logs is missed.
     let lines = follow(&place, &node).await?;
-    let work = Work { project: &project, place: &place, node: &node, output, checks: !args.no_check };
+    let (checks, functions) = (!args.no_check, session.environment().functions.as_deref());
+    let work = Work { project: &project, place: &place, node: &node, output, checks, functions };
     tokio::select! {
         biased;
         // To be interrupted is how this ends.
@@ -128,12 +131,12 @@ impl Work<'_> {
 
     /// Checks a component, which the node of the folder `compiled` may have compiled, with what it will find where it goes. What cannot be checked is told, and no reason to stop.
     async fn check(&self, built: &Built, compiled: Option<&Path>) -> Result<(), Error> {
-        let Self { project, place, node, output, checks } = self;
+        let Self { project, place, node, output, checks, functions } = self;
         if !checks {
             return Ok(());
         }
         let around = place.around(node).await?;
-        let report = match checked(&built.path, project.kind, around, compiled).await? {
+        let report = match checked(&built.path, project.kind, around, compiled, *functions).await? {
             Checked::Done(report) => report,
             Checked::Not(why) => {
                 output.note(&format!("not checked: {why}"));

@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
             Subject { name: super::components::name_of(&subject), component: LocalComponent::read(&subject)? }
         }
     };
-    let home = Home::start().await?;
+    let home = Home::start(session.environment().functions.as_deref()).await?;
     let tally = play(&home, &subject, &all, session).await;
     home.end().await;
     end(tally?, &subject.name, session)

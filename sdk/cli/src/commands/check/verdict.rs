@@ -43,17 +43,20 @@ struct Check {
 }
 
 /// Checks a component of a kind, with what is `around`. Where the node of the folder `compiled` has compiled it, it is not compiled
-/// again.
+/// again; else the functions that are kept in the folder `functions` are not.
 pub(in super::super) async fn checked(
     component: &Path,
     kind: Kind,
     around: Vec<String>,
     compiled: Option<&Path>,
+    functions: Option<&Path>,
 ) -> Result<Checked, Error> {
     let mut command = tokio::process::Command::new(program());
     command.args(around).arg(format!("--world={}", world(kind))).arg("--json");
-    if let Some(folder) = compiled {
-        command.arg("--compiled").arg(folder);
+    for (flag, folder) in [("--compiled", compiled), ("--functions", functions)] {
+        if let Some(folder) = folder {
+            command.arg(flag).arg(folder);
+        }
     }
     let told = command.arg("--").arg(component).stdin(Stdio::null()).kill_on_drop(true).output().await;
     let told = match told {
