@@ -54,7 +54,7 @@ fn what_was_compiled_for_one_check_is_kept_for_the_next() {
         bytes()
     };
     let first = check();
-    // Functions whose jump tables Cranelift was given in another order are others to it.
+    // A function whose neighbour was found, and not compiled, may go by another name.
     let (grown, whole) = (check() - first, first);
     assert!(whole > 10_000 && grown < whole / 2, "{grown} of {whole} bytes");
 }
