@@ -54,7 +54,7 @@ fn what_was_compiled_for_one_check_is_kept_for_the_next() {
         bytes()
     };
     let first = check();
-    // A function whose neighbour was found, and not compiled, may go by another name.
+    // Of the next ones a few may go by another name, as Cranelift leaves tables of the functions before in it.
     let (grown, whole) = (check() - first, first);
     assert!(whole > 10_000 && grown < whole / 2, "{grown} of {whole} bytes");
 }
