@@ -3,6 +3,8 @@
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::io::{error, poll, streams};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
+use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use crate::runtime::state::GuestState;
 
@@ -26,6 +28,17 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     error::add_to_linker::<_, Errors>(linker, |state| &mut state.table)?;
     poll::add_to_linker::<_, Waiting>(linker, |state| View(state))?;
     streams::add_to_linker::<_, Waiting>(linker, |state| View(state))
+}
+
+/// Why a body ended that this node ends, as `http-error-code` of the standard looks for it.
+fn told(error: StreamError) -> StreamError {
+    let StreamError::LastOperationFailed(error) = error else { return error };
+    let code = match error.downcast_ref() {
+        Some(Error::HttpResponseBodySize(size)) => ErrorCode::HttpResponseBodySize(*size),
+        Some(Error::HttpResponseTimeout) => ErrorCode::HttpResponseTimeout,
+        _ => return StreamError::LastOperationFailed(error),
+    };
+    StreamError::LastOperationFailed(code.into())
 }
 
 /// Waits for something on the guest's behalf: the time does not count against its budget, and ends.
@@ -65,7 +78,7 @@ impl poll::HostPollable for View<'_> {
 
 impl streams::Host for View<'_> {
     fn convert_stream_error(&mut self, error: StreamError) -> wasmtime::Result<streams::StreamError> {
-        streams::Host::convert_stream_error(&mut self.0.table, error)
+        streams::Host::convert_stream_error(&mut self.0.table, told(error))
     }
 }
 
