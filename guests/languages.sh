@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-guests="echo counter strategist almanac ipd mask"
+guests="echo counter strategist almanac courier ipd mask"
 # What their components say of themselves.
 version=0.1.0
 licenses=Apache-2.0
@@ -74,11 +74,13 @@ c() {
     make() { command make --silent -f sdk/c/Makefile BUILD=$tools/c TOOL=$tools/c/tool LABEL="version=$version licenses=$licenses" "$@"; }
     make test SOURCES= TESTS=sdk/c/tests/sdk.c
     make test SOURCES= TESTS=sdk/c/tests/rules.c
+    make test SOURCES= TESTS=sdk/c/tests/http.c
     for guest in $guests; do
         make test SOURCES="guests/c/$guest.c" TESTS="guests/c/tests/$guest.c" ARGUMENTS=tests/data/axelrod-4.14.0-turns-200.json
     done
     make SOURCES=guests/c/echo.c OUT=guests/out/echo-c.wasm
     make SOURCES=guests/c/almanac.c OUT=guests/out/almanac-c.wasm
+    make SOURCES=guests/c/courier.c OUT=guests/out/courier-c.wasm
     make SOURCES=guests/c/counter.c EXPORTS=agent,stateful OUT=guests/out/counter-c.wasm
     make SOURCES=guests/c/strategist.c EXPORTS=agent,stateful,player OUT=guests/out/strategist-c.wasm
     make SOURCES=guests/c/ipd.c EXPORTS=rules,stateful OUT=guests/out/ipd-c.wasm

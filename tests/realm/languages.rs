@@ -112,7 +112,7 @@ pub(crate) fn start_with(count: u64, compiled: &Path, settings: impl Fn(u64) -> 
 /// Uploads the Souls of these languages, those in Rust, and the rules of the tournament.
 pub(crate) fn push_all(realm: &Realm, languages: &[&str]) {
     realm.push(1, "ipd");
-    languages.iter().for_each(|language| realm.push(1, &format!("almanac-{language}")));
+    push(realm, languages, &["almanac", "courier"]);
     for soul in SOULS {
         realm.push(1, soul);
     }

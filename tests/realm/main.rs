@@ -23,6 +23,7 @@ mod states;
 mod swaps;
 mod talks;
 mod topics;
+mod websites;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -101,7 +101,7 @@ class Reader {
 }
 
 /** Each section: all of it, and of a custom one its name and what it holds. */
-function* sections(component) {
+export function* sections(component) {
   if (!component.subarray(0, COMPONENT.length).equals(COMPONENT)) throw new Error("this is no component");
   const reader = new Reader(component, COMPONENT.length);
   while (!reader.done) {

@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { componentize } from "componentize-qjs";
 import { rolldown } from "rolldown";
 
-import { KEYS, ofPackage, written } from "./labels.mjs";
+import { KEYS, ofPackage, sections, written } from "./labels.mjs";
 
 /** What modules of this package take of the node. */
 const IMPORTS = {
@@ -19,6 +19,8 @@ const IMPORTS = {
   messaging: "matrix:node/messaging@0.1.0",
   memory: "matrix:node/memory@0.1.0",
   grpc: "matrix:node/grpc@0.1.0",
+  http: "wasi:http/outgoing-handler@0.2.12",
+  httpTypes: "wasi:http/types@0.2.12",
   events: "matrix:node/events@0.1.0",
   config: "wasi:config/store@0.2.0-rc.1",
   store: "wasi:keyvalue/store@0.2.0-draft",
@@ -30,15 +32,26 @@ const IMPORTS = {
 const ALLOWED = ["events", "config"];
 // The module, and its function, by which a node reaches a component of a kind: others are no part of it.
 const HOMES = { soul: "living", rules: "refereeing", interceptor: "judging" };
-// Stubbing takes away every package called `wasi`: the engine's clock and entropy, which a component must not have, and also the
-// log, the settings and the KV, which the node gives. These go by a name of the same length until the component is made.
-const DISGUISED = ["logging", "config", "keyvalue"].map((name) => [`wasi:${name}`, `wasx:${name}`]);
+// Stubbing takes away every package called `wasi`: the engine's clock, entropy and streams, which a component must not have, and also
+// the log, the settings, the KV and HTTP, which the node gives, with streams of its own. These go by a name of the same length until
+// the component is made.
+const DISGUISED = ["logging", "config", "keyvalue", "http", "io"].map((name) => [`wasi:${name}`, `wasx:${name}`]);
+// The section of a component that names what it imports.
+const IMPORTED = 10;
 const VERSION = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version;
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 
 const disguised = (text) => DISGUISED.reduce((made, [real, other]) => made.replaceAll(real, other), text);
-const undisguised = (bytes) =>
-  Buffer.from(DISGUISED.reduce((made, [real, other]) => made.replaceAll(other, real), bytes.toString("latin1")), "latin1");
+
+/** The component with the names that the node knows. */
+function undisguised(component) {
+  const named = (bytes, names) =>
+    Buffer.from(names.reduce((made, [real, other]) => made.replaceAll(other, real), bytes.toString("latin1")), "latin1");
+  // Inside, the engine's own streams, which are stubbed, have the true name: there those of the node keep the other.
+  const made = named(component, DISGUISED.filter(([real]) => real !== "wasi:io"));
+  for (const { whole } of sections(made)) if (whole[0] === IMPORTED) named(whole, DISGUISED).copy(whole);
+  return made;
+}
 
 /** One module of the file and all that it imports, but for what a node gives. */
 async function bundle(input, file) {

@@ -28,8 +28,9 @@ export function port(name: string): any {
     if (functions === undefined) {
       throw new Error(`\`${name}\` is reached inside a node only: in tests, run it in a \`Node\`, a \`Run\` or a \`Stage\` of \`matrix-soul/testing\``);
     }
-    // A fake is an object whose methods need it; a generated namespace does not mind.
-    return typeof functions[key] === "function" ? functions[key].bind(functions) : functions[key];
+    const found = functions[key];
+    // A fake is an object whose methods need it; a generated namespace does not mind. A class is the same everywhere.
+    return typeof found === "function" && found.prototype === undefined ? found.bind(functions) : found;
   };
   return new Proxy({}, { get: find });
 }

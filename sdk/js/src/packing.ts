@@ -114,7 +114,7 @@ function address({ tag, val }: { tag: string; val: string }): Address {
   return new Address(KINDS.find((kind) => kind === tag) ?? "client", val);
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
   return bytes;

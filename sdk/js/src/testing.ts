@@ -18,6 +18,7 @@ import * as clock from "./clock.js";
 import { exportsFor } from "./component.js";
 import type { Functions } from "./guarded.js";
 import { give } from "./host.js";
+import { Hosts } from "./hosts.js";
 import { Experience, type Metrics, type SoulClass } from "./soul.js";
 import { Services } from "./services.js";
 import { Buckets, Episodes, failed } from "./stores.js";
@@ -147,6 +148,8 @@ export class Node {
   readonly faults: unknown[] = [];
   /** What Souls can call. */
   readonly services = new Services(this);
+  /** Whom Souls can send requests to. */
+  readonly hosts = new Hosts(this);
   readonly #souls = new Map<string, Resident>();
   readonly #denied = new Set<string>();
   readonly #inside: string[] = [];
@@ -165,6 +168,9 @@ export class Node {
     give("events", { emit: (kind: string, content: Content) => this.events.push({ source: this.inside, kind, content }) });
     give("memory", new Episodes(this));
     give("grpc", this.services);
+    const { handler, types } = this.hosts.interfaces();
+    give("http", handler);
+    give("httpTypes", types);
     for (const name of ["store", "atomics", "batch"]) give(name, buckets);
   }
 

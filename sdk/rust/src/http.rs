@@ -184,7 +184,8 @@ mod wasi {
         for (name, value) in &request.headers {
             headers.append(name, value).map_err(|_| Error::Header(name.clone()))?;
         }
-        if !request.body.is_empty() {
+        // Without it an empty body would be sent in chunks, which not every host reads.
+        if !request.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&request.method.as_str()) {
             let length = request.body.len().to_string();
             let _ = headers.set("content-length", &[length.into_bytes()]);
         }

@@ -14,7 +14,7 @@ use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
 
 /// All that a component may import; what its code does not call is not imported.
-const IMPORTS: [&str; 10] = [
+const IMPORTS: [&str; 12] = [
     "matrix:node/types@0.1.0",
     "matrix:node/messaging@0.1.0",
     "matrix:node/memory@0.1.0",
@@ -25,6 +25,8 @@ const IMPORTS: [&str; 10] = [
     "wasi:keyvalue/store@0.2.0-draft",
     "wasi:keyvalue/atomics@0.2.0-draft",
     "wasi:keyvalue/batch@0.2.0-draft",
+    "wasi:http/types@0.2.12",
+    "wasi:http/outgoing-handler@0.2.12",
 ];
 /// All that it may export.
 const EXPORTS: [&str; 6] = ["agent", "stateful", "player", "learner", "rules", "interceptor"];

@@ -115,7 +115,7 @@ pub(super) async fn determinism(subject: &Subject) -> Done {
 pub(super) async fn batch(subject: &Subject) -> Done {
     if subject.component()?.info().sees_time {
         return Err(Stop::LeftOut(
-            "the component can read a clock: a node gives it one message at a time".into(),
+            "what the component imports tells the time (clocks, episodes, services, hosts): a node gives it one message at a time".into(),
         ));
     }
     let said: Vec<Said> = script::plain(&subject.options.say);

@@ -18,8 +18,8 @@ it does::
 
 The rules of a Matrix are a class too (`Rules`, `@rules`), and so is a stage that messages pass (`Interceptor`, `@interceptor`).
 
-What a node lets a Soul reach lies in modules of its own: ``matrix_soul.messaging``, ``.memory``, ``.keyvalue`` and
-``.events``. A component imports what its code imports, and so asks for no right that it does not use. Log lines are
+What a node lets a Soul reach lies in modules of its own: ``matrix_soul.messaging``, ``.memory``, ``.keyvalue``,
+``.events``, ``.grpc`` and ``.http``. A component imports what its code imports, and so asks for no right that it does not use. Log lines are
 written with Python's own ``logging``, or ``print``.
 
 In a component there is no clock and no entropy: ``time``, ``datetime``, ``random`` and ``os.urandom`` go by the time of the

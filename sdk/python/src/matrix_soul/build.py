@@ -25,6 +25,7 @@ IMPORTS = {
     "messaging": ["matrix:node/messaging@0.1.0"],
     "memory": ["matrix:node/memory@0.1.0"],
     "grpc": ["matrix:node/grpc@0.1.0"],
+    "http": ["wasi:http/outgoing-handler@0.2.12", "wasi:http/types@0.2.12"],
     "events": ["matrix:node/events@0.1.0"],
     "keyvalue": ["wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft"],
 }
@@ -34,9 +35,9 @@ IMPORTS = {
 ALLOWED = {"soul": set(IMPORTS), "rules": {"events"}, "interceptor": {"events"}}
 
 #: `--stub-wasi` takes away every package called `wasi`: Python's clock, files and sockets, which a component must not
-#: have, and also the log, the settings and the KV, which the node gives. These go by a name of the same length until the component
-#: is made.
-DISGUISED = [(f"wasi:{name}".encode(), f"wasx:{name}".encode()) for name in ("logging", "config", "keyvalue")]
+#: have, and also the log, the settings, the KV and requests over HTTP with their streams, which the node gives. These go by a name
+#: of the same length until the component is made.
+DISGUISED = [(f"wasi:{name}".encode(), f"wasx:{name}".encode()) for name in ("logging", "config", "keyvalue", "http", "io")]
 
 #: The component's own module. `prelude` comes first: what the author's code imports has the component's clock.
 ENTRY = """\

@@ -55,12 +55,12 @@ class _Absent:
 
 
 def bound(interface: str, package: str = "") -> Any:
-    """The generated module of an imported interface, such as ``messaging``. `package` tells two of one name apart in tests:
-    no component imports both."""
-    try:
-        return importlib.import_module(f"wit_world.imports.{interface}")
-    except ImportError:
-        return _Absent(f"{package}{interface}")
+    """The generated module of an imported interface, such as ``messaging``. `package` tells two of one name apart: in tests,
+    and in a component that imports both, where it stands before the name."""
+    for name in (f"{package}{interface}", interface):
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(f"wit_world.imports.{name}")
+    return _Absent(f"{package}{interface}")
 
 
 def exported(interface: str) -> Any:

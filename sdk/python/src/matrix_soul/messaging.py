@@ -6,7 +6,7 @@ from . import host
 from .types import Address, Content, MessageId, Refusal
 
 _wit = host.bound("messaging")
-_types = host.bound("types")
+_types = host.bound("types", "matrix_node_")
 
 #: The longest time that can be waited for a reply, in milliseconds.
 _WAIT_MAX_MS = (1 << 32) - 1

@@ -28,6 +28,7 @@ from .testing_rules import Run, Stage
 from .testing_services import Services
 from .testing_stores import Buckets, Episodes
 from .testing_types import BEGINNING_MS, Event, Failure
+from .testing_web import Asked, Web
 from .types import KINDS, Address, Content, MessageId, Refusal
 
 #: More words of a chain of messages than a test has.
@@ -166,15 +167,19 @@ class Node:
         self._buckets, self._episodes = Buckets(self), Episodes(self)
         #: What Souls can call: `services.serve(endpoint, answers)`.
         self.services = Services(self)
+        #: Which hosts outside the realm there are: `web.serve(url, answer)`.
+        self.web = Web(self)
         kinds = {f"Address_{kind.capitalize()}": _address(kind) for kind in KINDS}
         host.fakes.update(
             messaging=SimpleNamespace(
                 send=self._send, ask=self._ask, subscribe=self._subscribe, unsubscribe=self._unsubscribe
             ),
-            types=SimpleNamespace(**kinds),
+            matrix_node_types=SimpleNamespace(**kinds),
             events=SimpleNamespace(emit=self._emit),
             memory=self._episodes,
             grpc=self.services,
+            outgoing_handler=self.web,
+            wasx_http_types=self.web.types(),
             store=self._buckets,
             atomics=self._buckets,
             batch=self._buckets,
@@ -195,7 +200,7 @@ class Node:
         return soul
 
     def deny(self, grant: str) -> None:
-        """From now on there is no grant for this: ``memory``, ``keyvalue``, or an address such as ``soul:ada``."""
+        """From now on there is no grant for this: ``memory``, ``keyvalue``, ``http``, or an address such as ``soul:ada``."""
         self._denied.add(grant)
 
     def denied(self, grant: str) -> bool:
@@ -292,4 +297,4 @@ def _address(kind: Any) -> Any:
     return lambda name: Address(kind, name)
 
 
-__all__ = ["BEGINNING_MS", "Event", "Failure", "Node", "Refusal", "Resident", "Run", "Sent", "Stage", "experience"]
+__all__ = ["Asked", "BEGINNING_MS", "Event", "Failure", "Node", "Refusal", "Resident", "Run", "Sent", "Stage", "experience"]
