@@ -17,11 +17,9 @@ const UNKNOWN: u64 = 0;
 pub(crate) struct Budget {
     call: Duration,
     used: Duration,
-    /// When the entry began, on the wall.
+    /// When the entry began, and with it the first stretch, on the wall.
     entry: Instant,
-    /// When the stretch began, on the wall.
-    entered: Instant,
-    /// When it began, on the clock of the thread. Asking that clock is a system call, which would double the
+    /// When the stretch began, on the clock of the thread. Asking that clock is a system call, which would double the
     /// cost of an entry; so the first stretch counts by the wall, and for an epoch at most.
     began: Arc<AtomicU64>,
 }
@@ -29,8 +27,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// A budget of `call` for each entry.
     pub(crate) fn new(call: Duration) -> Self {
-        let now = Instant::now();
-        Self { call, used: Duration::ZERO, entry: now, entered: now, began: Arc::default() }
+        Self { call, used: Duration::ZERO, entry: Instant::now(), began: Arc::default() }
     }
 
     /// What an entry may use.
@@ -41,8 +38,8 @@ impl Budget {
     /// An entry begins.
     pub(crate) fn enter(&mut self) {
         self.used = Duration::ZERO;
-        self.resume();
-        self.entry = self.entered;
+        self.entry = Instant::now();
+        self.began.store(UNKNOWN, Ordering::Relaxed);
     }
 
     /// When the entry began.
@@ -74,10 +71,10 @@ impl Budget {
         self.used += self.stretch(if known { thread_time() } else { UNKNOWN });
     }
 
-    /// The guest has waited, perhaps on another thread.
+    /// The guest has waited, perhaps on another thread. On its thread, whose clock is asked: of a guest that waits a thousand
+    /// times in an entry each stretch might be counted too long.
     pub(crate) fn resume(&mut self) {
-        self.entered = Instant::now();
-        self.began.store(UNKNOWN, Ordering::Relaxed);
+        self.began.store(thread_time(), Ordering::Relaxed);
     }
 
     /// Lets the thread's other tasks go first; the guest's time stands still meanwhile.
@@ -92,7 +89,7 @@ impl Budget {
 
     fn stretch(&self, now: u64) -> Duration {
         match self.began.load(Ordering::Relaxed) {
-            UNKNOWN => self.entered.elapsed().min(EPOCH),
+            UNKNOWN => self.entry.elapsed().min(EPOCH),
             began => Duration::from_nanos(now.saturating_sub(began)),
         }
     }
@@ -137,6 +134,26 @@ mod tests {
         assert!(budget.charge() >= Duration::from_millis(20) && budget.is_spent());
         budget.enter();
         assert!(!budget.is_spent(), "each entry has the whole of it");
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "that a thread which does not run is free is what is tested"
+    )]
+    fn a_guest_that_waits_often_is_charged_for_what_it_runs_in_between() {
+        let mut budget = budget();
+        for _ in 0..50 {
+            budget.pause();
+            budget.resume();
+            std::thread::sleep(EPOCH);
+        }
+        budget.pause();
+        assert!(budget.used() < Duration::from_millis(20), "{:?}", budget.used());
+        budget.resume();
+        work(Duration::from_millis(20));
+        budget.pause();
+        assert!(budget.is_spent());
     }
 
     #[tokio::test]
