@@ -34,6 +34,7 @@ fn souls_in_every_language_send_requests() {
         };
         fails(language, "GET http://localhost:1/x", "was denied");
         fails(language, "GET nowhere", "`nowhere` is no URL");
+        fails(language, &format!("G(T {url}/x"), "`G(T` is no method");
         fails(language, &format!("GET {url}/x\nhost: evil.org"), "the header `host` cannot be set so");
         let denied = format!("{language}-denied");
         spawn(&denied, &[]);

@@ -19,7 +19,7 @@ typedef struct {
     matrix_bytes method;
     /** `https://HOST[:PORT]/PATH`, or `http://…`. */
     matrix_bytes url;
-    /** `host`, `connection` and the like are the node's to set, and `content-length` is set where there is a body. */
+    /** `host`, `connection` and the like are the node's to set, and `content-length` is what is sent. */
     const matrix_http_header *headers;
     size_t header_count;
     /** What is sent along. */

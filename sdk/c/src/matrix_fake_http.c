@@ -141,7 +141,8 @@ static bool answered(const matrix_http_request *request, const struct matrix_htt
         matrix_http_header header = request->headers[at];
         if (!may_set(header)) return matrix_http_undone(error, MATRIX_HTTP_HEADER, header.name);
     }
-    bool is_right = is_token(request->method) && is_plain(place->authority) && is_plain(matrix_view(&place->path));
+    if (!is_token(request->method)) return matrix_http_no_method(error, request->method);
+    bool is_right = is_plain(place->authority) && is_plain(matrix_view(&place->path));
     if (!is_right) return matrix_http_undone(error, MATRIX_HTTP_URL, request->url);
     note(request);
     /* The page that was named last is the one that there is. */

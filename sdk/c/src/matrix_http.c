@@ -141,11 +141,10 @@ static bool make(const matrix_http_request *request, const struct matrix_http_pl
     }
     *made = wasi_http_types_constructor_outgoing_request(fields);
     wasi_http_types_borrow_outgoing_request_t outgoing = wasi_http_types_borrow_outgoing_request(*made);
-    bool is_made = set_method(outgoing, request->method) && set_place(outgoing, place) &&
-                   wasi_http_types_method_outgoing_request_body(outgoing, body);
-    if (is_made) return true;
+    bool is_method = set_method(outgoing, request->method);
+    if (is_method && set_place(outgoing, place) && wasi_http_types_method_outgoing_request_body(outgoing, body)) return true;
     wasi_http_types_outgoing_request_drop_own(*made);
-    return matrix_http_undone(error, MATRIX_HTTP_URL, request->url);
+    return is_method ? matrix_http_undone(error, MATRIX_HTTP_URL, request->url) : matrix_http_no_method(error, request->method);
 }
 
 /* Hands the request over, with how long it may take; from here on it is the node's. */

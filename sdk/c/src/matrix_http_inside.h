@@ -17,6 +17,8 @@ bool matrix_http_place_of(matrix_bytes url, struct matrix_http_place *place);
 bool matrix_http_is_named(matrix_bytes name, const char *text);
 /* Writes into `error` what went wrong, and returns false. `what` is the URL, the name of the header, or what failed. */
 bool matrix_http_undone(matrix_http_error *error, matrix_http_kind kind, matrix_bytes what);
+/* The same of a method that is none. */
+bool matrix_http_no_method(matrix_http_error *error, matrix_bytes method);
 /* Empties what a request writes into. */
 void matrix_http_begin(matrix_http_answer *answer, matrix_http_error *error);
 /* Adds a copy of a header to an answer. */

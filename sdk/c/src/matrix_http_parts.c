@@ -51,6 +51,11 @@ bool matrix_http_undone(matrix_http_error *error, matrix_http_kind kind, matrix_
     }
 }
 
+bool matrix_http_no_method(matrix_http_error *error, matrix_bytes method) {
+    error->kind = MATRIX_HTTP_FAILED;
+    return matrix_refuse(&error->message, "`%.*s` is no method", (int)method.length, (const char *)method.data);
+}
+
 void matrix_http_begin(matrix_http_answer *answer, matrix_http_error *error) {
     matrix_http_free(answer);
     matrix_clear(&error->message);

@@ -47,7 +47,7 @@ static void a_url_has_its_parts(void) {
     }
     EXPECT(!ask("GET", "nowhere") && says(MATRIX_HTTP_URL, "`nowhere` is no URL: write `https://HOST/PATH`"));
     EXPECT(!ask("GET", "https://a.org/b c") && error.kind == MATRIX_HTTP_URL);
-    EXPECT(!ask("GE T", "https://a.org") && error.kind == MATRIX_HTTP_URL);
+    EXPECT(!ask("GE T", "https://a.org") && says(MATRIX_HTTP_FAILED, "`GE T` is no method"));
     EXPECT(fake_request_count() == 0);
 }
 

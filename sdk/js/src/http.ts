@@ -217,6 +217,10 @@ function fields(method: string, headers: NonNullable<Options["headers"]>, body: 
 function address(outgoing: any, method: string, url: string, place: Place): void {
   try {
     outgoing.setMethod(METHODS.includes(method) ? { tag: method.toLowerCase() } : { tag: "other", val: method });
+  } catch {
+    throw new HttpError("failed", `\`${method}\` is no method`);
+  }
+  try {
     outgoing.setScheme({ tag: place.scheme });
     outgoing.setAuthority(place.authority);
     outgoing.setPathWithQuery(place.path);

@@ -81,7 +81,8 @@ class Hosts(unittest.TestCase):
             error = self.failed("GET", url)
             self.assertIs(error.kind, Kind.URL, url)
             self.assertIn("is no URL: write `https://HOST/PATH`", str(error).encode().decode())
-        self.assertIs(self.failed("G T", URL).kind, Kind.URL)
+        error = self.failed("G T", URL)
+        self.assertEqual((error.kind, str(error)), (Kind.FAILED, "`G T` is no method"))
         for name, value in (("host", "a"), ("a b", "c"), ("a", "b\nc"), ("a", "\ud800"), ("\ud800", "a")):
             error = self.failed("GET", URL, headers={name: value}, body=b"body")
             self.assertIs(error.kind, Kind.HEADER, name)

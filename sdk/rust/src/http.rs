@@ -192,7 +192,8 @@ mod wasi {
         let outgoing = OutgoingRequest::new(headers);
         let scheme = if place.tls { Scheme::Https } else { Scheme::Http };
         let wrong = |()| Error::Url(request.url.clone());
-        outgoing.set_method(&method(&request.method)).map_err(wrong)?;
+        let no_method = |()| Error::Failed(format!("`{}` is no method", request.method));
+        outgoing.set_method(&method(&request.method)).map_err(no_method)?;
         outgoing.set_scheme(Some(&scheme)).map_err(wrong)?;
         outgoing.set_authority(Some(place.authority.as_str())).map_err(wrong)?;
         outgoing.set_path_with_query(Some(place.path.as_str())).map_err(wrong)?;

@@ -98,8 +98,9 @@ def _outgoing(call: Call) -> Any:
     with _Owned(_types.OutgoingRequest(_fields(call))) as owned:
         request, name = owned.it, call.method
         method = getattr(_types, f"Method_{name.title()}")() if name in _METHODS else _types.Method_Other(name)
+        if isinstance(_tried(request.set_method, method), host.Err):
+            raise Wrong("failed", f"`{name}` is no method")
         set_to = (
-            (request.set_method, method),
             (request.set_scheme, _types.Scheme_Https() if call.tls else _types.Scheme_Http()),
             (request.set_authority, call.authority),
             (request.set_path_with_query, call.path),
