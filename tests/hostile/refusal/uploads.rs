@@ -2,7 +2,8 @@
 
 use matrix_label::{Label, PRODUCERS_MAX, Producer, TEXT_BYTES_MAX};
 use matrix_tests::by_hand::ByHand;
-use matrix_tests::node::TestNode;
+use matrix_tests::node::{PATIENCE, TestNode};
+use matrix_tests::realm::until;
 use matrixd::runtime::compile::CompilerConfig;
 use matrixd::runtime::components::ComponentsConfig;
 use matrixd::runtime::inspect::InspectLimits;
@@ -190,22 +191,23 @@ pub(crate) async fn compile_waiting() {
     })
     .await;
     let slow = laborious(100, 8_000);
-    // The one that is compiled keeps the other from its turn, for as long as it may.
     let mut slow = Box::pin(node.upload(&slow));
-    let mut waiting = None;
-    for number in 0.. {
-        // Each another, for what was compiled once is known.
-        let other = with(format!("(global i32 (i32.const {number}))")).build();
-        tokio::select! {
-            biased;
-            _ = &mut slow => panic!("it was over before anybody waited"),
-            refused = node.upload(&other) => waiting = refused.err(),
-        }
-        if waiting.is_some() {
-            break;
-        }
+    let compiled = node.socket().with_file_name("compiled");
+    let is_compiled = || async {
+        let mut files = std::fs::read_dir(&compiled).expect("a folder");
+        files.find(|file| file.as_ref().is_ok_and(|file| file.path().extension() == Some("part".as_ref())))
+    };
+    tokio::select! {
+        _ = &mut slow => panic!("it was over before it was compiled"),
+        _ = until("the child writes what it brings", PATIENCE, is_compiled) => {}
     }
-    names(waiting.expect("it was refused"), "waiting_max");
+    // It keeps the other from its turn, for as long as it may.
+    let other = sound().build();
+    tokio::select! {
+        biased;
+        _ = &mut slow => panic!("it was over before anybody waited"),
+        refused = node.upload(&other) => names(refused.expect_err("it was refused"), "waiting_max"),
+    }
     names((&mut slow).await.expect_err("it takes too long"), "wall_seconds_max");
     drop(slow);
     node.end().await;

@@ -14,7 +14,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(crate) struct Copies(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     matrix: MatrixName,
+    /// When this node took the run up.
+    since: Instant,
     /// The node stops.
     stopping: CancellationToken,
     /// Bytes of the log that the operating system has; none: it is not known yet where the log ends.
@@ -69,12 +71,18 @@ impl Copies {
         let holders = named.iter().map(|node| (*node, 0)).collect();
         Self(Arc::new(Inner {
             matrix,
+            since: Instant::now(),
             stopping,
             written: watch::Sender::new(None),
             checkpoints: watch::Sender::new(0),
             stand: watch::Sender::new(Stand { holders, taken: false }),
             asked: watch::Sender::new(None),
         }))
+    }
+
+    /// How long ago this node took the run up.
+    fn age(&self) -> Duration {
+        self.0.since.elapsed()
     }
 
     /// The log's first `length` bytes are written.

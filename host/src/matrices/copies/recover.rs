@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Copies;
 use super::wire::{OPENING, part};
@@ -15,6 +16,10 @@ use crate::matrices::runlog::{self, LogError, failed};
 use crate::p2p::Peer;
 use crate::p2p::rpc::{CallError, Rpc};
 use crate::realm::Realm;
+
+/// How long after the start a holder is waited for where this node's log is torn, and so known to have been longer: one that
+/// is off as well, as after a cut of everybody's power, may take as long as this node did.
+const LOST: Duration = Duration::from_secs(30);
 
 /// Has back what holders of copies have beyond this node's log. Those that do not answer are struck off the record: what
 /// they have more than this node may from now on be something else than what becomes of the run.
@@ -36,13 +41,22 @@ pub(crate) async fn recover(
     }
     let disk = Disk::new(realm.on_fatal());
     // The whole log is read for it, so once.
-    let mut end = end_of(log).await?;
+    let (mut end, is_torn) = end_of(log).await?;
     for node in holders {
         let Some(peer) = realm.roster().peer(node) else {
             copies.strike(deed, node).await?;
             continue;
         };
-        rpc.until_up(peer, OPENING).await;
+        let patience = if is_torn { LOST.saturating_sub(copies.age()).max(OPENING) } else { OPENING };
+        if is_torn && !rpc.is_up(peer) {
+            tracing::warn!(
+                run,
+                node,
+                ?patience,
+                "a run log has lost its end: a node that has a copy is waited for"
+            );
+        }
+        rpc.until_up(peer, patience).await;
         match tail(rpc, peer, run, end, bytes_max).await {
             Ok(tail) if tail.is_empty() => {}
             Ok(tail) => {
@@ -64,19 +78,21 @@ pub(crate) async fn recover(
     Ok(())
 }
 
-/// Where the whole records of a log end, or the first of them that is damaged begins.
-async fn end_of(log: &Path) -> Result<u64, LogError> {
+/// Where the whole records of a log end, or the first of them that is damaged begins; and whether there is more behind that.
+async fn end_of(log: &Path) -> Result<(u64, bool), LogError> {
     let log = log.to_owned();
     runlog::blocking(move || {
+        let length = std::fs::metadata(&log).map_err(failed("read", &log))?.len();
         let (_, mut reader) = Reader::open(&log)?;
-        loop {
+        let end = loop {
             match reader.next() {
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(reader.offset()),
-                Err(LogError::Damaged { offset, .. }) => return Ok(offset),
+                Ok(None) => break reader.offset(),
+                Err(LogError::Damaged { offset, .. }) => break offset,
                 Err(error) => return Err(error),
             }
-        }
+        };
+        Ok((end, end < length))
     })
     .await
 }
@@ -130,7 +146,8 @@ mod tests {
         let cut = (header..whole.len()).map(|length| whole[..length].to_vec());
         for harmed in cut.chain((header..whole.len()).map(flipped)) {
             std::fs::write(&log, &harmed).expect("written");
-            let end = end_of(&log).await.expect("readable");
+            let (end, is_torn) = end_of(&log).await.expect("readable");
+            assert_eq!(is_torn, !starts.contains(&harmed.len()) || harmed.len() == whole.len());
             assert!(starts.contains(&(end as usize)), "{end}");
             let gained =
                 append(&log, end, whole[end as usize..].to_vec(), Disk::default()).await.expect("written");
