@@ -148,8 +148,10 @@ fn the_kit_finds_nothing_wrong_with_rules_and_interceptors_of_any_language() {
             let checked = checked.expect("the program starts");
             assert!(
                 checked.status.success(),
-                "{guest} in {language}: {}",
-                String::from_utf8_lossy(&checked.stdout)
+                "{guest} in {language}: {}: {}{}",
+                checked.status,
+                String::from_utf8_lossy(&checked.stdout),
+                String::from_utf8_lossy(&checked.stderr)
             );
         }
     }
