@@ -12,7 +12,10 @@ from .http import HttpError, Kind, Response
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Headers that are the node's to set.
-_OF_NODE = {"connection", "host", "http2-settings", "keep-alive", "transfer-encoding", "upgrade"}
+_OF_NODE = {
+    *("connection", "host", "http2-settings", "keep-alive", "transfer-encoding", "upgrade"),
+    *("proxy-authenticate", "proxy-authorization", "proxy-connection"),
+}
 _METHODS = ("Get", "Head", "Post", "Put", "Delete", "Connect", "Options", "Trace", "Patch", "Other")
 _CODES = {
     Kind.DENIED: "HttpRequestDenied",
