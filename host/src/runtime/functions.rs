@@ -140,21 +140,23 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// Reads the heads of all records, in order, up to the first that is not whole, and says how many bytes they take; `each` is told
-/// the name of each, and where it begins.
-fn whole_records(file: &File, mut each: impl FnMut(Name, u64)) -> io::Result<u64> {
+/// each head, and where its code begins.
+fn whole_records(file: &File, mut each: impl FnMut(Head, u64)) -> io::Result<u64> {
     let (length, mut at) = (file.metadata()?.len(), 0);
     while at + HEAD_BYTES as u64 <= length {
         let head = head(file, at)?;
-        let end = at + HEAD_BYTES as u64 + u64::from(head.length);
+        let code = at + HEAD_BYTES as u64;
+        let end = code + u64::from(head.length);
         if end > length {
             break;
         }
-        each(head.name, at);
+        each(head, code);
         at = end;
     }
     Ok(at)
 }
 
+#[derive(Debug)]
 struct Head {
     name: Name,
     tag: [u8; TAG_BYTES],
@@ -199,7 +201,8 @@ pub(super) struct Borrowed {
 #[derive(Debug, Default)]
 struct Kept {
     file: Option<File>,
-    places: HashMap<Name, u64>,
+    /// The head of each function, and where its code begins.
+    places: HashMap<Name, (Head, u64)>,
 }
 
 /// What the young file is to have.
@@ -291,18 +294,17 @@ impl Kept {
         };
         let mut places = HashMap::new();
         // Of two of one name the later counts: it was made because the other is of no use.
-        whole_records(&file, |name, at| {
-            places.insert(name, at);
+        whole_records(&file, |head, at| {
+            places.insert(head.name, (head, at));
         })?;
         Ok(Self { file: Some(file), places })
     }
 
     /// The code of a function, if it is here and its tag is right.
     fn code(&self, key: &[u8; TAG_BYTES], name: &Name) -> Option<Vec<u8>> {
-        let (at, file) = (*self.places.get(name)?, self.file.as_ref()?);
-        let head = head(file, at).ok()?;
+        let ((head, at), file) = (self.places.get(name)?, self.file.as_ref()?);
         let mut code = vec![0; head.length as usize];
-        file.read_exact_at(&mut code, at + HEAD_BYTES as u64).ok()?;
+        file.read_exact_at(&mut code, *at).ok()?;
         (tag(key, name, &code) == blake3::Hash::from_bytes(head.tag)).then_some(code)
     }
 }
