@@ -206,6 +206,11 @@ digest!(
     Digest, "sha256:", Sha256::digest
 );
 digest!(
+    /// The BLAKE3 of a component's code: of all that it holds but custom sections at its outside. What has the same code is
+    /// compiled once. Written `code:` and 64 hexadecimal digits.
+    CodeHash, "code:", blake3::hash
+);
+digest!(
     /// The BLAKE3 of a state (github.com/BLAKE3-team/BLAKE3-specs): states are hashed at every tick, and where
     /// a processor has no instructions for SHA-256, this is ten times faster. Written `blake3:` and 64
     /// hexadecimal digits.

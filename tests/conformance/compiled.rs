@@ -4,7 +4,6 @@ use std::path::Path;
 
 use matrix_tests::node::built;
 use matrixd::bench::{Bench, BenchConfig};
-use matrixd::ids::Digest;
 use matrixd::runtime::compile::{CHILD_COMMAND, CompilerConfig};
 use matrixd::runtime::limits::LimitsConfig;
 
@@ -29,7 +28,7 @@ async fn what_was_compiled_elsewhere_is_taken_and_nothing_else() {
         node.load(component.clone()).await.expect("a component");
     }
     node.close().await;
-    Bench::take_compiled(there.path(), here.path(), Some(&Digest::of(&one))).expect("it is our own");
+    Bench::take_compiled(there.path(), here.path(), Some(&one)).expect("it is our own");
     let bench = bench(here.path(), Path::new("/nowhere")).await;
     bench.load(one).await.expect("it is compiled");
     let refused = bench.load(other).await.expect_err("nobody compiles it");

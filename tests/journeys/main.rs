@@ -8,6 +8,7 @@ mod dead;
 mod labels;
 mod memory;
 mod process;
+mod programs;
 mod registry;
 mod traces;
 

@@ -32,6 +32,7 @@ use crate::runtime::compile::CompilerConfig;
 use crate::runtime::component::Component;
 use crate::runtime::components::{AdmitError, COMPILED_DIR, Components, ComponentsConfig};
 use crate::runtime::engine::{self, EngineConfig};
+use crate::runtime::inspect::{InspectLimits, Outline};
 use crate::runtime::limits::{Limits, LimitsConfig};
 use crate::runtime::memory::GuestMemory;
 use crate::runtime::pace::Ground;
@@ -133,26 +134,29 @@ impl Bench {
     }
 
     /// Puts what a bench or a node has compiled in its folder `from` into the folder `to` of a bench that is not open:
-    /// it is not compiled again there. `only`: of this component.
+    /// it is not compiled again there. `only`: what has the same code as this component.
     ///
     /// # Errors
     /// Where files cannot be read or written, or are not this user's: they are machine code, and whoever wrote them decides what
-    /// it does.
-    pub fn take_compiled(from: &Path, to: &Path, only: Option<&Digest>) -> io::Result<()> {
+    /// it does; or where `only` is no component.
+    pub fn take_compiled(from: &Path, to: &Path, only: Option<&[u8]>) -> io::Result<()> {
         let (from, to) = (from.join(COMPILED_DIR), to.join(COMPILED_DIR));
         DirBuilder::new().recursive(true).mode(0o700).create(&to)?;
-        let only = only.map(Digest::hex);
+        let code = |bytes| Outline::of(bytes, &InspectLimits::default()).map(|outline| outline.code.hex());
+        let only = only.map(code).transpose().map_err(io::Error::other)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             let name = entry.file_name();
-            let is_other = only.as_ref().is_some_and(|only| !name.to_string_lossy().starts_with(only));
+            let is_other = only.as_ref().is_some_and(|only| !name.to_string_lossy().contains(only));
             if is_other && name != KEY_FILE {
                 continue;
             }
             if entry.metadata()?.uid() != rustix::process::geteuid().as_raw() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is somebody else's"));
             }
-            fs::copy(entry.path(), to.join(name))?;
+            let (from, to) = (entry.path(), to.join(name));
+            // A file is never written to after it has its name: one that can be had under two is not copied.
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod keyvalue;
 pub mod logging;
 pub mod memory;
 pub mod messaging;
+pub mod program;
 pub(crate) mod quota;
 pub mod random;
 pub mod rehearsal;
@@ -98,6 +99,7 @@ pub(crate) fn linker(engine: &Engine, sends_requests: bool) -> wasmtime::Result<
     events::add_to_linker(&mut linker)?;
     logging::add_to_linker(&mut linker)?;
     config::add_to_linker(&mut linker)?;
+    program::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;
     cli::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;

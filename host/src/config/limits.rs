@@ -38,6 +38,7 @@ impl Config {
             NodeLimit::state_bytes => self.souls.state_bytes_max as u64,
             NodeLimit::memories => inspect.memories_max,
             NodeLimit::tables => inspect.tables_max,
+            NodeLimit::program_bytes => inspect.program_bytes_max,
             NodeLimit::nesting => inspect.nesting_max as u64,
             NodeLimit::modules => inspect.modules_max,
             NodeLimit::component_instances => inspect.instances_max,

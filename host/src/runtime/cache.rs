@@ -1,4 +1,4 @@
-//! Compiled components on disk, each with what was found out when its bytes were read: loading one takes a
+//! Compiled components on disk, and what was found out when their bytes were read: loading one takes a
 //! hundredth of the time that reading and compiling it takes.
 //!
 //! What is loaded here is machine code, which runs with everything that the node may do. So only files that
@@ -7,19 +7,22 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::Hash as _;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake3::Hasher;
+use bytes::Bytes;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::inspect::{ComponentInfo, InspectLimits};
-use crate::ids::Digest;
+use crate::ids::{CodeHash, Digest};
 
 /// The file of the key, in the cache's folder.
 pub(crate) const KEY_FILE: &str = "key";
@@ -28,12 +31,16 @@ const TAG_BYTES: usize = 32;
 /// Bytes of the length of what was found out about a component.
 const LENGTH_BYTES: usize = 4;
 /// Sets these tags apart from any other use of a key.
-const PURPOSE: &[u8] = b"matrix compiled component, form 2\0";
-/// How the names of artifacts end.
-const SUFFIX: &str = ".cwasm";
+const PURPOSE: &[u8] = b"matrix compiled component, form 3\0";
+/// How the names of files of code end.
+pub(crate) const CODE_SUFFIX: &str = ".cwasm";
+/// How the names of files of facts end.
+const FACTS_SUFFIX: &str = ".facts";
 /// How the names of files end that are being written.
 const PARTIAL_SUFFIX: &str = ".part";
-/// Hexadecimal digits of what an artifact fits in a file's name: they tell engines apart; the tag covers all 64.
+/// How the names of all files end but the key's.
+const SUFFIXES: [&str; 3] = [CODE_SUFFIX, FACTS_SUFFIX, PARTIAL_SUFFIX];
+/// Hexadecimal digits of what a file fits in a file's name: they tell engines apart; the tag covers all 64.
 const ENGINE_DIGITS: usize = 16;
 
 /// Why the cache cannot do its work.
@@ -65,12 +72,16 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
     move |source| CacheError::File { what, path, source }
 }
 
-/// The compiled components of one engine. Its functions block on the disk.
+/// The compiled code of one engine's components, and what each of these is. Its functions block on the disk.
 ///
 /// ```text
-/// file = machine code, JSON of what the component is, length of that JSON (u32, little-endian), tag
-/// tag  = keyed BLAKE3 over purpose, digest, engine and limits, and all that stands before it
+/// file of code  = machine code, tag
+/// file of facts = the program, JSON of what the component is, length of that JSON (u32, little-endian), tag
+/// tag           = keyed BLAKE3 over purpose, what the file is named by, engine and limits, and all that stands before it
 /// ```
+///
+/// A file of code is named by a [`CodeHash`], a file of facts by a component and its code: so components that have the
+/// same code have one file of it, which goes with the last of them.
 #[derive(Debug)]
 pub struct ArtifactCache {
     dir: PathBuf,
@@ -78,6 +89,19 @@ pub struct ArtifactCache {
     engine: Engine,
     fits: [u8; 32],
     partial: AtomicU64,
+    /// The components of which there are facts, and their code.
+    known: Mutex<BTreeMap<Digest, CodeHash>>,
+}
+
+/// What was found out when a component was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What is compiled of it.
+    pub code: CodeHash,
+    /// What it is.
+    pub info: ComponentInfo,
+    /// What it runs, where it is an interpreter.
+    pub program: Bytes,
 }
 
 impl ArtifactCache {
@@ -88,35 +112,63 @@ impl ArtifactCache {
         make_private_dir(&dir).map_err(failed("make the folder", &dir))?;
         let key = read_or_make_key(&dir)?;
         let fits = fits(&engine, limits);
-        let cache = Self { dir, key, engine, fits, partial: AtomicU64::new(0) };
+        let cache = Self { dir, key, engine, fits, partial: AtomicU64::new(0), known: Mutex::default() };
         cache.sweep()?;
         Ok(cache)
     }
 
-    /// The component compiled earlier, and what it is; none: it has to be read and compiled. A file whose tag
-    /// is wrong counts as none, is removed, and reported in the log.
-    pub fn load(&self, digest: &Digest) -> Result<Option<(ComponentInfo, Component)>, CacheError> {
-        let path = self.path(digest);
-        let signed = match fs::read(&path) {
-            Ok(signed) => signed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &path)(error)),
-        };
-        let reason = match self.verified(digest, &signed) {
-            Some((artifact, info)) => match self.deserialize(artifact) {
-                Ok(component) => return Ok(Some((info, component))),
-                Err(error) => error.to_string(),
-            },
-            None => "it does not carry this node's tag".to_owned(),
-        };
-        tracing::warn!(%digest, %reason, "a compiled component is not used, but compiled anew");
-        fs::remove_file(&path).map_err(failed("remove", &path))?;
-        Ok(None)
+    /// What was found out about a component earlier; none: it has to be read. A file whose tag is wrong counts as none, is
+    /// removed, and reported in the log.
+    pub fn facts(&self, digest: &Digest) -> Result<Option<Facts>, CacheError> {
+        let Some(code) = self.known().get(digest).copied() else { return Ok(None) };
+        let path = self.path_of_facts(digest, &code);
+        let facts = self.read(&path, &named(digest, &code))?.and_then(|file| Facts::of(code, &file));
+        if facts.is_none() {
+            self.known().remove(digest);
+            discard(&path)?;
+        }
+        Ok(facts)
     }
 
-    /// The length of the file of a component that was compiled earlier, in bytes; none: there is none.
-    pub fn file_bytes(&self, digest: &Digest) -> Option<u64> {
-        fs::metadata(self.path(digest)).ok().map(|file| file.len())
+    /// What any component is that has this code; none is known.
+    pub fn info_of(&self, code: &CodeHash) -> Result<Option<ComponentInfo>, CacheError> {
+        let same = self.known().iter().find(|(_, other)| *other == code).map(|(digest, _)| *digest);
+        Ok(same.map(|digest| self.facts(&digest)).transpose()?.flatten().map(|facts| facts.info))
+    }
+
+    /// Keeps what was found out about a component whose code was taken in.
+    pub fn keep(&self, digest: &Digest, facts: &Facts) -> Result<(), CacheError> {
+        let mut file = facts.program.to_vec();
+        serde_json::to_writer(&mut file, &facts.info).map_err(|error| CacheError::Load(error.to_string()))?;
+        let length = u32::try_from(file.len() - facts.program.len()).unwrap_or(u32::MAX);
+        file.extend(length.to_le_bytes());
+        file.extend(self.tag(&named(digest, &facts.code), &file).as_bytes());
+        let (partial, path) = (self.fresh_path(), self.path_of_facts(digest, &facts.code));
+        // Not synced: a file that a power cut tore has no right tag, and the component is read anew.
+        fs::write(&partial, file).map_err(failed("write", &partial))?;
+        fs::rename(&partial, &path).map_err(failed("rename", &partial))?;
+        self.known().insert(*digest, facts.code);
+        Ok(())
+    }
+
+    /// The code that was compiled earlier; none: it has to be compiled. A file whose tag is wrong counts as none, is removed,
+    /// and reported in the log.
+    pub fn load(&self, code: &CodeHash) -> Result<Option<Component>, CacheError> {
+        let path = self.path_of_code(code);
+        let Some(artifact) = self.read(&path, code.as_bytes())? else { return Ok(None) };
+        match self.deserialize(&artifact) {
+            Ok(component) => Ok(Some(component)),
+            Err(error) => {
+                tracing::warn!(%code, %error, "compiled code is not used, but compiled anew");
+                discard(&path)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The length of the file of code that was compiled earlier, in bytes; none: there is none.
+    pub fn file_bytes(&self, code: &CodeHash) -> Option<u64> {
+        fs::metadata(self.path_of_code(code)).ok().map(|file| file.len())
     }
 
     /// A path in the cache's folder that no file has, for the compiler to write to.
@@ -127,13 +179,8 @@ impl ArtifactCache {
 
     /// Takes in what the compiler wrote to a [`ArtifactCache::fresh_path`], and loads it. Only what this
     /// node's own compile child wrote may come here. Whatever happens, `output` is gone afterwards.
-    pub fn take_in(
-        &self,
-        digest: &Digest,
-        info: &ComponentInfo,
-        output: &Path,
-    ) -> Result<Component, CacheError> {
-        let component = self.sign(digest, info, output);
+    pub fn take_in(&self, code: &CodeHash, output: &Path) -> Result<Component, CacheError> {
+        let component = self.sign(code, output);
         if component.is_err() {
             // The error that led here is the one to tell.
             let _ = fs::remove_file(output);
@@ -141,55 +188,65 @@ impl ArtifactCache {
         component
     }
 
-    fn sign(&self, digest: &Digest, info: &ComponentInfo, output: &Path) -> Result<Component, CacheError> {
-        let mut signed = fs::read(output).map_err(failed("read", output))?;
-        let component = self.deserialize(&signed)?;
-        let code = signed.len();
-        serde_json::to_writer(&mut signed, info).map_err(|error| CacheError::Load(error.to_string()))?;
-        let length = u32::try_from(signed.len() - code).unwrap_or(u32::MAX);
-        signed.extend(length.to_le_bytes());
-        signed.extend(self.tag(digest, &signed).as_bytes());
+    fn sign(&self, code: &CodeHash, output: &Path) -> Result<Component, CacheError> {
+        let artifact = fs::read(output).map_err(failed("read", output))?;
+        let component = self.deserialize(&artifact)?;
+        let tag = self.tag(code.as_bytes(), &artifact);
         // Not synced: a file that a power cut tore has no right tag, and is compiled anew.
         let file = OpenOptions::new().append(true).open(output);
-        file.and_then(|mut file| file.write_all(&signed[code..])).map_err(failed("write", output))?;
-        fs::rename(output, self.path(digest)).map_err(failed("rename", output))?;
+        file.and_then(|mut file| file.write_all(tag.as_bytes())).map_err(failed("write", output))?;
+        fs::rename(output, self.path_of_code(code)).map_err(failed("rename", output))?;
         Ok(component)
     }
 
-    /// Removes the compiled form of a component; none is no error.
+    /// Removes what is known of a component, and its code where no other has the same; none is no error.
     pub fn remove(&self, digest: &Digest) -> Result<(), CacheError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-            _ => Ok(()),
-        }
+        // Held throughout, so that nobody takes the code up who is not seen here.
+        let mut known = self.known();
+        let Some(code) = known.remove(digest) else { return Ok(()) };
+        discard(&self.path_of_facts(digest, &code))?;
+        if known.values().any(|other| *other == code) { Ok(()) } else { discard(&self.path_of_code(&code)) }
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(format!("{}-{}", digest.hex(), self.suffix()))
+    /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Digest, CodeHash>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn suffix(&self) -> String {
-        let engine = Digest::from_bytes(self.fits).hex();
-        format!("{}{SUFFIX}", &engine[..ENGINE_DIGITS])
+    fn path_of_code(&self, code: &CodeHash) -> PathBuf {
+        self.dir.join(format!("{}-{}{CODE_SUFFIX}", code.hex(), self.engine_digits()))
     }
 
-    fn tag(&self, digest: &Digest, signed: &[u8]) -> blake3::Hash {
+    fn path_of_facts(&self, digest: &Digest, code: &CodeHash) -> PathBuf {
+        self.dir.join(format!("{}-{}-{}{FACTS_SUFFIX}", digest.hex(), code.hex(), self.engine_digits()))
+    }
+
+    fn engine_digits(&self) -> String {
+        Digest::from_bytes(self.fits).hex()[..ENGINE_DIGITS].to_owned()
+    }
+
+    fn tag(&self, named: &[u8], signed: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(PURPOSE).update(digest.as_bytes()).update(&self.fits).update(signed);
+        hasher.update(PURPOSE).update(named).update(&self.fits).update(signed);
         hasher.finalize()
     }
 
-    /// The machine code and what it is, if the tag is right. Tags are compared in a time that tells nothing.
-    fn verified<'a>(&self, digest: &Digest, file: &'a [u8]) -> Option<(&'a [u8], ComponentInfo)> {
-        let (signed, tag) = file.split_last_chunk::<TAG_BYTES>()?;
-        if self.tag(digest, signed) != blake3::Hash::from_bytes(*tag) {
-            return None;
-        }
-        let (rest, length) = signed.split_last_chunk::<LENGTH_BYTES>()?;
-        let code = rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
-        let (artifact, info) = rest.split_at(code);
-        Some((artifact, serde_json::from_slice(info).ok()?))
+    /// What a file holds before its tag, if it is there and the tag is right. Tags are compared in a time that tells nothing.
+    fn read(&self, path: &Path, named: &[u8]) -> Result<Option<Vec<u8>>, CacheError> {
+        let mut file = match fs::read(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", path)(error)),
+        };
+        let tagged = file.split_last_chunk::<TAG_BYTES>();
+        let signed =
+            tagged.filter(|(signed, tag)| self.tag(named, signed) == blake3::Hash::from_bytes(**tag));
+        let Some(length) = signed.map(|(signed, _)| signed.len()) else {
+            tracing::warn!(path = %path.display(), "it does not carry this node's tag: it is not used, but made anew");
+            return discard(path).map(|()| None);
+        };
+        file.truncate(length);
+        Ok(Some(file))
     }
 
     fn deserialize(&self, artifact: &[u8]) -> Result<Component, CacheError> {
@@ -203,18 +260,54 @@ impl ArtifactCache {
         component.map_err(|error| CacheError::Load(format!("{error:#}")))
     }
 
-    /// Removes files of other engines, and unfinished ones.
+    /// Removes files of other engines, unfinished ones, and code that nothing is known to have; remembers the rest.
     fn sweep(&self) -> Result<(), CacheError> {
         let what = "list the folder";
-        let ours = self.suffix();
+        let facts = format!("-{}{FACTS_SUFFIX}", self.engine_digits());
+        let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(failed(what, &self.dir))? {
             let path = entry.map_err(failed(what, &self.dir))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(PARTIAL_SUFFIX) || (name.ends_with(SUFFIX) && !name.ends_with(&ours)) {
-                fs::remove_file(&path).map_err(failed("remove", &path))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match name.strip_suffix(&facts).and_then(components_named) {
+                Some((digest, code)) => drop(self.known().insert(digest, code)),
+                None if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) => files.push(path),
+                None => {}
             }
         }
-        Ok(())
+        let used: BTreeSet<_> = self.known().values().map(|code| self.path_of_code(code)).collect();
+        files.iter().filter(|path| !used.contains(*path)).try_for_each(|path| discard(path))
+    }
+}
+
+impl Facts {
+    /// What a file says of a component of this code.
+    fn of(code: CodeHash, file: &[u8]) -> Option<Self> {
+        let (rest, length) = file.split_last_chunk::<LENGTH_BYTES>()?;
+        let (program, info) = rest.split_at(rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?);
+        Some(Self {
+            code,
+            info: serde_json::from_slice(info).ok()?,
+            program: Bytes::copy_from_slice(program),
+        })
+    }
+}
+
+/// What a file of facts is named by.
+fn named(digest: &Digest, code: &CodeHash) -> Vec<u8> {
+    [*digest.as_bytes(), *code.as_bytes()].concat()
+}
+
+/// A component and its code, in the name of a file of facts.
+fn components_named(name: &str) -> Option<(Digest, CodeHash)> {
+    let (digest, code) = name.split_once('-')?;
+    Some((format!("sha256:{digest}").parse().ok()?, format!("code:{code}").parse().ok()?))
+}
+
+/// Removes a file, if it is there.
+fn discard(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

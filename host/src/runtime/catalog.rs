@@ -301,7 +301,7 @@ impl Catalog {
         }
     }
 
-    fn link(&self, admitted: &Admitted) -> Result<Arc<Component>, ComponentError> {
+    fn link(&self, admitted: &Arc<Admitted>) -> Result<Arc<Component>, ComponentError> {
         let Inner { linker, linker_of_senders, ground, .. } = &*self.0;
         let linker = if admitted.info.sends_requests() { linker_of_senders } else { linker };
         let linked = Component::link(admitted, linker, ground)?;

@@ -44,6 +44,14 @@ impl CodeMemory {
     }
 }
 
+#[cfg(test)]
+impl Code {
+    /// How much it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl Drop for Code {
     fn drop(&mut self) {
         self.memory.0.used.fetch_sub(self.bytes, Ordering::Relaxed);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wasmtime::component::{InstancePre, Linker};
 
-use super::code::Code;
 use super::components::Admitted;
 use super::guest::Crash;
 use super::inspect::{ComponentInfo, Kind};
@@ -18,14 +18,11 @@ use crate::ids::Digest;
 
 /// What all instances of a component share.
 pub struct Component {
-    digest: Digest,
-    info: ComponentInfo,
+    admitted: Arc<Admitted>,
     pre: InstancePre<GuestState>,
     world: World,
     stateful: Option<StatefulExports>,
     pace: Arc<Pace>,
-    /// The room that its machine code takes.
-    _code: Arc<Code>,
 }
 
 enum World {
@@ -48,11 +45,11 @@ pub enum LinkError {
 impl Component {
     /// Joins a compiled component to what `linker` provides; it will run on `ground`.
     pub(crate) fn link(
-        admitted: &Admitted,
+        admitted: &Arc<Admitted>,
         linker: &Linker<GuestState>,
         ground: &Ground,
     ) -> Result<Self, LinkError> {
-        let Admitted { digest, info, component: compiled, code, .. } = admitted;
+        let (digest, info, compiled) = (admitted.digest, &admitted.info, admitted.compiled());
         let pre =
             linker.instantiate_pre(compiled).map_err(|error| LinkError::Import(format!("{error:#}")))?;
         let world = match info.kind {
@@ -62,18 +59,23 @@ impl Component {
         };
         let stateful = StatefulExports::of(compiled)?;
         let mode = if info.can_block { Mode::Fiber } else { Mode::Direct };
-        let pace = Arc::new(Pace::new(*digest, mode, ground.clone()));
-        Ok(Self { digest: *digest, info: info.clone(), pre, world, stateful, pace, _code: code.clone() })
+        let pace = Arc::new(Pace::new(digest, mode, ground.clone()));
+        Ok(Self { admitted: admitted.clone(), pre, world, stateful, pace })
     }
 
     /// Its name.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.admitted.digest
     }
 
     /// What its bytes say.
     pub fn info(&self) -> &ComponentInfo {
-        &self.info
+        &self.admitted.info
+    }
+
+    /// What it runs, where it is an interpreter.
+    pub(crate) fn program(&self) -> &Bytes {
+        &self.admitted.program
     }
 
     pub(crate) fn pre(&self) -> &InstancePre<GuestState> {
@@ -113,6 +115,6 @@ impl Component {
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Component").field("digest", &self.admitted.digest).finish_non_exhaustive()
     }
 }

@@ -5,23 +5,24 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bytes::Bytes;
 use matrix_proto::signature::PublicKey;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::cache::{ArtifactCache, CacheError};
+use super::cache::{ArtifactCache, CacheError, Facts};
 use super::code::{Code, CodeMemory};
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
 use super::functions::Tally;
-use super::inspect::{ComponentInfo, InspectLimits, Refusal, inspect};
+use super::inspect::{ComponentInfo, InspectLimits, Outline, Refusal, inspect};
 use super::signatures::{Policy, Signatures};
 use super::store::{ComponentStore, StoreConfig, StoreError, blocking};
-use crate::ids::Digest;
+use crate::ids::{CodeHash, Digest};
 
 /// The folder of uploaded components, in the data folder.
 const COMPONENTS_DIR: &str = "components";
@@ -122,12 +123,26 @@ pub struct Admitted {
     pub digest: Digest,
     /// What it is.
     pub info: ComponentInfo,
-    /// How long compiling took, in microseconds; 0: it had been compiled earlier.
+    /// What it runs, where it is an interpreter.
+    pub program: Bytes,
+    /// How long compiling took, in microseconds; 0: it had been compiled earlier, or another that has the same code.
     pub compile_us: u64,
-    /// The component, ready to be linked.
-    pub component: Component,
-    /// The room that its machine code takes.
-    pub code: Arc<Code>,
+    machine: Arc<Machine>,
+}
+
+impl Admitted {
+    /// What was compiled of it, ready to be linked.
+    pub fn compiled(&self) -> &Component {
+        &self.machine.component
+    }
+}
+
+/// Machine code that is in memory: components of the same code share it.
+#[derive(Debug)]
+struct Machine {
+    component: Component,
+    /// The room that it takes.
+    _room: Code,
 }
 
 /// What is admitted, or being admitted: whoever comes second waits for the first.
@@ -145,6 +160,7 @@ pub struct Components {
     loaded_max: usize,
     signatures: Signatures,
     loaded: Mutex<Loaded>,
+    machines: Mutex<HashMap<CodeHash, Weak<Machine>>>,
     code: CodeMemory,
 }
 
@@ -174,6 +190,7 @@ impl Components {
             loaded_max: config.loaded_max,
             signatures: Signatures::new(config.signatures, &config.trusted_keys),
             loaded: Mutex::default(),
+            machines: Mutex::default(),
             code: CodeMemory::new(config.code_bytes_max),
         })
     }
@@ -208,29 +225,61 @@ impl Components {
     async fn prepare(&self, digest: Digest) -> Result<Arc<Admitted>, AdmitError> {
         // Where the bytes are gone, what was made of them is not used either.
         self.store.existing(&digest)?;
-        if let Some(bytes) = self.cache.file_bytes(&digest) {
-            let (cache, code) = (Arc::clone(&self.cache), self.room(bytes)?);
-            if let Some((info, component)) = blocking(move || cache.load(&digest)).await? {
-                return Ok(Arc::new(Admitted { digest, info, compile_us: 0, component, code }));
-            }
+        let cache = Arc::clone(&self.cache);
+        let known = blocking(move || cache.facts(&digest)).await?;
+        let facts = match &known {
+            Some(facts) => facts.clone(),
+            None => self.inspect(digest).await?,
+        };
+        let (machine, compile_us) = self.machine(digest, facts.code).await?;
+        if known.is_none() {
+            let (cache, facts) = (Arc::clone(&self.cache), facts.clone());
+            blocking(move || cache.keep(&digest, &facts)).await?;
         }
-        let info = self.inspect(digest).await?;
-        let (component, code, compile_us) = self.compile(digest, &info).await?;
-        Ok(Arc::new(Admitted { digest, info, compile_us, component, code }))
+        let Facts { info, program, .. } = facts;
+        Ok(Arc::new(Admitted { digest, info, program, compile_us, machine }))
     }
 
-    async fn inspect(&self, digest: Digest) -> Result<ComponentInfo, AdmitError> {
+    /// Reads a component; its code only where none is known that has the same.
+    async fn inspect(&self, digest: Digest) -> Result<Facts, AdmitError> {
         let _turn = self.inspecting.acquire().await.expect("the semaphore is never closed");
         let bytes = self.store.read(digest).await?;
-        let limits = Arc::clone(&self.limits);
-        Ok(blocking(move || inspect(&bytes, &limits)).await?)
+        let (limits, cache) = (Arc::clone(&self.limits), Arc::clone(&self.cache));
+        blocking(move || {
+            let Outline { code, label, program } = Outline::of(&bytes, &limits)?;
+            let info = match cache.info_of(&code)? {
+                Some(same) => same.of_same_code(bytes.len() as u64, label),
+                None => inspect(&bytes, &limits)?,
+            };
+            let program = if info.reads_program() { Bytes::copy_from_slice(program) } else { Bytes::new() };
+            Ok(Facts { code, info, program })
+        })
+        .await
     }
 
-    async fn compile(
-        &self,
-        digest: Digest,
-        info: &ComponentInfo,
-    ) -> Result<(Component, Arc<Code>, u64), AdmitError> {
+    /// The machine code of a component: that in memory, that on disk, or what is compiled now, and how long that took, in
+    /// microseconds.
+    async fn machine(&self, digest: Digest, code: CodeHash) -> Result<(Arc<Machine>, u64), AdmitError> {
+        if let Some(machine) = self.machines().get(&code).and_then(Weak::upgrade) {
+            return Ok((machine, 0));
+        }
+        let mut loaded = None;
+        if let Some(bytes) = self.cache.file_bytes(&code) {
+            let (cache, room) = (Arc::clone(&self.cache), self.room(bytes)?);
+            loaded = blocking(move || cache.load(&code)).await?.map(|component| (component, room, 0));
+        }
+        let (component, _room, compile_us) = match loaded {
+            Some(loaded) => loaded,
+            None => self.compile(digest, code).await?,
+        };
+        let machine = Arc::new(Machine { component, _room });
+        let mut machines = self.machines();
+        machines.retain(|_, machine| machine.strong_count() > 0);
+        machines.insert(code, Arc::downgrade(&machine));
+        Ok((machine, compile_us))
+    }
+
+    async fn compile(&self, digest: Digest, hash: CodeHash) -> Result<(Component, Code, u64), AdmitError> {
         let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
         let compiled = self.compiler.compile(&input, &output).await?;
         let Tally { found, made } = compiled.functions;
@@ -243,8 +292,8 @@ impl Components {
                 return Err(error);
             }
         };
-        let (cache, info) = (Arc::clone(&self.cache), info.clone());
-        let component = blocking(move || cache.take_in(&digest, &info, &output)).await?;
+        let cache = Arc::clone(&self.cache);
+        let component = blocking(move || cache.take_in(&hash, &output)).await?;
         Ok((component, code, compiled.micros))
     }
 
@@ -255,10 +304,10 @@ impl Components {
 
     /// Room for so many bytes of machine code: where none is left, what nobody uses is let go, the one that was used
     /// longest ago first.
-    fn room(&self, bytes: u64) -> Result<Arc<Code>, AdmitError> {
+    fn room(&self, bytes: u64) -> Result<Code, AdmitError> {
         loop {
             if let Some(code) = self.code.take(bytes) {
-                return Ok(Arc::new(code));
+                return Ok(code);
             }
             if !self.let_go() {
                 return Err(AdmitError::NoRoom { bytes, used: self.code.used(), max: self.code.max() });
@@ -271,9 +320,7 @@ impl Components {
         let mut loaded = self.loaded();
         let is_idle = |slot: &Slot| {
             let admitted = slot.get().filter(|_| Arc::strong_count(slot) == 1);
-            admitted.is_some_and(|admitted| {
-                Arc::strong_count(admitted) == 1 && Arc::strong_count(&admitted.code) == 1
-            })
+            admitted.is_some_and(|admitted| Arc::strong_count(admitted) == 1)
         };
         let idle = loaded.slots.iter().filter(|(_, (slot, _))| is_idle(slot));
         let oldest = idle.min_by_key(|(_, (_, used))| *used).map(|(digest, _)| *digest);
@@ -301,7 +348,12 @@ impl Components {
         slot
     }
 
-    fn loaded(&self) -> std::sync::MutexGuard<'_, Loaded> {
+    /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
+    fn machines(&self) -> MutexGuard<'_, HashMap<CodeHash, Weak<Machine>>> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
         self.loaded.lock().expect("nobody panics while they hold the list")
     }
 }

@@ -272,6 +272,7 @@ fn store(
     epoch: impl FnMut(StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> + Send + Sync + 'static,
 ) -> Store<GuestState> {
     state.limiter.draw_on(&component.pace().ground().memory);
+    state.program = component.program().clone();
     let mut store = Store::new(component.pre().engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.epoch_deadline_callback(epoch);

@@ -1,6 +1,7 @@
 //! What a component is, read from its bytes before anything is compiled. Pure: no I/O, no engine.
 
 mod limits;
+mod outline;
 mod refusal;
 mod tally;
 mod world;
@@ -20,6 +21,7 @@ use wasmparser::{
 };
 
 pub use limits::InspectLimits;
+pub(crate) use outline::Outline;
 pub use refusal::Refusal;
 use tally::Tally;
 use world::Item;
@@ -84,6 +86,17 @@ impl ComponentInfo {
     /// Whether it can send requests to hosts outside the realm.
     pub fn sends_requests(&self) -> bool {
         self.imports.iter().any(|import| import.starts_with("wasi:http/"))
+    }
+
+    /// Whether it is an interpreter of the program that it carries.
+    pub fn reads_program(&self) -> bool {
+        self.imports.iter().any(|import| import.starts_with("matrix:node/program@"))
+    }
+
+    /// What is true of a component that has the same code as this one, is so many bytes long, and says this of itself.
+    pub(crate) fn of_same_code(self, bytes: u64, label: Label) -> Self {
+        let large = bytes >= LARGE_BYTES || self.memory_min_bytes >= LARGE_MEMORY_BYTES;
+        Self { bytes, label, large, ..self }
     }
 
     /// Whether it exports the interface `name` of `matrix:node`, such as `stateful`.

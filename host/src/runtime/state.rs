@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::component::ResourceTable;
 
 use super::budget::Budget;
@@ -63,6 +64,8 @@ pub struct GuestState {
     pub(crate) table: ResourceTable,
     pub(crate) moment: Moment,
     pub(crate) capabilities: Capabilities,
+    /// What its component carries, where that is an interpreter.
+    pub(crate) program: Bytes,
     pub(crate) call_fuel: u64,
     pub(crate) body_bytes_max: usize,
     /// What it does is written down instead, while it is only tried.
@@ -89,6 +92,7 @@ impl GuestState {
             table,
             moment: Moment::default(),
             capabilities,
+            program: Bytes::new(),
             call_fuel: limits.call_fuel,
             body_bytes_max: limits.body_bytes as usize,
             rehearsal: None,

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use matrixd::bench::{Bench, BenchConfig, BenchError};
-use matrixd::ids::Digest;
 use matrixd::runtime::compile::{CHILD_COMMAND, CompilerConfig};
 use tempfile::TempDir;
 
@@ -75,7 +74,7 @@ impl Kit {
         let seed = options.seed;
         if let Some(compiled) = &self.compiled {
             // A node that has not compiled it, or that is not this user's, costs the time that compiling takes.
-            drop(Bench::take_compiled(compiled, &bench_of(folder.path()), Some(&Digest::of(&bytes))));
+            drop(Bench::take_compiled(compiled, &bench_of(folder.path()), Some(&bytes)));
         }
         let subject = self.subject(&folder, None, bytes, options).await?;
         let kind = subject.component.as_ref().ok().map(|component| component.info().kind);

@@ -10,13 +10,15 @@
 //! [OCI annotations]: https://specs.opencontainers.org/image-spec/annotations/
 
 mod cargo;
+mod program;
 mod sections;
 
 use serde::{Deserialize, Serialize};
 
 pub use cargo::of_package;
-pub use sections::Malformed;
-use sections::{Reader, custom, put_text};
+pub use program::{PROGRAM, carrying};
+use sections::{COMPONENT, Reader, custom, put_text};
+pub use sections::{Malformed, Section, sections};
 
 /// The most bytes of a text of a label that are read: a description of some sentences.
 pub const TEXT_BYTES_MAX: usize = 1_024;
@@ -31,8 +33,6 @@ const NAMES: &str = "component-name";
 const PRODUCERS: &str = "producers";
 /// In the section of names: the part with the component's own.
 const OWN_NAME: u8 = 0;
-/// What begins a component, of the version that tools make.
-const COMPONENT: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
 
 /// What a component says of itself. An empty text: it says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,9 +151,8 @@ impl Label {
     /// Where the bytes are no component, or end in the midst of one.
     pub fn read(component: &[u8]) -> Result<Self, Malformed> {
         let mut label = Self::default();
-        let mut sections = Reader::new(component.strip_prefix(&COMPONENT).ok_or(Malformed)?);
-        while let Some(section) = sections.section()? {
-            if let Some((name, data)) = section.custom {
+        for section in sections(component)? {
+            if let Some((name, data)) = section?.custom {
                 label.read_section(name, data);
             }
         }
@@ -169,8 +168,8 @@ impl Label {
         let mut out = Vec::with_capacity(component.len() + 1_024);
         out.extend_from_slice(&COMPONENT);
         let (mut other_names, mut made_before) = (Vec::new(), Label::default());
-        let mut sections = Reader::new(component.strip_prefix(&COMPONENT).ok_or(Malformed)?);
-        while let Some(section) = sections.section()? {
+        for section in sections(component)? {
+            let section = section?;
             match section.custom {
                 Some((NAMES, data)) if !self.name.is_empty() => {
                     other_names.clear();

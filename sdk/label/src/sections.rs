@@ -1,5 +1,8 @@
 //! The frames of a component: sections with a length each, and the custom ones among them.
 
+/// What begins a component, of the version that tools make.
+pub(crate) const COMPONENT: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+
 /// The bytes are no component, or end in the midst of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
@@ -12,12 +15,22 @@ impl std::fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// A section, with its frame and without.
-pub(crate) struct Section<'a> {
+/// A section at the outside of a component, with its frame and without.
+#[derive(Debug, Clone, Copy)]
+pub struct Section<'a> {
     /// All of it, from its number on.
-    pub(crate) whole: &'a [u8],
+    pub whole: &'a [u8],
     /// Of a custom section: its name, and what it holds.
-    pub(crate) custom: Option<(&'a str, &'a [u8])>,
+    pub custom: Option<(&'a str, &'a [u8])>,
+}
+
+/// The sections at the outside of a component, in their order. What is in them is not read.
+///
+/// # Errors
+/// Where the bytes are no component; and in place of a section, where they end in the midst of it.
+pub fn sections(component: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>, Malformed>>, Malformed> {
+    let mut reader = Reader(component.strip_prefix(&COMPONENT).ok_or(Malformed)?);
+    Ok(std::iter::from_fn(move || reader.section().transpose()))
 }
 
 /// Reads bytes from the front.
@@ -30,7 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next section; none at the end.
-    pub(crate) fn section(&mut self) -> Result<Option<Section<'a>>, Malformed> {
+    fn section(&mut self) -> Result<Option<Section<'a>>, Malformed> {
         let before = self.0;
         let Some(id) = self.byte() else { return Ok(None) };
         let body = self.counted().ok_or(Malformed)?;

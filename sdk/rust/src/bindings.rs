@@ -21,6 +21,7 @@ pub mod imports {
                 import matrix:node/memory@0.1.0;
                 import matrix:node/grpc@0.1.0;
                 import matrix:node/events@0.1.0;
+                import matrix:node/program@0.1.0;
                 import wasi:logging/logging@0.1.0-draft;
                 import wasi:config/store@0.2.0-rc.1;
                 import wasi:keyvalue/store@0.2.0-draft;

@@ -32,7 +32,7 @@
 //! matrix_sdk::soul!(Counter: stateful);
 //! ```
 //!
-//! The modules [`messaging`], [`memory`], [`grpc`], `http` (with that feature), [`events`], [`logging`], [`config`] and [`keyvalue`] are what a node lets a
+//! The modules [`messaging`], [`memory`], [`grpc`], `http` (with that feature), [`events`], [`logging`], [`config`], [`program`] and [`keyvalue`] are what a node lets a
 //! component reach, each under its grants. They work inside a node only: on any other target their
 //! functions panic, so tests of a component's logic keep clear of them.
 
@@ -54,6 +54,7 @@ pub mod keyvalue;
 pub mod logging;
 pub mod memory;
 pub mod messaging;
+pub mod program;
 pub mod types;
 
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Components: what is read of them, and what compiling them may take.
 
-use matrix_label::{Label, PRODUCERS_MAX, Producer, TEXT_BYTES_MAX};
+use matrix_label::{Label, PRODUCERS_MAX, Producer, TEXT_BYTES_MAX, carrying};
 use matrix_tests::by_hand::ByHand;
 use matrix_tests::node::{PATIENCE, TestNode};
 use matrix_tests::realm::until;
@@ -49,6 +49,13 @@ pub(crate) async fn memories() {
 
 pub(crate) async fn tables() {
     inspected(with("(table 1 funcref)".repeat(21)), "tables_max", |_| {}).await;
+}
+
+pub(crate) async fn program_bytes() {
+    let (bytes, max) = (sound().build(), InspectLimits::default().program_bytes_max as usize);
+    let carrying = carrying(&bytes, &vec![0; max + 1]).expect("it is a component");
+    let error = refused(&carrying, |_| {}).await;
+    names(error, "limit `program_bytes_max`");
 }
 
 pub(crate) async fn nesting() {

@@ -9,12 +9,15 @@ struct Bench {
     folder: tempfile::TempDir,
     engine: Engine,
     digest: Digest,
+    facts: Facts,
 }
 
 impl Bench {
     fn new() -> Self {
         let engine = Engine::new(&engine::config(&engine_config())).expect("an engine");
-        Self { folder: tempfile::tempdir().expect("a folder"), engine, digest: Digest::of(&soul()) }
+        let facts =
+            Facts { code: CodeHash::of(&soul()), info: info(), program: Bytes::from_static(b"a program") };
+        Self { folder: tempfile::tempdir().expect("a folder"), engine, digest: Digest::of(&soul()), facts }
     }
 
     fn dir(&self) -> PathBuf {
@@ -28,13 +31,19 @@ impl Bench {
     fn fill(&self, cache: &ArtifactCache) {
         let output = cache.fresh_path();
         fs::write(&output, self.engine.precompile_component(&soul()).expect("compiles")).expect("written");
-        cache.take_in(&self.digest, &info(), &output).expect("loads");
+        cache.take_in(&self.facts.code, &output).expect("loads");
+        cache.keep(&self.digest, &self.facts).expect("kept");
         assert!(!output.exists());
     }
 
     fn loads(&self, cache: &ArtifactCache) -> bool {
-        let found = cache.load(&self.digest).expect("the disk works");
-        found.is_some_and(|(found, _)| found == info())
+        let loaded = cache.load(&self.facts.code).expect("the disk works").is_some();
+        self.knows(cache) && loaded
+    }
+
+    fn knows(&self, cache: &ArtifactCache) -> bool {
+        let found = cache.facts(&self.digest).expect("the disk works");
+        found.is_some_and(|found| found == self.facts)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -63,25 +72,53 @@ fn what_is_taken_in_is_loaded_also_after_a_restart() {
 fn what_was_changed_or_moved_is_removed_unused() {
     let bench = Bench::new();
     let cache = bench.open();
+    let (code, facts) =
+        (cache.path_of_code(&bench.facts.code), cache.path_of_facts(&bench.digest, &bench.facts.code));
     let spoil = |change: &dyn Fn(&mut Vec<u8>)| {
-        bench.fill(&cache);
-        let path = cache.path(&bench.digest);
-        let mut bytes = fs::read(&path).expect("it is there");
-        change(&mut bytes);
-        fs::write(&path, bytes).expect("written");
-        assert!(!bench.loads(&cache));
-        assert!(!path.exists());
+        for path in [&code, &facts] {
+            bench.fill(&cache);
+            let mut bytes = fs::read(path).expect("it is there");
+            change(&mut bytes);
+            fs::write(path, bytes).expect("written");
+            assert!(!bench.loads(&cache));
+            assert!(!path.exists());
+        }
     };
-    spoil(&|bytes| bytes[1_000] ^= 1);
+    spoil(&|bytes| bytes[5] ^= 1);
     spoil(&|bytes| *bytes.last_mut().expect("a tag") ^= 1);
     spoil(&|bytes| bytes.truncate(bytes.len() - 1));
     spoil(&|bytes| bytes.truncate(TAG_BYTES - 1));
     spoil(&Vec::clear);
-    // The right tag, but of another component.
+    // The right tag, but of another component, or of other code.
     bench.fill(&cache);
-    let other = Digest::of(b"another");
-    fs::rename(cache.path(&bench.digest), cache.path(&other)).expect("moved");
+    let (other, another) = (CodeHash::of(b"another"), Digest::of(b"another"));
+    fs::rename(code, cache.path_of_code(&other)).expect("moved");
     assert!(cache.load(&other).expect("the disk works").is_none());
+    fs::rename(facts, cache.path_of_facts(&another, &bench.facts.code)).expect("moved");
+    cache.known().insert(another, bench.facts.code);
+    assert!(cache.facts(&another).expect("the disk works").is_none());
+}
+
+#[test]
+fn code_goes_with_the_last_that_has_it() {
+    let bench = Bench::new();
+    let cache = bench.open();
+    bench.fill(&cache);
+    let (other, facts) = (Digest::of(b"another"), Facts { program: Bytes::new(), ..bench.facts.clone() });
+    cache.keep(&other, &facts).expect("kept");
+    cache.remove(&bench.digest).expect("removed");
+    let cache = bench.open();
+    assert_eq!(cache.info_of(&facts.code).expect("the disk works"), Some(info()));
+    assert_eq!(cache.facts(&other).expect("the disk works"), Some(facts.clone()));
+    assert!(cache.facts(&bench.digest).expect("the disk works").is_none());
+    assert!(cache.load(&facts.code).expect("the disk works").is_some());
+    cache.remove(&other).expect("removed");
+    assert!(cache.file_bytes(&facts.code).is_none());
+    assert_eq!(cache.info_of(&facts.code).expect("the disk works"), None);
+    // Code that nothing is known to have goes when the cache is opened.
+    bench.fill(&cache);
+    fs::remove_file(cache.path_of_facts(&bench.digest, &facts.code)).expect("removed");
+    assert!(bench.open().file_bytes(&facts.code).is_none());
 }
 
 #[test]
@@ -130,6 +167,6 @@ fn what_does_not_fit_the_engine_is_not_taken_in() {
     let cache = bench.open();
     let output = cache.fresh_path();
     fs::write(&output, b"\x7fELF and no more").expect("written");
-    assert!(matches!(cache.take_in(&bench.digest, &info(), &output), Err(CacheError::Load(_))));
+    assert!(matches!(cache.take_in(&bench.facts.code, &output), Err(CacheError::Load(_))));
     assert!(!output.exists() && !bench.loads(&cache));
 }

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use super::*;
+use crate::runtime::cache::CODE_SUFFIX;
 use crate::runtime::compile::tests::{config, engine_config};
 use crate::runtime::engine;
 use crate::runtime::inspect::Kind;
-use crate::runtime::inspect::bombs::{assemble, laborious, soul, soul_beside};
+use crate::runtime::inspect::bombs::{SOUL, assemble, component, laborious, soul, soul_beside};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -35,7 +37,8 @@ impl Bench {
 
     fn compiled(&self) -> usize {
         let files = std::fs::read_dir(self.folder.path().join(COMPILED_DIR)).expect("a folder");
-        files.filter(|file| file.as_ref().is_ok_and(|file| file.file_name() != "key")).count()
+        let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        names.filter(|name| name.ends_with(CODE_SUFFIX)).count()
     }
 }
 
@@ -55,6 +58,39 @@ async fn compiled_once_kept_in_memory_and_on_disk() {
     assert_eq!((first.digest, first.info.kind, bench.compiled()), (digest, Kind::Soul, 1));
     let again = Bench::open(bench.folder.path(), no_compiler).admit(digest).await.expect("from the disk");
     assert_eq!((again.compile_us, &again.info), (0, &first.info));
+}
+
+/// The smallest Soul that is an interpreter, with its program.
+fn running(program: &str) -> Vec<u8> {
+    let mut bytes = component("(import \"matrix:node/program@0.1.0\" (instance))", SOUL);
+    let section = CustomSection { name: "matrix:program".into(), data: program.as_bytes().into() };
+    section.append_to_component(&mut bytes);
+    bytes
+}
+
+#[tokio::test]
+async fn programs_of_one_interpreter_share_what_was_compiled_of_it() {
+    let bench = Bench::new(|_| {});
+    let (first, second) = (bench.put(running("first")).await, bench.put(running("and second")).await);
+    let of_first = bench.components.admit(first).await.expect("admitted");
+    assert!(of_first.compile_us > 0);
+    // As after a restart, with no compiler: what is on disk will do, whether one of them is in memory or not.
+    let again = Bench::open(bench.folder.path(), no_compiler);
+    let of_second = again.admit(second).await.expect("nothing is compiled");
+    let of_first = again.admit(first).await.expect("nothing is compiled");
+    assert_eq!([&*of_first.program, &*of_second.program], [&b"first"[..], b"and second"]);
+    assert_eq!([of_first.info.bytes + 5, of_second.compile_us], [of_second.info.bytes, 0]);
+    assert!(Arc::ptr_eq(&of_first.machine, &of_second.machine));
+    assert_eq!((bench.compiled(), again.code().used()), (1, of_first.machine._room.bytes()));
+    assert!(again.remove(first).await.expect("removed"));
+    assert_eq!(bench.compiled(), 1);
+    assert!(again.remove(second).await.expect("removed"));
+    assert_eq!(bench.compiled(), 0);
+    // What is no interpreter reads no program, and keeps none.
+    let mut plain = soul();
+    CustomSection { name: "matrix:program".into(), data: b"none".into() }.append_to_component(&mut plain);
+    let plain = bench.put(plain).await;
+    assert_eq!(bench.components.admit(plain).await.expect("admitted").program, Bytes::new());
 }
 
 #[tokio::test]

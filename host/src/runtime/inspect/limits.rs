@@ -11,6 +11,8 @@ use super::super::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX,
 pub struct InspectLimits {
     /// Bytes of the component: three times the largest known, Python's with its libraries.
     pub component_bytes_max: u64,
+    /// Bytes of the program that a component carries, where it is an interpreter. Instances of it read them one by one.
+    pub program_bytes_max: u64,
     /// How deep components and modules are nested; composed components need 4.
     pub nesting_max: usize,
     /// Core modules and components, the outermost left out. Python's has about 30.
@@ -46,6 +48,7 @@ impl Default for InspectLimits {
     fn default() -> Self {
         Self {
             component_bytes_max: 64 << 20,
+            program_bytes_max: 1 << 20,
             nesting_max: 8,
             modules_max: 256,
             core_instances_max: CORE_INSTANCES_MAX as u64,

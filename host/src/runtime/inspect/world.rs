@@ -99,6 +99,7 @@ const SOUL: &[Kind] = &[Kind::Soul];
 const IMPORTS: &[(&str, Version, &[Kind])] = &[
     ("matrix:node/types", NODE, ALL),
     ("matrix:node/events", NODE, ALL),
+    ("matrix:node/program", NODE, ALL),
     ("matrix:node/messaging", NODE, SOUL),
     ("matrix:node/memory", NODE, SOUL),
     ("matrix:node/grpc", NODE, SOUL),

@@ -97,6 +97,8 @@ macro_rules! every_limit {
                 components: "components.components_max", "components", "the upload is refused";
                 /// Uploads under way.
                 uploads: "components.uploads_max", "uploads", "the upload is refused";
+                /// The program that a component carries.
+                program_bytes: "components.inspect.program_bytes_max", "bytes", "the upload is refused";
                 /// How deep components and modules are nested.
                 nesting: "components.inspect.nesting_max", "levels", "the upload is refused";
                 /// Core modules and components in a component.

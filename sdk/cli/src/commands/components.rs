@@ -63,6 +63,9 @@ pub(crate) enum Command {
         /// What to add, such as version=1.2.0; it is part of the bytes, so label before you sign
         #[arg(long = "set", value_name = "KEY=TEXT", value_parser = label::parse)]
         set: Vec<(String, String)>,
+        /// What it is to run, where it is an interpreter (`matrix:node/program`)
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Uploads a component, with the signature beside it, if there is one
     Push {
@@ -156,7 +159,7 @@ pub(crate) async fn run(command: Command, session: &Session<'_>) -> Result<(), E
             let name = name.unwrap_or_else(|| name_of(&file));
             sign::sign(session, &file, &key, &name)
         }
-        Command::Label { file, set } => label::label(session, &file, &set),
+        Command::Label { file, set, program } => label::label(session, &file, &set, program.as_deref()),
         Command::Push { file, name } => {
             let name = name.unwrap_or_else(|| name_of(&file));
             let component = LocalComponent::read(&file)?;

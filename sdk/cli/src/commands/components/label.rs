@@ -24,8 +24,13 @@ pub(super) fn parse(pair: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), text.to_owned()))
 }
 
-/// Shows what a component's file says of itself, after adding to it what is given.
-pub(super) fn label(session: &Session<'_>, path: &Path, pairs: &[(String, String)]) -> Result<(), Error> {
+/// Shows what a component's file says of itself, after adding to it what is given, and the program in the file `program`.
+pub(super) fn label(
+    session: &Session<'_>,
+    path: &Path,
+    pairs: &[(String, String)],
+    program: Option<&Path>,
+) -> Result<(), Error> {
     let failed = |error: matrix_label::Malformed| Error::file("cannot label it", path, error);
     let mut component = read_file(path, COMPONENT_BYTES_MAX)?.to_vec();
     let mut label = Label::default();
@@ -34,7 +39,11 @@ pub(super) fn label(session: &Session<'_>, path: &Path, pairs: &[(String, String
             text.clone_into(place);
         }
     }
-    if !pairs.is_empty() {
+    if let Some(program) = program {
+        let program = read_file(program, COMPONENT_BYTES_MAX)?;
+        component = matrix_label::carrying(&component, &program).map_err(failed)?;
+    }
+    if !pairs.is_empty() || program.is_some() {
         component = label.write(&component).map_err(failed)?;
         replace(path, &component).map_err(|error| Error::file("cannot write the file", path, error))?;
     }
