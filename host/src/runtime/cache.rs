@@ -171,6 +171,11 @@ impl ArtifactCache {
         fs::metadata(self.path_of_code(code)).ok().map(|file| file.len())
     }
 
+    /// What this code is called where other nodes of this user may take it up, whose engines and limits are the same.
+    pub fn shared_name(&self, code: &CodeHash) -> blake3::Hash {
+        Hasher::new().update(PURPOSE).update(&self.fits).update(code.as_bytes()).finalize()
+    }
+
     /// A path in the cache's folder that no file has, for the compiler to write to.
     pub fn fresh_path(&self) -> PathBuf {
         let number = self.partial.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,12 @@
 //! From a digest to something that may be run: taken from the cache, or read, inspected and compiled.
 
+mod machine;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 use matrix_proto::signature::PublicKey;
@@ -14,12 +15,14 @@ use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use machine::{Machine, shared};
+
 use super::cache::{ArtifactCache, CacheError, Facts};
-use super::code::{Code, CodeMemory};
+use super::code::CodeMemory;
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
-use super::functions::Tally;
 use super::inspect::{ComponentInfo, InspectLimits, Outline, Refusal, inspect};
+use super::shared::Shared;
 use super::signatures::{Policy, Signatures};
 use super::store::{ComponentStore, StoreConfig, StoreError, blocking};
 use crate::ids::{CodeHash, Digest};
@@ -137,14 +140,6 @@ impl Admitted {
     }
 }
 
-/// Machine code that is in memory: components of the same code share it.
-#[derive(Debug)]
-struct Machine {
-    component: Component,
-    /// The room that it takes.
-    _room: Code,
-}
-
 /// What is admitted, or being admitted: whoever comes second waits for the first.
 type Slot = Arc<OnceCell<Arc<Admitted>>>;
 
@@ -154,6 +149,8 @@ pub struct Components {
     store: ComponentStore,
     cache: Arc<ArtifactCache>,
     compiler: Compiler,
+    /// None: nobody else is to have what is compiled here.
+    shared: Option<Arc<Shared>>,
     limits: Arc<InspectLimits>,
     /// One at a time: an inspection holds the whole component in memory.
     inspecting: Semaphore,
@@ -184,6 +181,7 @@ impl Components {
         Ok(Self {
             store,
             cache: Arc::new(ArtifactCache::open(data.join(COMPILED_DIR), engine, &config.inspect)?),
+            shared: shared(&config.compiler).map(Arc::new),
             compiler: Compiler::new(config.compiler, engine_config, data),
             limits: Arc::new(config.inspect),
             inspecting: Semaphore::new(1),
@@ -257,62 +255,9 @@ impl Components {
         .await
     }
 
-    /// The machine code of a component: that in memory, that on disk, or what is compiled now, and how long that took, in
-    /// microseconds.
-    async fn machine(&self, digest: Digest, code: CodeHash) -> Result<(Arc<Machine>, u64), AdmitError> {
-        if let Some(machine) = self.machines().get(&code).and_then(Weak::upgrade) {
-            return Ok((machine, 0));
-        }
-        let mut loaded = None;
-        if let Some(bytes) = self.cache.file_bytes(&code) {
-            let (cache, room) = (Arc::clone(&self.cache), self.room(bytes)?);
-            loaded = blocking(move || cache.load(&code)).await?.map(|component| (component, room, 0));
-        }
-        let (component, _room, compile_us) = match loaded {
-            Some(loaded) => loaded,
-            None => self.compile(digest, code).await?,
-        };
-        let machine = Arc::new(Machine { component, _room });
-        let mut machines = self.machines();
-        machines.retain(|_, machine| machine.strong_count() > 0);
-        machines.insert(code, Arc::downgrade(&machine));
-        Ok((machine, compile_us))
-    }
-
-    async fn compile(&self, digest: Digest, hash: CodeHash) -> Result<(Component, Code, u64), AdmitError> {
-        let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
-        let compiled = self.compiler.compile(&input, &output).await?;
-        let Tally { found, made } = compiled.functions;
-        tracing::info!(%digest, micros = compiled.micros, found, made, "compiled a component");
-        let code = match self.room(compiled.bytes) {
-            Ok(code) => code,
-            Err(error) => {
-                // The error that led here is the one to tell.
-                let _ = blocking(move || std::fs::remove_file(output)).await;
-                return Err(error);
-            }
-        };
-        let cache = Arc::clone(&self.cache);
-        let component = blocking(move || cache.take_in(&hash, &output)).await?;
-        Ok((component, code, compiled.micros))
-    }
-
     /// The machine code that is in memory.
     pub fn code(&self) -> &CodeMemory {
         &self.code
-    }
-
-    /// Room for so many bytes of machine code: where none is left, what nobody uses is let go, the one that was used
-    /// longest ago first.
-    fn room(&self, bytes: u64) -> Result<Code, AdmitError> {
-        loop {
-            if let Some(code) = self.code.take(bytes) {
-                return Ok(code);
-            }
-            if !self.let_go() {
-                return Err(AdmitError::NoRoom { bytes, used: self.code.used(), max: self.code.max() });
-            }
-        }
     }
 
     /// Lets go of one component that nobody else has. False: there is none.
@@ -346,11 +291,6 @@ impl Components {
         let slot = Slot::default();
         loaded.slots.insert(digest, (Arc::clone(&slot), now));
         slot
-    }
-
-    /// Nothing can panic while this lock is held, so a poisoned one still holds the truth.
-    fn machines(&self) -> MutexGuard<'_, HashMap<CodeHash, Weak<Machine>>> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn loaded(&self) -> MutexGuard<'_, Loaded> {

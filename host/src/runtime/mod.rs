@@ -26,6 +26,7 @@ pub mod memory;
 pub mod pace;
 mod packing;
 pub mod rules;
+mod shared;
 pub mod signatures;
 pub mod soul;
 pub(crate) mod stage;

@@ -152,7 +152,8 @@ function framed(text) {
   return Buffer.concat([number(data.length), data]);
 }
 
-function custom(name, data) {
+/** A section that no engine reads. */
+export function custom(name, data) {
   const body = Buffer.concat([framed(name), ...data]);
   return Buffer.concat([Buffer.from([0]), number(body.length), body]);
 }

@@ -25,7 +25,7 @@ class Labels(unittest.TestCase):
 
     def test_names_of_what_is_inside_and_other_sections_stay(self):
         inside = b"\x01\x03\0\x01\0"
-        before = COMPONENT + b"\x01\x02ab" + labels._custom("component-name", inside + b"\0\x02\x01x")
+        before = COMPONENT + b"\x01\x02ab" + labels.custom("component-name", inside + b"\0\x02\x01x")
         after = labels.written(before, {"name": "new"}, [])
         self.assertIn(b"\x01\x02ab", after)
         self.assertEqual(said(after)["component-name"], b"\0\x04\x03new" + inside)

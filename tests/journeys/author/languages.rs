@@ -19,8 +19,8 @@ struct Language {
     source: &'static str,
     /// What runs its unit tests, in the folder.
     unit_tests: &'static [&'static str],
-    /// Whether `dev` checks what it serves: an interpreter would be compiled twice each time, slowly.
-    checks: bool,
+    /// Whether `dev` serves an interpreter with the code beside it, and not what `build` makes.
+    interpreted: bool,
     /// A change that cannot be built, and what is then told.
     broken: (&'static str, &'static str),
     told: &'static str,
@@ -30,7 +30,7 @@ const PYTHON: Language = Language {
     name: "python",
     source: "soul.py",
     unit_tests: &[".venv/bin/python", "-W", "error", "-m", "unittest", "discover", "tests"],
-    checks: false,
+    interpreted: true,
     broken: ("self.greeted += 1", "self.greeted +="),
     told: "SyntaxError",
 };
@@ -39,7 +39,7 @@ const TYPESCRIPT: Language = Language {
     name: "js",
     source: "src/soul.ts",
     unit_tests: &["npm", "test"],
-    checks: true,
+    interpreted: true,
     broken: ("this.state.greeted += 1", "this.state.greeted += one"),
     told: "Cannot find name 'one'",
 };
@@ -48,7 +48,7 @@ const C: Language = Language {
     name: "c",
     source: "soul.c",
     unit_tests: &["make", "test"],
-    checks: true,
+    interpreted: false,
     broken: ("greeted++;", "greeted += one;"),
     told: "use of undeclared identifier 'one'",
 };
@@ -98,12 +98,12 @@ fn journey(language: &Language) {
         std::fs::write(&source, text.replace(from, to)).expect("a file");
     };
     let node = Process::start();
-    let unchecked: &[&str] = if language.checks { &[] } else { &["--no-check"] };
-    let dev = Dev::start(&node, folder.path(), &[&["greeter", "--soul", "ada"], unchecked].concat());
+    let dev = Dev::start(&node, folder.path(), &["greeter", "--soul", "ada"]);
     let served = dev.told("served");
     let serves = |digest: &Value| assert_eq!(&node.matrix(&["souls", "show", "ada"])[0]["digest"], digest);
     let says = |name: &str| node.matrix(&["ask", "ada", name])[0]["reply"]["text"].clone();
-    assert_eq!((&served["change"], &served["served"]), (&json!("spawned"), &first["digest"]));
+    assert_eq!(served["change"], "spawned");
+    assert_eq!(served["served"] != first["digest"], language.interpreted, "{}", language.name);
     serves(&served["served"]);
     assert_eq!(says("Neo"), "Hello, Neo: you are number 1.");
     let logged = dev.told("level")["text"].clone();
@@ -122,6 +122,12 @@ fn journey(language: &Language) {
     assert_eq!(says("Trinity"), "Welcome, Trinity: you are number 3.", "its state went over");
     dev.interrupt();
     node.stop();
+    // What others get is made as ever.
+    write("Hello", "Greetings");
+    let told = matrix(folder.path(), &["test", "greeter"], 1)
+        .iter()
+        .any(|line| line.to_string().contains("Greetings, Trinity"));
+    assert!(told, "the tests see what `build` makes of what is there now");
 }
 
 /// Rules and an interceptor: what is new plays its scenario, and is right.

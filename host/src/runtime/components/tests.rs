@@ -94,6 +94,32 @@ async fn programs_of_one_interpreter_share_what_was_compiled_of_it() {
 }
 
 #[tokio::test]
+async fn nodes_that_share_a_folder_compile_once() {
+    let functions = tempfile::tempdir().expect("a folder");
+    let shares = |config: &mut ComponentsConfig| {
+        config.compiler.functions_dir = Some(functions.path().to_owned());
+    };
+    let one = Bench::new(shares);
+    let digest = one.put(soul()).await;
+    assert!(one.components.admit(digest).await.expect("admitted").compile_us > 0);
+    let nobody = |config: &mut ComponentsConfig| {
+        shares(config);
+        no_compiler(config);
+    };
+    let other = Bench::new(nobody);
+    other.put(soul()).await;
+    assert_eq!(other.components.admit(digest).await.expect("nothing is compiled").compile_us, 0);
+    // One that lets other things in may not take up what this one let in.
+    let stricter = Bench::new(|config| {
+        nobody(config);
+        config.inspect.modules_max -= 1;
+    });
+    stricter.put(soul()).await;
+    let error = stricter.components.admit(digest).await.expect_err("nobody compiles it");
+    assert!(matches!(error, AdmitError::Compile(CompileError::Start { .. })), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_refused_is_never_compiled() {
     let bench = Bench::new(no_compiler);
     for bytes in [assemble("(module)"), b"\x7fELF".to_vec(), assemble("(component)")] {

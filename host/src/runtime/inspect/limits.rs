@@ -48,7 +48,7 @@ impl Default for InspectLimits {
     fn default() -> Self {
         Self {
             component_bytes_max: 64 << 20,
-            program_bytes_max: 1 << 20,
+            program_bytes_max: 4 << 20,
             nesting_max: 8,
             modules_max: 256,
             core_instances_max: CORE_INSTANCES_MAX as u64,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest as _, Sha256};
 
 use super::label::Known;
-use super::language::Need;
+use super::language::{Need, Quick};
 use super::project::Project;
 use super::watch::Snapshot;
 use super::{packages, tool};
@@ -26,7 +26,9 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) enum Whom {
     /// Whoever gets the component: it is as fast as the language's tools can make it.
     Users,
-    /// An author who waits to see what a change does: it does the same, and is built as fast as can be.
+    /// Tests: it does the same, and is built as fast as can be, though in the same way.
+    Tests,
+    /// An author who waits to see what a change does: it does the same, and is there as soon as can be.
     Author,
 }
 
@@ -77,22 +79,30 @@ pub(crate) async fn build(project: &Project, whom: Whom, output: &Output) -> Res
     }
     let path = project.component();
     // Before the build: what changes in the midst of it is built next.
-    let made_of = (!language.is_incremental).then(|| made_of(project));
+    let quick = language.quick.filter(|quick| match whom {
+        Whom::Users => false,
+        Whom::Tests => matches!(quick, Quick::Plain(_)),
+        Whom::Author => true,
+    });
+    let made_of = (!language.is_incremental).then(|| made_of(project, quick.is_some()));
     if let Some(made_of) = &made_of
         && let Some(component) = unchanged(project, made_of)
     {
         return Ok(Built { path, component, took: start.elapsed() });
     }
     let before = written(&path);
-    let command = language.quick.filter(|_| whom == Whom::Author).unwrap_or(language.build);
-    let command = words(command, project);
+    let command = match quick {
+        Some(Quick::Plain(quick) | Quick::Interpreted(quick)) => words(quick, project),
+        _ => flagged(words(language.build, project), quick),
+    };
     // At once: the one waits for the compiler, and the other hardly takes any time.
     let (told, known) =
         tokio::try_join!(tool::run(&project.folder, &command, language.tells_people), Known::of(project))?;
     if let (Some(beside), Some(name)) = (&language.beside, project.kind.beside())
         && project.folder.join(format!("{name}{}", beside.source)).is_file()
     {
-        tool::run(&project.folder, &words(beside.build, project), language.tells_people).await?;
+        let command = flagged(words(beside.build, project), quick);
+        tool::run(&project.folder, &command, language.tells_people).await?;
     }
     let made = (language.products)(&told, project);
     for (name, path) in &made {
@@ -120,9 +130,18 @@ pub(super) fn words(command: &[&str], project: &Project) -> Vec<String> {
     command.iter().map(word).collect()
 }
 
-/// What a component is built from, in one word.
-fn made_of(project: &Project) -> String {
+/// The command for who waits, where that is the same with something at its end.
+fn flagged(mut command: Vec<String>, quick: Option<Quick>) -> Vec<String> {
+    if let Some(Quick::InterpretedBy(flag)) = quick {
+        command.push(flag.to_owned());
+    }
+    command
+}
+
+/// What a component is built from, and how, in one word.
+fn made_of(project: &Project, is_quick: bool) -> String {
     let mut hash = Sha256::new();
+    hash.update([u8::from(is_quick)]);
     if let Some(packages) = &project.language.packages {
         hash.update(packages::wanted(project, packages));
     }
@@ -194,17 +213,18 @@ mod tests {
         };
         write("soul.py", "1");
         write("out/ada.wasm", "component");
-        let from = made_of(&project);
+        let from = made_of(&project, false);
         assert!(unchanged(&project, &from).is_none(), "nobody says what it was built from");
         let digest = LocalComponent::read(&project.component()).expect("it is there").digest;
         write("out/.ada.built", &format!("{from} {digest}"));
-        assert!(unchanged(&project, &made_of(&project)).is_some());
+        assert!(unchanged(&project, &made_of(&project, false)).is_some());
+        assert!(unchanged(&project, &made_of(&project, true)).is_none(), "built for who waits it is another");
         write("tests/test_soul.py", "1");
-        assert!(unchanged(&project, &made_of(&project)).is_some(), "nothing is built from tests");
+        assert!(unchanged(&project, &made_of(&project, false)).is_some(), "nothing is built from tests");
         write("out/ada.wasm", "another");
-        assert!(unchanged(&project, &made_of(&project)).is_none(), "it is another");
+        assert!(unchanged(&project, &made_of(&project, false)).is_none(), "it is another");
         write("out/ada.wasm", "component");
         write("soul.py", "12");
-        assert!(unchanged(&project, &made_of(&project)).is_none(), "the source has changed");
+        assert!(unchanged(&project, &made_of(&project, false)).is_none(), "the source has changed");
     }
 }

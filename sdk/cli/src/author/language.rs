@@ -68,6 +68,17 @@ pub(crate) struct Packages {
     pub(crate) install: &'static [&'static [&'static str]],
 }
 
+/// How one builds for an author who waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quick {
+    /// With less optimisation, by another command, as [`Language::build`] is written: good for tests too.
+    Plain(&'static [&'static str]),
+    /// By another command, which puts the code beside an interpreter that was built before. Tests see what users get.
+    Interpreted(&'static [&'static str]),
+    /// The same, by the usual commands with this at their end, also what is beside the component.
+    InterpretedBy(&'static str),
+}
+
 /// What builds a component that is there for another to be tried with.
 #[derive(Debug)]
 pub(crate) struct Beside {
@@ -113,7 +124,7 @@ pub(crate) struct Language {
     pub(crate) build: &'static [&'static str],
     /// The command that builds for an author who waits, where that takes less time than `build` and makes a component that does the
     /// same.
-    pub(crate) quick: Option<&'static [&'static str]>,
+    pub(crate) quick: Option<Quick>,
     /// The command that builds what is beside the component, where nothing else does: `{beside}` stands for its name, and for
     /// that of its source.
     pub(crate) beside: Option<Beside>,

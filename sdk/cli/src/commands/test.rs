@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, session: &Session<'_>) -> Result<(), Error> 
     let subject = match &project {
         Some(project) => {
             build::prepare(project).await?;
-            let built = build::build(project, Whom::Author, session.output).await?;
+            let built = build::build(project, Whom::Tests, session.output).await?;
             Subject { name: project.name.clone(), component: built.component }
         }
         None => {

@@ -96,7 +96,7 @@ Exit codes:
 Environment:
   MATRIX_NODE        the node's address, as --node takes it
   MATRIX_DATA_DIR    the node's data folder, as --data-dir takes it
-  MATRIX_CACHE_DIR   where `check` and `test` keep compiled functions; else ~/.cache/matrix
+  MATRIX_CACHE_DIR   where `check`, `test` and `dev` keep what they made; else ~/.cache/matrix
   NO_COLOR           no colours
 
   MATRIX_REGISTRY_USERNAME, MATRIX_REGISTRY_PASSWORD, DOCKER_CONFIG

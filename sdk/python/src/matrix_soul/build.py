@@ -17,7 +17,7 @@ from itertools import dropwhile
 from pathlib import Path
 from types import ModuleType
 
-from . import labels
+from . import interpreters, labels, program
 from .stateful import Definition, definition
 
 #: What a module of this package takes of the node.
@@ -101,38 +101,62 @@ def interfaces() -> Path:
     return inside if inside.is_dir() else Path(__file__).resolve().parents[4] / "wit"
 
 
-def build(source: Path, wit: Path, output: Path, label: dict[str, str]) -> None:
-    """Builds the component of the class in a file, with this label. Raises `BuildError`."""
-    tool = shutil.which("componentize-py", path=str(Path(sys.executable).parent)) or shutil.which("componentize-py")
-    if tool is None:
-        raise BuildError("`componentize-py` is missing: install `matrix-soul[build]`")
+def build(source: Path, wit: Path, output: Path, label: dict[str, str], quick: bool = False) -> None:
+    """Builds the component of the class in a file, with this label; `quick`: of an interpreter that is kept, with the code beside
+    it. Raises `BuildError`."""
     if not (wit / "agent.wit").is_file():
         raise BuildError(f"{wit} does not hold the interfaces of a node: say `--wit` and the project's folder `wit`")
     sys.path.insert(0, str(source.parent))
+    before = set(sys.modules)
     inhabitant = find(source.stem)
+    component = (_interpreted if quick else _whole)(source, inhabitant, wit, before)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Copied aside and renamed, so that whoever reads the old one at this moment reads it whole.
+    partial = output.with_name(f".{output.name}")
+    partial.write_bytes(labels.written(component, label, _producers()))
+    partial.replace(output)
+
+
+def _whole(source: Path, inhabitant: type, wit: Path, _before: set[str]) -> bytes:
+    """The component that has the code in it."""
+    has_chance = definition(inhabitant).kind == "soul"
+    entry = ENTRY.format(module=source.stem, inhabitant=inhabitant.__name__, has_chance=has_chance)
+    return _componentized(world(inhabitant), entry, wit, [source.parent])
+
+
+def _interpreted(source: Path, inhabitant: type, wit: Path, before: set[str]) -> bytes:
+    """The component that carries the code."""
+    known, own = definition(inhabitant), interpreters.own_modules(source)
+    entry = interpreters.ENTRY.format(
+        has_chance=known.kind == "soul", imported=interpreters.imported(own, before), exports=known.exports
+    )
+    wanted = world(inhabitant).replace("{\n", "{\n    import matrix:node/program@0.1.0;\n", 1)
+    interpreter = interpreters.kept(wanted, entry, wit, lambda entry: _componentized(wanted, entry, wit, []))
+    return interpreters.carrying(interpreter, program.packed(source.stem, inhabitant.__name__, own))
+
+
+def _componentized(world: str, entry: str, wit: Path, folders: list[Path]) -> bytes:
+    """What the builder of components makes of a module, whose imports are in `folders`. Raises `BuildError`."""
+    tool = shutil.which("componentize-py", path=str(Path(sys.executable).parent)) or shutil.which("componentize-py")
+    if tool is None:
+        raise BuildError("`componentize-py` is missing: install `matrix-soul[build]`")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         packages = made / "wit" / "deps"
         shutil.copytree(wit / "deps", packages)
         shutil.copytree(wit, packages / "matrix-node", ignore=shutil.ignore_patterns("deps"))
-        (made / "wit" / "world.wit").write_text(world(inhabitant))
+        (made / "wit" / "world.wit").write_text(world)
         for file in made.glob("wit/**/*.wit"):
             file.write_bytes(_replaced(file.read_bytes(), DISGUISED))
-        has_chance = definition(inhabitant).kind == "soul"
-        entry = made / "matrix_soul_entry.py"
-        entry.write_text(ENTRY.format(module=source.stem, inhabitant=inhabitant.__name__, has_chance=has_chance))
-        paths = [made, source.parent, Path(__file__).parent.parent]
+        module = made / "matrix_soul_entry.py"
+        module.write_text(entry)
+        # What is installed beside the SDK is found by the builder itself.
         command = [tool, "-d", made / "wit", "-w", "component", "componentize", "--stub-wasi"]
-        command += [it for path in paths for it in ("-p", path)]
-        ended = subprocess.run([*command, entry.stem, "-o", made / "out.wasm"], capture_output=True, text=True)
+        command += [it for path in (made, *folders, Path(__file__).parent.parent) for it in ("-p", path)]
+        ended = subprocess.run([*command, module.stem, "-o", made / "out.wasm"], capture_output=True, text=True)
         if ended.returncode != 0:
             raise BuildError(f"componentize-py: {ended.stdout}{ended.stderr}")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # Copied aside and renamed, so that whoever reads the old one at this moment reads it whole.
-        partial = output.with_name(f".{output.name}")
-        component = _replaced((made / "out.wasm").read_bytes(), [(new, old) for old, new in DISGUISED])
-        partial.write_bytes(labels.written(component, label, _producers()))
-        partial.replace(output)
+        return _replaced((made / "out.wasm").read_bytes(), [(new, old) for old, new in DISGUISED])
 
 
 def _producers() -> list[tuple[str, str, str]]:
@@ -171,10 +195,13 @@ def main() -> None:
     command.add_argument(
         "--label", action="append", default=[], metavar="KEY=TEXT", help="what the component says of itself, such as version=1.2.0"
     )
+    command.add_argument(
+        "--quick", action="store_true", help="builds an interpreter once, and from then on puts the code beside it: for trying things out"
+    )
     given = parser.parse_args()
     source = given.source.resolve()
     try:
-        build(source, given.wit, given.output or source.with_suffix(".wasm"), _label(given.label, source))
+        build(source, given.wit, given.output or source.with_suffix(".wasm"), _label(given.label, source), given.quick)
     except BuildError as error:
         sys.exit(f"matrix-soul: {error}")
 

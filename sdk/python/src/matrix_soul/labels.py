@@ -41,7 +41,7 @@ def written(component: bytes, label: dict[str, str], producers: list[tuple[str, 
             kept.append(whole)
     if "name" in label:
         own = _text(label["name"])
-        kept.append(_custom(_NAMES, bytes([_OWN_NAME]) + _number(len(own)) + own + b"".join(names)))
+        kept.append(custom(_NAMES, bytes([_OWN_NAME]) + _number(len(own)) + own + b"".join(names)))
     by_role: dict[str, dict[str, str]] = {}
     for role, name, version in [*made, *producers]:
         by_role.setdefault(role, {})[name] = version
@@ -49,8 +49,8 @@ def written(component: bytes, label: dict[str, str], producers: list[tuple[str, 
         _text(role) + _number(len(all_)) + b"".join(_text(name) + _text(version) for name, version in all_.items())
         for role, all_ in by_role.items()
     ]
-    kept.append(_custom(_PRODUCERS, _number(len(fields)) + b"".join(fields)))
-    kept += [_custom(key, label[key].encode()) for key in KEYS if key != "name" and key in label]
+    kept.append(custom(_PRODUCERS, _number(len(fields)) + b"".join(fields)))
+    kept += [custom(key, label[key].encode()) for key in KEYS if key != "name" and key in label]
     return b"".join(kept)
 
 
@@ -127,6 +127,7 @@ def _text(text: str) -> bytes:
     return _number(len(data)) + data
 
 
-def _custom(name: str, data: bytes) -> bytes:
+def custom(name: str, data: bytes) -> bytes:
+    """A section that no engine reads."""
     body = _text(name) + data
     return b"\0" + _number(len(body)) + body

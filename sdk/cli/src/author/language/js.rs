@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::{
-    File, GAME, GREETING, Kind, Language, Need, Packages, Places, SETTINGS, SPOON, Sdk, WORLD, as_told, file,
+    File, GAME, GREETING, Kind, Language, Need, Packages, Places, Quick, SETTINGS, SPOON, Sdk, WORLD,
+    as_told, file,
 };
 use crate::author::project::Project;
 use crate::author::template::Filling;
@@ -66,7 +67,7 @@ pub(super) static JS: Language = Language {
         ],
     }),
     build: &["npm", "run", "--silent", "build"],
-    quick: None,
+    quick: Some(Quick::Interpreted(&["npm", "run", "--silent", "quick"])),
     beside: None,
     tells_people: true,
     is_incremental: false,
@@ -112,10 +113,19 @@ fn places(sdk: &Sdk, kind: Kind) -> Result<Places, String> {
             (format!("{FOLDER}.sdk/sdk/js"), ".sdk/wit".to_owned(), line)
         }
     };
-    let beside = kind.beside().map_or_else(String::new, |name| {
-        format!(" && matrix-soul build src/{name}.ts -o out/{name}.wasm --wit {wit}")
-    });
-    Ok(vec![("sdk", in_json(&sdk)), ("wit", in_json(&wit)), ("beside", in_json(&beside)), ("fetch", fetch)])
+    let beside = |flag: &str| {
+        let build =
+            |name| format!(" && matrix-soul build src/{name}.ts -o out/{name}.wasm --wit {wit}{flag}");
+        in_json(&kind.beside().map_or_else(String::new, build))
+    };
+    let (whole, quick) = (beside(""), beside(" --quick"));
+    Ok(vec![
+        ("sdk", in_json(&sdk)),
+        ("wit", in_json(&wit)),
+        ("beside", whole),
+        ("quick", quick),
+        ("fetch", fetch),
+    ])
 }
 
 /// A path as a word of a shell.
@@ -179,6 +189,7 @@ mod tests {
         assert_eq!(package["dependencies"][SDK], "file:/it's \"a\" #1/sdk/js");
         let build = package["scripts"]["build"].as_str().expect("it is there");
         assert!(build.ends_with(r#" --wit '/it'\''s "a" #1/sdk/js/../../wit'"#), "{build}");
+        assert_eq!(package["scripts"]["quick"], format!("{build} --quick"));
         let package = filled(&NAMED, &Sdk::Git("https://example.org/matrix.git".to_owned()));
         let fetch = "[ -d .sdk ] || git clone --quiet --depth 1 https://example.org/matrix.git .sdk";
         assert_eq!(package["scripts"]["sdk"], fetch);

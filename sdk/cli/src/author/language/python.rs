@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Beside, File, GAME, GREETING, Kind, Language, Need, Packages, Places, SETTINGS, SPOON, Sdk, WORLD,
+    Beside, File, GAME, GREETING, Kind, Language, Need, Packages, Places, Quick, SETTINGS, SPOON, Sdk, WORLD,
     as_told, file, percent_decoded, percent_encoded,
 };
 use crate::author::project::Project;
@@ -63,7 +63,7 @@ pub(super) static PYTHON: Language = Language {
         "--output",
         "out/{name}.wasm",
     ],
-    quick: None,
+    quick: Some(Quick::InterpretedBy("--quick")),
     beside: Some(Beside {
         source: ".py",
         build: &[

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{File, GREETING, Kind, Language, Need, Places, SETTINGS, SPOON, Sdk, WORLD, file};
+use super::{File, GREETING, Kind, Language, Need, Places, Quick, SETTINGS, SPOON, Sdk, WORLD, file};
 
 const CARGO_TOML: &str = include_str!("../../../templates/rust/cargo.toml.in");
 /// The compiler that the SDK is tested with; rustup gets it by itself.
@@ -52,7 +52,7 @@ pub(super) static RUST: Language = Language {
     ],
     // Without the optimisation of all crates as one, which is most of the time, and with what the last build knew. The folder's own
     // `[profile.release]` holds in all else. It has a name of its own, so that neither build makes the other begin anew.
-    quick: Some(&[
+    quick: Some(Quick::Plain(&[
         "cargo",
         "build",
         "--config=profile.quick.inherits='release'",
@@ -64,7 +64,7 @@ pub(super) static RUST: Language = Language {
         "--lib",
         "--examples",
         "--message-format=json-render-diagnostics",
-    ]),
+    ])),
     beside: None,
     tells_people: false,
     is_incremental: true,
