@@ -5,12 +5,11 @@
 
 mod rules;
 
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use matrix_tests::axelrod;
-use matrix_tests::node::{COMPILED, kept, mirror};
+use matrix_tests::node::kept;
 use matrix_tests::tools::leave_out;
 use serde_json::Value;
 
@@ -40,45 +39,24 @@ const STRATEGIES: [&str; 12] = [
 const TOOLS_MISSING: i32 = 3;
 /// Interpreters are large, and the compiler of a node that is built for development is slow.
 const SETTINGS: &str = "[components.compiler]\ncpu_seconds_max = 600\nwall_seconds_max = 600\n";
-/// Where compiled components are kept from one run of the tests to the next.
-const KEPT: &str = "compiled-of-languages";
+/// Where nodes share what they have compiled, also with those of the next run: an interpreter takes 40 MB.
+const SHARED: &str = "compiled-of-languages";
+/// How much may lie there of functions, and of components.
+const SHARED_BYTES: u64 = 768 << 20;
 /// How long a node may take to end in order.
 const END: Duration = Duration::from_secs(30);
 
-/// What was built, once.
-pub(crate) struct Built {
-    pub(crate) languages: Vec<&'static str>,
-    pub(crate) compiled: PathBuf,
-}
-
-/// Builds the components, and has them compiled once for all nodes of these tests.
-pub(crate) fn built() -> &'static Built {
-    static BUILT: OnceLock<Built> = OnceLock::new();
+/// Builds the components, and has them compiled once for all nodes of these tests; the languages.
+pub(crate) fn built() -> &'static [&'static str] {
+    static BUILT: OnceLock<Vec<&str>> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let languages = LANGUAGES.into_iter().filter(|language| is_built(language)).collect();
-        let built = Built { languages, compiled: kept(KEPT) };
-        let mut realm = start(1, &built.compiled);
-        push_all(&realm, &built.languages);
-        push(&realm, &built.languages, &["ipd", "mask"]);
-        forget_old(&realm);
+        let languages: Vec<_> = LANGUAGES.into_iter().filter(|language| is_built(language)).collect();
+        let mut realm = start(1);
+        push_all(&realm, &languages);
+        push(&realm, &languages, &["ipd", "mask"]);
         realm.stop(1, END);
-        mirror(&realm.data(1).join(COMPILED), &built.compiled).expect("our own folder");
-        built
+        languages
     })
-}
-
-/// Takes away what was compiled of components that were built anew since: that of an interpreter has 40 MB.
-fn forget_old(realm: &Realm) {
-    let list = realm.matrix(1, &["components", "list"]).ok().json();
-    let components = list["components"].as_array().expect("a list");
-    let digest = |component: &Value| component["digest"].as_str().expect("a digest").replace("sha256:", "");
-    let known: Vec<String> = components.iter().map(digest).collect();
-    for file in realm.files(1, COMPILED, "cwasm") {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !known.iter().any(|digest| name.starts_with(digest)) {
-            std::fs::remove_file(file).expect("our own folder");
-        }
-    }
 }
 
 /// Whether a language's components could be built; if not, its tools are missing.
@@ -94,19 +72,16 @@ fn is_built(language: &str) -> bool {
     !is_left_out
 }
 
-/// Nodes that have compiled before what is in the folder.
-fn start(count: u64, compiled: &Path) -> Realm {
-    start_with(count, compiled, |_| String::new())
+/// Nodes that share what they compile.
+fn start(count: u64) -> Realm {
+    start_with(count, |_| String::new())
 }
 
 /// As [`start`]; `settings` are what each node's configuration says more.
-pub(crate) fn start_with(count: u64, compiled: &Path, settings: impl Fn(u64) -> String) -> Realm {
-    let prepare = |data: &Path| {
-        if compiled.exists() {
-            mirror(compiled, &data.join(COMPILED)).expect("our own folder");
-        }
-    };
-    Realm::start_aside(count, |node| format!("{}{SETTINGS}", settings(node)), prepare)
+pub(crate) fn start_with(count: u64, settings: impl Fn(u64) -> String) -> Realm {
+    let shared = Value::from(kept(SHARED).to_string_lossy());
+    let shared = format!("{SETTINGS}functions_dir = {shared}\nfunctions_bytes_max = {SHARED_BYTES}\n");
+    Realm::start_aside(count, |node| settings(node) + &shared)
 }
 
 /// Uploads the Souls of these languages, those in Rust, and the rules of the tournament.
@@ -128,8 +103,8 @@ fn push(realm: &Realm, languages: &[&str], guests: &[&str]) {
 
 #[test]
 fn souls_in_every_language_answer_and_refuse() {
-    let Built { languages, compiled } = built();
-    let realm = start(1, compiled);
+    let languages = built();
+    let realm = start(1);
     push_all(&realm, languages);
     for language in languages {
         let soul = |kind: &str| format!("{kind}-{language}");
@@ -148,8 +123,8 @@ fn souls_in_every_language_answer_and_refuse() {
 
 #[test]
 fn a_count_outlives_its_node_and_goes_from_language_to_language() {
-    let Built { languages, compiled } = built();
-    let mut realm = start(1, compiled);
+    let languages = built();
+    let mut realm = start(1);
     push_all(&realm, languages);
     for language in languages {
         let component = format!("counter-{language}");
@@ -197,11 +172,11 @@ fn mixed(languages: &[&str]) -> String {
 
 #[test]
 fn a_tournament_in_several_languages_is_exact_on_one_node_and_on_three() {
-    let Built { languages, compiled } = built();
+    let languages = built();
     let manifest = mixed(languages);
     let mut hashes: Vec<Value> = Vec::new();
     for count in [1, 3] {
-        let realm = start(count, compiled);
+        let realm = start(count);
         realm.apply(1, &manifest);
         let found = realm.finished(count, "tournament");
         assert_eq!(found["missed_actions"], 0, "{found}");
@@ -222,8 +197,8 @@ fn a_tournament_in_several_languages_is_exact_on_one_node_and_on_three() {
 
 #[test]
 fn components_in_every_language_say_what_they_are() {
-    let Built { languages, compiled } = built();
-    let realm = start(1, compiled);
+    let languages = built();
+    let realm = start(1);
     for language in languages {
         let name = format!("echo-{language}");
         realm.push(1, &name);

@@ -104,21 +104,15 @@ impl Realm {
 
     /// So many nodes; `settings` are what each one's configuration says more.
     pub(crate) fn start_with(count: u64, settings: impl Fn(u64) -> String) -> Self {
-        Self::start_as(false, count, settings, |_| {})
+        Self::start_as(false, count, settings)
     }
 
     /// As [`start_with`](Self::start_with), but for tests that keep processors busy: the nodes give way to those of others.
-    /// `prepare` is given each data folder before its node starts.
-    pub(crate) fn start_aside(count: u64, settings: impl Fn(u64) -> String, prepare: impl Fn(&Path)) -> Self {
-        Self::start_as(true, count, settings, prepare)
+    pub(crate) fn start_aside(count: u64, settings: impl Fn(u64) -> String) -> Self {
+        Self::start_as(true, count, settings)
     }
 
-    fn start_as(
-        gives_way: bool,
-        count: u64,
-        settings: impl Fn(u64) -> String,
-        prepare: impl Fn(&Path),
-    ) -> Self {
+    fn start_as(gives_way: bool, count: u64, settings: impl Fn(u64) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut realm = Self { folder, gives_way, nodes: BTreeMap::new() };
         for node in 1..=count {
@@ -128,7 +122,6 @@ impl Realm {
             }
             std::fs::create_dir_all(realm.data(node)).expect("our own folder");
             std::fs::write(realm.data(node).join("matrixd.toml"), text).expect("our own folder");
-            prepare(&realm.data(node));
             let token = (node > 1).then(|| realm.matrix(1, &["cluster", "invite"]).ok().json());
             let token = token.map(|json| json["token"].as_str().expect("a token").to_owned());
             realm.spawn(node, token.as_deref());

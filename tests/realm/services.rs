@@ -4,7 +4,7 @@ use std::path::Path;
 
 use matrix_tests::service::{AUTHORITY, CLIENT, Service};
 
-use crate::languages::{Built, built, push_all, start_with};
+use crate::languages::{built, push_all, start_with};
 use crate::processes::Realm;
 
 /// The endpoint `weather`, with the files of a folder.
@@ -37,9 +37,9 @@ fn spawn(realm: &Realm, soul: &str, component: &str, more: &[&str]) {
 
 #[test]
 fn souls_in_every_language_call_a_service() {
-    let Built { languages, compiled } = built();
+    let languages = built();
     let (service, folder) = (Service::start_tls(), keys());
-    let realm = start_with(1, compiled, |_| weather(&service, folder.path()));
+    let realm = start_with(1, |_| weather(&service, folder.path()));
     push_all(&realm, languages);
     for language in languages {
         let component = format!("almanac-{language}");

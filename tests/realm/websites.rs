@@ -2,15 +2,15 @@
 
 use matrix_tests::website::Website;
 
-use crate::languages::{Built, built, push_all, start_with};
+use crate::languages::{built, push_all, start_with};
 
 #[test]
 fn souls_in_every_language_send_requests() {
-    let Built { languages, compiled } = built();
+    let languages = built();
     let site = Website::start();
     let url = format!("http://localhost:{}", site.port());
     let settings = format!("[http]\nhosts = [\"{url}\"]\nprivate = [\"localhost\"]\n");
-    let realm = start_with(1, compiled, |_| settings.clone());
+    let realm = start_with(1, |_| settings.clone());
     push_all(&realm, languages);
     for language in languages {
         let component = format!("courier-{language}");

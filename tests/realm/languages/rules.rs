@@ -6,7 +6,7 @@ use matrix_tests::axelrod;
 use matrix_tests::node::built as program;
 use serde_json::Value;
 
-use super::{Built, built, push, start};
+use super::{built, push, start};
 use crate::processes::{Realm, root};
 use crate::tournament;
 
@@ -36,8 +36,8 @@ fn told(realm: &Realm, matrix: &str) -> (Vec<Value>, Vec<(String, f64)>) {
 
 #[test]
 fn rules_in_every_language_lead_to_the_state_of_those_in_rust() {
-    let Built { languages, compiled } = built();
-    let realm = start(1, compiled);
+    let languages = built();
+    let realm = start(1);
     push(&realm, languages, &["ipd"]);
     realm.apply(1, &by(""));
     let expected = realm.finished(1, "tournament");
@@ -71,8 +71,8 @@ fn rules_in_every_language_lead_to_the_state_of_those_in_rust() {
 
 #[test]
 fn a_matrix_goes_from_language_to_language_while_it_runs() {
-    let Built { languages, compiled } = built();
-    let realm = start(1, compiled);
+    let languages = built();
+    let realm = start(1);
     push(&realm, languages, &["ipd"]);
     realm.apply(1, &by(""));
     let expected = realm.finished(1, "tournament");
@@ -93,8 +93,8 @@ fn a_matrix_goes_from_language_to_language_while_it_runs() {
 
 #[test]
 fn interceptors_in_every_language_mask_and_refuse() {
-    let Built { languages, compiled } = built();
-    let realm = start(1, compiled);
+    let languages = built();
+    let realm = start(1);
     push(&realm, languages, &["mask"]);
     realm.push(1, "echo");
     realm.matrix(1, &["souls", "spawn", "bob", "--component", "echo"]).ok();
@@ -125,7 +125,7 @@ fn interceptors_in_every_language_mask_and_refuse() {
 
 #[test]
 fn the_kit_finds_nothing_wrong_with_rules_and_interceptors_of_any_language() {
-    for language in &built().languages {
+    for language in built() {
         let checks: [(&str, &[&str]); 2] = [
             ("ipd", &["--world", "matrix-rules"]),
             (
