@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 use machine::{Machine, shared};
 
 use super::cache::{ArtifactCache, CacheError, Facts};
-use super::code::CodeMemory;
+use super::code::{Code, CodeMemory};
 use super::compile::{CompileError, Compiler, CompilerConfig};
 use super::engine::EngineConfig;
 use super::inspect::{ComponentInfo, InspectLimits, Outline, Refusal, inspect};
@@ -51,7 +51,7 @@ pub struct ComponentsConfig {
     pub signatures: Policy,
     /// The keys that are trusted, as `matrix components keygen` prints them.
     pub trusted_keys: Vec<PublicKey>,
-    /// Bytes of machine code of components in memory. What nobody uses goes first; what does not fit then is refused.
+    /// Bytes of machine code of components in memory, and of the programs of interpreters. What nobody uses goes first; what does not fit then is refused.
     pub code_bytes_max: u64,
     /// How much a component may hold.
     pub inspect: InspectLimits,
@@ -131,6 +131,8 @@ pub struct Admitted {
     /// How long compiling took, in microseconds; 0: it had been compiled earlier, or another that has the same code.
     pub compile_us: u64,
     machine: Arc<Machine>,
+    /// The room that its program takes.
+    _room: Code,
 }
 
 impl Admitted {
@@ -235,7 +237,8 @@ impl Components {
             blocking(move || cache.keep(&digest, &facts)).await?;
         }
         let Facts { info, program, .. } = facts;
-        Ok(Arc::new(Admitted { digest, info, program, compile_us, machine }))
+        let _room = self.room(program.len() as u64)?;
+        Ok(Arc::new(Admitted { digest, info, program, compile_us, machine, _room }))
     }
 
     /// Reads a component; its code only where none is known that has the same.

@@ -179,14 +179,17 @@ pub(crate) async fn compile_functions_bytes() {
         config.components.compiler.functions_dir = Some(folder.path().to_owned());
     })
     .await;
-    let kept = || {
-        let files = std::fs::read_dir(folder.path()).expect("a folder of functions");
-        files.map(|file| file.and_then(|file| file.metadata()).expect("a file").len()).collect::<Vec<_>>()
+    let files = |of: &std::path::Path| {
+        let files = std::fs::read_dir(of).expect("a folder of functions");
+        let files = files.map(|file| file.and_then(|file| file.metadata()).expect("a file"));
+        files.filter(std::fs::Metadata::is_file).map(|file| file.len()).collect::<Vec<_>>()
     };
+    let (kept, whole) = (|| files(folder.path()), || files(&folder.path().join("whole")));
     for number in 1..8 {
         // No function is like one of the component before.
         node.upload(&laborious(1, 1_000 + number)).await.expect("a component");
         assert!(kept().iter().sum::<u64>() <= MAX + KEY_BYTES, "{:?}", kept());
+        assert!(whole().iter().sum::<u64>() <= MAX, "{:?}", whole());
     }
     assert!(kept().iter().sum::<u64>() > MAX / 4, "{:?}", kept());
     node.end().await;

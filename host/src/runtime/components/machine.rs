@@ -2,7 +2,7 @@
 //! compiled, or what is compiled now.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use wasmtime::component::Component;
@@ -18,6 +18,7 @@ use crate::ids::{CodeHash, Digest};
 /// What the log says where what is shared cannot be read or written.
 const NOT_SHARED: &str = "compiled components are not shared, so that each node compiles its own: look after the disk and the \
                           folder of functions (`components.compiler.functions_dir`)";
+
 /// Machine code that is in memory: components of the same code share it.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -61,19 +62,33 @@ impl Components {
     }
 
     async fn compile(&self, digest: Digest, hash: CodeHash) -> Result<(Component, Code, u64), AdmitError> {
-        let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
-        let compiled = match self.compiled_elsewhere(&hash, &output).await {
-            Some(bytes) => Compiled { micros: 0, bytes, functions: Tally::default() },
-            None => {
-                let compiled = self.compiler.compile(&input, &output).await?;
-                let Tally { found, made } = compiled.functions;
-                tracing::info!(%digest, micros = compiled.micros, found, made, "compiled a component");
-                self.share(&hash, &output).await;
-                compiled
+        let output = self.cache.fresh_path();
+        if let Some(bytes) = self.compiled_elsewhere(&hash, &output).await {
+            match self.take_in(hash, output, bytes).await {
+                Err(AdmitError::Cache(error)) => {
+                    tracing::warn!(%error, "what others have compiled is of no use here, and compiled anew");
+                }
+                taken => return taken.map(|(component, room)| (component, room, 0)),
             }
-        };
-        let code = match self.room(compiled.bytes) {
-            Ok(code) => code,
+        }
+        let (input, output) = (self.store.existing(&digest)?, self.cache.fresh_path());
+        let Compiled { micros, bytes, functions: Tally { found, made } } =
+            self.compiler.compile(&input, &output).await?;
+        tracing::info!(%digest, micros, found, made, "compiled a component");
+        self.share(&hash, &output).await;
+        let (component, room) = self.take_in(hash, output, bytes).await?;
+        Ok((component, room, micros))
+    }
+
+    /// Takes machine code of so many bytes in, where there is room for it. Whatever happens, `output` is gone afterwards.
+    async fn take_in(
+        &self,
+        code: CodeHash,
+        output: PathBuf,
+        bytes: u64,
+    ) -> Result<(Component, Code), AdmitError> {
+        let room = match self.room(bytes) {
+            Ok(room) => room,
             Err(error) => {
                 // The error that led here is the one to tell.
                 let _ = blocking(move || std::fs::remove_file(output)).await;
@@ -81,8 +96,7 @@ impl Components {
             }
         };
         let cache = Arc::clone(&self.cache);
-        let component = blocking(move || cache.take_in(&hash, &output)).await?;
-        Ok((component, code, compiled.micros))
+        Ok((blocking(move || cache.take_in(&code, &output)).await?, room))
     }
 
     /// Has code that another node, check or test of this user compiled written to `output`, and says how long it is; none: nobody
@@ -110,7 +124,7 @@ impl Components {
 
     /// Room for so many bytes of machine code: where none is left, what nobody uses is let go, the one that was used
     /// longest ago first.
-    fn room(&self, bytes: u64) -> Result<Code, AdmitError> {
+    pub(super) fn room(&self, bytes: u64) -> Result<Code, AdmitError> {
         loop {
             if let Some(code) = self.code.take(bytes) {
                 return Ok(code);

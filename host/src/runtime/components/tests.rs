@@ -81,7 +81,8 @@ async fn programs_of_one_interpreter_share_what_was_compiled_of_it() {
     assert_eq!([&*of_first.program, &*of_second.program], [&b"first"[..], b"and second"]);
     assert_eq!([of_first.info.bytes + 5, of_second.compile_us], [of_second.info.bytes, 0]);
     assert!(Arc::ptr_eq(&of_first.machine, &of_second.machine));
-    assert_eq!((bench.compiled(), again.code().used()), (1, of_first.machine._room.bytes()));
+    let used = of_first.machine._room.bytes() + of_first._room.bytes() + of_second._room.bytes();
+    assert_eq!((bench.compiled(), again.code().used(), of_first._room.bytes()), (1, used, 5));
     assert!(again.remove(first).await.expect("removed"));
     assert_eq!(bench.compiled(), 1);
     assert!(again.remove(second).await.expect("removed"));
@@ -117,6 +118,17 @@ async fn nodes_that_share_a_folder_compile_once() {
     stricter.put(soul()).await;
     let error = stricter.components.admit(digest).await.expect_err("nobody compiles it");
     assert!(matches!(error, AdmitError::Compile(CompileError::Start { .. })), "{error}");
+    // What is of no use is compiled anew, and shared from then on.
+    let (useless, another) = (functions.path().join("useless"), Bench::new(shares));
+    let code = Outline::of(&soul(), &InspectLimits::default()).expect("a component").code;
+    std::fs::write(&useless, b"\x7fELF and no more").expect("written");
+    let name = another.components.cache.shared_name(&code);
+    another.components.shared.as_ref().expect("it shares").keep(&name, &useless).expect("kept");
+    another.put(soul()).await;
+    assert!(another.components.admit(digest).await.expect("admitted").compile_us > 0);
+    let last = Bench::new(nobody);
+    last.put(soul()).await;
+    assert_eq!(last.components.admit(digest).await.expect("nothing is compiled").compile_us, 0);
 }
 
 #[tokio::test]
