@@ -10,7 +10,7 @@ mod stage;
 mod tests;
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, ErrorKind::NotFound};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,6 +155,9 @@ impl Bench {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is somebody else's"));
             }
             let (from, to) = (entry.path(), to.join(name));
+            // What was taken before may be the very file that it was taken from: to copy that onto itself would empty both.
+            fs::remove_file(&to)
+                .or_else(|error| if error.kind() == NotFound { Ok(()) } else { Err(error) })?;
             // A file is never written to after it has its name: one that can be had under two is not copied.
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
         }

@@ -63,7 +63,8 @@ pub struct CompilerConfig {
     /// Bytes on disk of compiled functions that later compilations take up; 0: none are kept, and each component is compiled
     /// whole. Where `functions_dir` is set, components that were compiled whole may take as much again.
     pub functions_bytes_max: u64,
-    /// The folder of compiled functions; nodes of one user may share it, and with it what they have compiled whole. Unless told: `functions` in the data folder.
+    /// The folder of compiled functions; nodes of one user may share it, and with it what they have compiled whole. Unless told:
+    /// `functions` in the data folder.
     pub functions_dir: Option<PathBuf>,
     /// How many children may run at once. Each uses every core that it gets.
     pub concurrency: usize,

@@ -51,7 +51,8 @@ pub struct ComponentsConfig {
     pub signatures: Policy,
     /// The keys that are trusted, as `matrix components keygen` prints them.
     pub trusted_keys: Vec<PublicKey>,
-    /// Bytes of machine code of components in memory, and of the programs of interpreters. What nobody uses goes first; what does not fit then is refused.
+    /// Bytes of machine code of components in memory, and of the programs of interpreters. What nobody uses goes first; what
+    /// does not fit then is refused.
     pub code_bytes_max: u64,
     /// How much a component may hold.
     pub inspect: InspectLimits,
@@ -226,13 +227,12 @@ impl Components {
         // Where the bytes are gone, what was made of them is not used either.
         self.store.existing(&digest)?;
         let cache = Arc::clone(&self.cache);
-        let known = blocking(move || cache.facts(&digest)).await?;
-        let facts = match &known {
-            Some(facts) => facts.clone(),
-            None => self.inspect(digest).await?,
+        let (facts, is_new) = match blocking(move || cache.facts(&digest)).await? {
+            Some(facts) => (facts, false),
+            None => (self.inspect(digest).await?, true),
         };
         let (machine, compile_us) = self.machine(digest, facts.code).await?;
-        if known.is_none() {
+        if is_new {
             let (cache, facts) = (Arc::clone(&self.cache), facts.clone());
             blocking(move || cache.keep(&digest, &facts)).await?;
         }

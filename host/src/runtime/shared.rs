@@ -51,16 +51,17 @@ impl Shared {
         Ok(Self { dir, key, bytes_max })
     }
 
-    /// Writes machine code that was compiled earlier to the new file `output`. False: there is none, or none whose tag is right.
-    pub(super) fn find(&self, name: &Name, output: &Path) -> io::Result<bool> {
+    /// Writes machine code that was compiled earlier to the new file `output`, and says how long it is. None: there is none, or
+    /// none whose tag is right.
+    pub(super) fn find(&self, name: &Name, output: &Path) -> io::Result<Option<u64>> {
         let path = self.path(name);
         let file = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
         let tagged = file.split_last_chunk::<{ blake3::OUT_LEN }>();
         let Some((code, _)) = tagged.filter(|(code, tag)| self.tag(name, code) == **tag) else {
-            return fs::remove_file(&path).map(|()| false);
+            return fs::remove_file(&path).map(|()| None);
         };
         fs::write(output, code)?;
         // It was of use: others go before it does.
@@ -68,7 +69,7 @@ impl Shared {
             .append(true)
             .open(&path)?
             .set_modified(UNIX_EPOCH + Duration::from_millis(clock::now_ms()))?;
-        Ok(true)
+        Ok(Some(code.len() as u64))
     }
 
     /// Keeps the machine code in the file `output`, if there is room for so much. What was of no use for the longest time goes.

@@ -104,11 +104,7 @@ impl Components {
     async fn compiled_elsewhere(&self, code: &CodeHash, output: &Path) -> Option<u64> {
         let (shared, name) = (self.shared.clone()?, self.cache.shared_name(code));
         let to = output.to_owned();
-        let found = blocking(move || match shared.find(&name, &to)? {
-            true => std::fs::metadata(to).map(|file| Some(file.len())),
-            false => Ok(None),
-        });
-        let found: std::io::Result<_> = found.await;
+        let found: std::io::Result<_> = blocking(move || shared.find(&name, &to)).await;
         found.inspect_err(|error| tracing::warn!(%error, "{NOT_SHARED}")).ok().flatten()
     }
 

@@ -26,7 +26,11 @@ impl<'a> Outline<'a> {
     /// Where the bytes are cut off, are no component, or are more than there may be.
     pub(crate) fn of(bytes: &'a [u8], limits: &InspectLimits) -> Result<Self, Refusal> {
         super::check_format(bytes, limits)?;
-        let malformed = |_: Malformed| Refusal::Truncated { bytes: bytes.len() };
+        // Whoever reads it all knows better what is wrong with it.
+        let malformed = |_: Malformed| match super::inspect(bytes, limits) {
+            Err(refusal) => refusal,
+            Ok(_) => Refusal::Truncated { bytes: bytes.len() },
+        };
         let (mut label, mut program, mut code) = (Label::default(), &[][..], Hasher::new());
         for section in sections(bytes).map_err(malformed)? {
             let section = section.map_err(malformed)?;
@@ -86,5 +90,9 @@ mod tests {
         }
         let cut = Outline::of(&whole[..whole.len() - 1], &InspectLimits::default());
         assert_eq!(cut, Err(Refusal::Truncated { bytes: whole.len() - 1 }));
+        // Of another version than this one's, which whoever reads it all names.
+        let old = [&b"\0asm\x0c\0\x01\0"[..], &whole[8..]].concat();
+        let refused = Outline::of(&old, &InspectLimits::default());
+        assert!(matches!(refused, Err(Refusal::Invalid { .. })), "{refused:?}");
     }
 }

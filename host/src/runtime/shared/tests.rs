@@ -26,7 +26,11 @@ impl Place {
 
     fn find(&self, name: &Name) -> Option<Vec<u8>> {
         let found = self.shared.find(name, &self.output()).expect("the disk works");
-        found.then(|| fs::read(self.output()).expect("it was written"))
+        found.map(|bytes| {
+            let code = fs::read(self.output()).expect("it was written");
+            assert_eq!(code.len() as u64, bytes);
+            code
+        })
     }
 
     fn files(&self) -> usize {

@@ -78,12 +78,12 @@ pub(crate) async fn build(project: &Project, whom: Whom, output: &Output) -> Res
         packages::install(project, packages, output).await?;
     }
     let path = project.component();
-    // Before the build: what changes in the midst of it is built next.
     let quick = language.quick.filter(|quick| match whom {
         Whom::Users => false,
         Whom::Tests => matches!(quick, Quick::Plain(_)),
         Whom::Author => true,
     });
+    // Before the build: what changes in the midst of it is built next.
     let made_of = (!language.is_incremental).then(|| made_of(project, quick.is_some()));
     if let Some(made_of) = &made_of
         && let Some(component) = unchanged(project, made_of)

@@ -122,8 +122,7 @@ pub(crate) struct Language {
     pub(crate) packages: Option<Packages>,
     /// The command that builds, in the folder: `{name}` stands for the component's name, `{kind}` for its kind.
     pub(crate) build: &'static [&'static str],
-    /// The command that builds for an author who waits, where that takes less time than `build` and makes a component that does the
-    /// same.
+    /// How one builds for an author who waits, where that takes less time than `build` and makes a component that does the same.
     pub(crate) quick: Option<Quick>,
     /// The command that builds what is beside the component, where nothing else does: `{beside}` stands for its name, and for
     /// that of its source.
