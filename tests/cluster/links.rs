@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use matrix_proto::v1;
 use matrix_tests::net::Link;
 use matrix_tests::realm::load::{Clients, Load};
 use matrix_tests::realm::{PATIENCE, Plan, TestRealm, until};
@@ -12,6 +13,7 @@ use crate::{HEALED, network, others};
 /// 75 ms, give or take 50.
 const POOR: Link = Link {
     cut: false,
+    bandwidth: 0,
     delay: Duration::from_millis(25),
     jitter: Duration::from_millis(100),
     loss: 0.1,
@@ -24,6 +26,7 @@ const HEARTBEAT_MS: u64 = 500;
 /// One packet of two hundred comes with a flipped bit.
 const NOISY: Link = Link {
     cut: false,
+    bandwidth: 0,
     delay: Duration::ZERO,
     jitter: Duration::ZERO,
     loss: 0.0,
@@ -31,6 +34,21 @@ const NOISY: Link = Link {
     reorder: 0.0,
     flip: 0.005,
 };
+/// Half a megabyte a second, over some distance.
+const NARROW: Link = Link {
+    cut: false,
+    bandwidth: 500_000,
+    delay: Duration::from_millis(10),
+    jitter: Duration::ZERO,
+    loss: 0.0,
+    duplicate: 0.0,
+    reorder: 0.0,
+    flip: 0.0,
+};
+/// Values that a node at the end of such links has missed, which have to cross them.
+const MISSED: usize = 8;
+/// Bytes of each: what the KV takes at most.
+const MISSED_BYTES: usize = 1 << 20;
 /// How many flipped bits nodes have to get, all together.
 const FLIPPED: u64 = 30;
 /// How many times every client is answered meanwhile.
@@ -58,6 +76,47 @@ async fn poor_links_make_it_slow_and_not_wrong() {
     load.goes_on(HEALED).await;
     load.end(&realm, "poor links").await;
     eprintln!("the slowest of {ROUNDS} answers to everybody took {slowest:?}; from node 0 to 1: {counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_missed_comes_over_a_narrow_link_and_disturbs_nobody() {
+    let mut realm = TestRealm::start().await;
+    if network(&realm, "a node at the end of a narrow link").is_none() {
+        return;
+    }
+    let leader = realm.leader().await;
+    let away = others(&realm, leader)[0];
+    realm.stop(away).await;
+    let (near, far) = (realm.door(leader), realm.door(away));
+    for number in 0..MISSED {
+        let (key, value) = (vec![number as u8].into(), vec![number as u8; MISSED_BYTES].into());
+        let put = v1::KvPutRequest { bucket: "missed".into(), key, value, ..Default::default() };
+        near.kv().put(near.request(put)).await.expect("the majority takes it");
+    }
+    let plan = Clients { patience: Duration::from_secs(5), ..Clients::of(&others(&realm, away)) };
+    let mut load = Load::start(&realm, plan).await;
+    let net = realm.net().expect("it was there before");
+    for other in others(&realm, away) {
+        net.set(other, away, NARROW);
+        net.set(away, other, NARROW);
+    }
+    let term = realm.status(leader).await.and_then(|status| status.raft).expect("it is up").term;
+    realm.restart(away);
+    let there = || async {
+        let last =
+            v1::KvGetRequest { bucket: "missed".into(), key: vec![MISSED as u8 - 1].into(), local: true };
+        let got = far.kv().get(far.request(last)).await.ok()?.into_inner();
+        got.entry.is_some_and(|entry| entry.value.len() == MISSED_BYTES).then_some(())
+    };
+    let ((), took) = until("all has come", Duration::from_secs(120), there).await;
+    load.goes_on(Duration::from_secs(5)).await;
+    let after = realm.status(leader).await.and_then(|status| status.raft).expect("it is up").term;
+    assert_eq!(term, after, "nobody had to be elected");
+    realm.net().expect("it was there before").set_all(Link::default());
+    load.end(&realm, "a narrow link").await;
+    let least = Duration::from_secs_f64((MISSED * MISSED_BYTES) as f64 / f64::from(NARROW.bandwidth));
+    assert!(took < least * 3, "{took:?}: what was sent was sent again and again");
+    eprintln!("{MISSED} values of {MISSED_BYTES} bytes came after {took:?}; the link alone takes {least:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

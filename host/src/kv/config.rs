@@ -10,10 +10,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::error::KvError;
-use super::types::{Expect, Mutation, Txn};
+use super::types::{BUCKET_BYTES_MAX, Expect, Mutation, Txn};
+use crate::p2p::rpc;
 
 /// Values of the largest size that one transaction may hold together.
 const TXN_VALUES_MAX: usize = 4;
+/// Longest value that may be allowed, and the bytes of values that a transaction may hold whatever is allowed.
+const VALUES_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the largest command. An entry of the log goes whole to every follower, beside little else.
+const COMMAND_BYTES_MAX: usize = rpc::BYTES_MAX - (1 << 20);
+/// Bytes of an operation beside its key and its value: its bucket's name, lengths, a lease.
+const OPERATION_BYTES: usize = BUCKET_BYTES_MAX + 64;
 
 /// Settings of the KV, the table `[kv]` of the node's configuration. Every bound is enforced where a request enters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,7 +51,8 @@ pub struct KvConfig {
     pub history_revisions: usize,
     /// Bytes of changes kept for watches to resume from.
     pub history_bytes: usize,
-    /// Bytes of log after which a snapshot is taken and the log purged (or half the state, if that is more).
+    /// Bytes of log after which a snapshot is taken and the log purged (or half the state, if that is more); about as many
+    /// are kept behind it, so that a follower a little behind needs no snapshot.
     pub snapshot_log_bytes: u64,
     /// Entries of the log after which a snapshot is taken whatever their size: bounds the time of a restart.
     pub snapshot_log_entries: u64,
@@ -103,9 +111,17 @@ impl KvConfig {
         };
         within("dir", !self.dir.as_os_str().is_empty(), "name a folder")?;
         within("key_bytes_max", (1..=4096).contains(&self.key_bytes_max), "use 1 to 4096")?;
-        within("value_bytes_max", self.value_bytes_max <= 16 << 20, "use at most 16777216 (16 MiB)")?;
+        let is_sent = self.value_bytes_max <= VALUES_BYTES_MAX;
+        within("value_bytes_max", is_sent, "use at most 16777216 (16 MiB)")?;
         within("range_page_max", self.range_page_max > 0, "use at least 1")?;
         within("txn_ops_max", (1..=1024).contains(&self.txn_ops_max), "use 1 to 1024")?;
+        // As many conditions as mutations.
+        let keys = 2 * self.txn_ops_max * (self.key_bytes_max + OPERATION_BYTES);
+        within(
+            "txn_ops_max",
+            self.txn_values_max() + keys <= COMMAND_BYTES_MAX,
+            "use fewer, or shorter keys or values: the largest transaction must have room in 23 MiB, to be sent to other nodes",
+        )?;
         within("watch_buffer", self.watch_buffer > 0, "use at least 1")?;
         within("history_revisions", self.history_revisions > 0, "use at least 1")?;
         within("snapshot_log_entries", self.snapshot_log_entries >= 100, "use at least 100")?;
@@ -151,8 +167,12 @@ impl KvConfig {
                 bytes += value.len();
             }
         }
-        // One entry of the log is one message to every follower.
-        at_most("bytes of values", TXN_VALUES_MAX * self.value_bytes_max, bytes)
+        at_most("bytes of values", self.txn_values_max(), bytes)
+    }
+
+    /// Bytes of values that a transaction may hold.
+    fn txn_values_max(&self) -> usize {
+        VALUES_BYTES_MAX.min(TXN_VALUES_MAX * self.value_bytes_max)
     }
 }
 
@@ -190,5 +210,41 @@ impl Default for OnFatal {
 impl fmt::Debug for OnFatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OnFatal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::types::Path;
+    use super::*;
+
+    #[test]
+    fn the_largest_transaction_goes_to_other_nodes_in_one_message() {
+        let check = |value_bytes_max: usize, key_bytes_max: usize, txn_ops_max: usize| {
+            let inflight_bytes_max = 5 * value_bytes_max + (1 << 20);
+            let config = KvConfig {
+                dir: "folder".into(),
+                value_bytes_max,
+                key_bytes_max,
+                txn_ops_max,
+                inflight_bytes_max,
+                ..KvConfig::default()
+            };
+            config.check()
+        };
+        assert!(check(1 << 20, 4_096, 1_024).is_ok() && check(16 << 20, 1_024, 1_024).is_ok());
+        let refused = check(16 << 20, 4_096, 1_024);
+        assert!(matches!(refused, Err(KvError::Config { field: "txn_ops_max", .. })), "{refused:?}");
+        let large = KvConfig { value_bytes_max: 10 << 20, ..KvConfig::default() };
+        let value = Bytes::from(vec![0; 9 << 20]);
+        let put = |key: &'static str| Mutation::Put {
+            path: Path::new("b", key.as_bytes(), 1).expect("a path"),
+            value: value.clone(),
+            lease: None,
+        };
+        let txn = |then: Vec<Mutation>| Txn { require: Vec::new(), then };
+        assert!(large.check_txn(&txn(vec![put("a")])).is_ok());
+        let two = large.check_txn(&txn(vec![put("a"), put("b")]));
+        assert!(matches!(two, Err(KvError::TxnTooLarge { limit: VALUES_BYTES_MAX, .. })), "{two:?}");
     }
 }

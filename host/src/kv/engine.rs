@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::Fatal;
 use openraft::impls::BasicNode;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use super::machine::{Machine, Shared};
 use super::members::{self, Members, seen_by};
 use super::network::Network;
 use super::peers::{Desk, Inbox, Peers};
-use super::raft::{self, Raft};
+use super::raft::{self, Raft, TypeConfig};
 use super::reads::Reads;
 use super::room::Room;
 use super::snapshot::{Replica, Shelf, make_folder};
@@ -230,8 +231,8 @@ async fn serve<N: Network>(
         tasks.spawn("kv-members", members::follow(raft.clone(), told, stop.clone())),
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
         tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
-        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), log, stop.clone())),
-        tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), machine, stop.clone())),
+        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), Arc::clone(&log), stop.clone())),
+        tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), log, machine, stop.clone())),
     ];
     running.extend(inbox.map(|inbox| tasks.spawn("kv-peers", inbox.run(desk, stop.clone()))));
     recover(&parts, founds, timeout).await;
@@ -332,10 +333,13 @@ async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: Cancellatio
 }
 
 /// Takes snapshots when the log has grown enough, and has Raft purge the log behind them.
-async fn snapshots(config: KvConfig, parts: Parts, machine: Machine, stop: CancellationToken) {
+async fn snapshots(config: KvConfig, parts: Parts, log: Arc<Log>, machine: Machine, stop: CancellationToken) {
     let mut pause = UPKEEP;
     while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         pause = UPKEEP;
+        if purge(&parts, log.beyond(config.snapshot_log_bytes)).await.is_err() {
+            return;
+        }
         let (bytes, entries) = parts.shared.since_snapshot();
         // A large state is written out less often: at most two bytes of snapshot for a byte of log.
         let enough = config.snapshot_log_bytes.max(parts.shared.state_bytes.get() / 2);
@@ -348,5 +352,20 @@ async fn snapshots(config: KvConfig, parts: Parts, machine: Machine, stop: Cance
         } else if parts.raft.trigger().snapshot().await.is_err() {
             return;
         }
+    }
+}
+
+/// Has Raft purge the log up to `beyond`, as far as a snapshot covers it. Raft keeps a number of entries of what a
+/// snapshot covers; where they are large, so many would fill the disk.
+async fn purge(parts: &Parts, beyond: Option<u64>) -> Result<(), Fatal<TypeConfig>> {
+    let (covered, purged) = {
+        let metrics = parts.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        (metrics.snapshot.map(|id| id.index), metrics.purged.map(|id| id.index))
+    };
+    let upto = beyond.min(covered);
+    match upto.filter(|upto| Some(*upto) > purged) {
+        Some(upto) => parts.raft.trigger().purge_log(upto).await,
+        None => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ use super::export::values;
 use super::history::History;
 use super::machine::apply_entry;
 use super::snapshot::{Replica, load, newest};
-use super::wal::{Disk, DiskFile, Folder, MANIFEST_FILE, Wal, next_of};
+use super::wal::{Disk, DiskFile, Folder, MANIFEST_FILE, Wal, Wanted, next_of};
 
 /// What a store holds.
 pub struct Inspected {
@@ -64,7 +64,10 @@ pub fn inspect(config: &KvConfig) -> Result<Inspected, KvError> {
         return Err(KvError::corrupt(config.dir.display().to_string(), detail));
     }
     let failed = |error| KvError::io("reading the log", error);
-    for entry in wal.read(next_of(replica.applied), next_of(known.committed)).map_err(failed)? {
+    let decided = next_of(known.committed);
+    let mut wanted = Wanted::new(next_of(replica.applied)..decided, usize::MAX);
+    wal.read(decided, &mut wanted).map_err(failed)?;
+    for entry in wanted.into_entries() {
         apply_entry(&mut replica, &entry);
     }
     let committed = known.committed.max(replica.applied);

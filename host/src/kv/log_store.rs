@@ -20,11 +20,15 @@ use super::config::OnFatal;
 use super::raft::{LogEntry, LogId, TypeConfig, Vote};
 use super::stats::Counters;
 use super::tail::Tail;
-use super::wal::{Batch, Wal, next_of};
+use super::wal::{Batch, Wal, Wanted, next_of};
 use crate::tasks::alert;
 
 /// Bytes that wait for a frame after which it is written at once.
 const FRAME_BYTES: usize = 16 << 20;
+
+/// Bytes of entries that are sent to a follower at a time; a longer one goes alone. A slow link has them over soon, and
+/// what was written together need not be read often.
+const SENT_BYTES: usize = 512 << 10;
 
 /// Turns that the other tasks of this thread have before a frame is written: what is appended goes from Raft's core to a
 /// task for each follower, and from there into its stream.
@@ -106,6 +110,11 @@ impl Log {
             // Whom it fails is told by the callbacks.
             drop(self.flush());
         }
+    }
+
+    /// Index of the last entry without which the log has `kept` bytes still; none: all are needed for that.
+    pub(super) fn beyond(&self, kept: u64) -> Option<u64> {
+        self.disk().wal.beyond(kept)
     }
 
     /// Says whether other nodes are to have what is appended.
@@ -214,6 +223,28 @@ impl Log {
         self.tail.write().expect("no code panics while it holds the tail")
     }
 
+    /// What is wanted, as far as it is there.
+    pub(super) fn read(&self, mut wanted: Wanted) -> io::Result<Vec<LogEntry>> {
+        loop {
+            let in_memory = {
+                let tail = self.tail();
+                wanted.skip_to(next_of(tail.purged));
+                tail.read(&mut wanted);
+                tail.first
+            };
+            let before = wanted.next();
+            if wanted.is_met() || before >= in_memory {
+                return Ok(wanted.into_entries());
+            }
+            // What is not in memory is on the disk: entries only ever move from the one to the other.
+            self.disk().wal.read(in_memory, &mut wanted)?;
+            if wanted.next() == before {
+                // Nor is it there: the log begins in memory.
+                wanted.skip_to(in_memory);
+            }
+        }
+    }
+
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
         self.tail.read().expect("no code panics while it holds the tail")
     }
@@ -240,17 +271,11 @@ impl RaftLogReader<TypeConfig> for LogStore {
             Bound::Excluded(to) => *to,
             Bound::Unbounded => u64::MAX,
         };
-        // Memory first: entries only ever move from memory to disk, so none is missed between the two.
-        let (mut recent, on_disk_from, on_disk_to) = {
-            let tail = self.0.tail();
-            (tail.range(from, to), from.max(next_of(tail.purged)), to.min(tail.first))
-        };
-        if on_disk_from >= on_disk_to {
-            return Ok(recent);
-        }
-        let mut entries = self.0.disk().wal.read(on_disk_from, on_disk_to)?;
-        entries.append(&mut recent);
-        Ok(entries)
+        self.0.read(Wanted::new(from..to, usize::MAX))
+    }
+
+    async fn limited_get_log_entries(&mut self, from: u64, to: u64) -> io::Result<Vec<LogEntry>> {
+        self.0.read(Wanted::new(from..to, SENT_BYTES))
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {

@@ -6,7 +6,7 @@ use std::io;
 use openraft::entry::RaftEntry;
 
 use super::raft::{LogEntry, LogId, Vote, size_in_memory};
-use super::wal::{Known, next_of};
+use super::wal::{Known, Wanted, next_of};
 
 /// Entries kept in memory after they are on disk: what followers and the state machine are about to read.
 const TAIL_ENTRIES_MAX: usize = 8_192;
@@ -98,12 +98,15 @@ impl Tail {
         self.last = self.last.max(Some(upto));
     }
 
-    /// The entries in memory from `from` up to, not including, `to`.
-    pub(super) fn range(&self, from: u64, to: u64) -> Vec<LogEntry> {
-        let place = |index: u64| {
-            usize::try_from(index.saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.entries.len())
-        };
-        let (from, to) = (place(from), place(to));
-        self.entries.range(from..to.max(from)).cloned().collect()
+    /// Adds the entries in memory that are wanted next, and none where the next one is not in memory.
+    pub(super) fn read(&self, wanted: &mut Wanted) {
+        let place = |index: u64| usize::try_from(index - self.first).unwrap_or(usize::MAX);
+        let Some(mut at) = (wanted.next() >= self.first).then(|| place(wanted.next())) else { return };
+        while let Some(entry) = self.entries.get(at)
+            && wanted.has_room(size_in_memory(entry))
+        {
+            wanted.push(entry.clone(), size_in_memory(entry));
+            at += 1;
+        }
     }
 }

@@ -10,6 +10,9 @@ pub const HELD_BACK: Duration = Duration::from_millis(2);
 pub const QUEUED_PACKETS_MAX: usize = 4096;
 /// How many bytes a link keeps at most, IP headers included; what comes beyond is dropped.
 pub const QUEUED_BYTES_MAX: usize = 4 << 20;
+/// How long a packet waits at most for those before it to be sent, where a link sends [`Link::bandwidth`] bytes a second;
+/// one that would wait for longer is dropped, as a router does.
+pub const BACKLOG_MAX: Duration = Duration::from_millis(200);
 /// The most that [`Link::delay`] and [`Link::jitter`] may be together.
 pub const DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -20,6 +23,8 @@ pub const DELAY_MAX: Duration = Duration::from_secs(60);
 pub struct Link {
     /// Drops every packet, also those that wait for their time.
     pub cut: bool,
+    /// How many bytes are sent a second, IP headers included; 0: as many as there are.
+    pub bandwidth: u32,
     /// How long a packet takes at least.
     pub delay: Duration,
     /// Up to how much longer it takes, evenly spread. Packets keep their order all the same.
@@ -116,6 +121,8 @@ pub(super) struct Line {
     queued_in_order: usize,
     /// When the last packet that keeps its order is due.
     last_due: Option<Instant>,
+    /// When the last packet has been sent, where [`Link::bandwidth`] says how long that takes.
+    sent: Option<Instant>,
 }
 
 impl Line {
@@ -131,6 +138,7 @@ impl Line {
             queued_bytes: 0,
             queued_in_order: 0,
             last_due: None,
+            sent: None,
         }
     }
 
@@ -147,8 +155,18 @@ impl Line {
             self.counts.lost += 1;
             return Verdict::Drop;
         }
+        let begins = self.sent.map_or(now, |sent| sent.max(now));
+        if link.bandwidth > 0 && begins - now > BACKLOG_MAX {
+            self.counts.overflowed += 1;
+            return Verdict::Drop;
+        }
+        let sent = match link.bandwidth {
+            0 => now,
+            bandwidth => begins + Duration::from_secs_f64(length as f64 / f64::from(bandwidth)),
+        };
+        self.sent = Some(sent);
         let held_back = reorder < link.reorder;
-        let due = now + link.delay + link.jitter.mul_f64(jitter);
+        let due = sent + link.delay + link.jitter.mul_f64(jitter);
         let due = self.last_due.map_or(due, |last| due.max(last));
         let keep = held_back || due > now || self.queued_in_order > 0;
         let full = self.queued_packets >= QUEUED_PACKETS_MAX || self.queued_bytes + length > QUEUED_BYTES_MAX;
@@ -269,6 +287,24 @@ mod tests {
             assert!(line.release(passage, LENGTH));
         }
         assert!(matches!(line.admit(last, LENGTH), Verdict::Deliver(_)));
+    }
+
+    #[test]
+    fn packets_are_sent_one_after_another_and_not_kept_for_long() {
+        let narrow = Link { bandwidth: 10_000, delay: Duration::from_millis(5), ..Link::default() };
+        let (now, mut line) = (Instant::now(), Line::new(1));
+        line.link = narrow;
+        let each = Duration::from_millis(10);
+        for place in 1..=21 {
+            let Verdict::Keep(due, _) = line.admit(now, LENGTH) else { panic!("it takes a while") };
+            assert_eq!(due, now + each * place + narrow.delay);
+        }
+        assert_eq!(line.admit(now, LENGTH), Verdict::Drop);
+        assert_eq!(line.counts.overflowed, 1);
+        let later = now + each * 30;
+        assert!(
+            matches!(line.admit(later, LENGTH), Verdict::Keep(due, _) if due == later + each + narrow.delay)
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-pub use link::{Counts, DELAY_MAX, HELD_BACK, Link, QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX};
+pub use link::{BACKLOG_MAX, Counts, DELAY_MAX, HELD_BACK, Link, QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX};
 use namespace::Namespace;
 pub(crate) use namespace::run;
 use switch::{Lines, Request, Switch};

@@ -25,11 +25,12 @@ use openraft::raft::{
 };
 use openraft::{AnyError, OptionalSend};
 use prost::Message as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::carried::carried;
 use super::convert;
 use super::roster::Roster;
-use crate::kv::raft::TypeConfig;
+use crate::kv::raft::{LogId, TypeConfig, size_in_memory};
 use crate::kv::room::Room;
 use crate::kv::snapshot::SnapshotFile;
 use crate::p2p::rpc::{CallError, Pending, Rpc};
@@ -37,6 +38,11 @@ use crate::tasks::alert;
 
 /// Appends that are on their way to one follower at a time.
 const PIPELINE: usize = 16;
+/// Bytes of entries that are on their way to one follower at a time: what stands in front of a heartbeat.
+const UNDER_WAY_BYTES: u32 = 2 << 20;
+/// How long a follower may take to answer to entries, which may have to cross a slow link behind others. Whether it lives
+/// is for heartbeats to say, and that the stream to it has ended is known at once.
+const ENTRIES: Duration = Duration::from_secs(30);
 /// Bytes of one part of a snapshot: what may stand in front of a vote.
 const PART_BYTES: usize = 128 << 10;
 /// How long one part of a snapshot may take.
@@ -60,6 +66,17 @@ pub(in crate::kv) struct Peers {
 pub(in crate::kv) struct Client {
     peers: Peers,
     node: u64,
+}
+
+/// Entries on their way.
+struct Sent {
+    /// What they follow.
+    previous: Option<LogId>,
+    /// The last of them.
+    last: Option<LogId>,
+    pending: Result<Pending, AskError>,
+    /// Their room on the way, until they are answered.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a node has not answered.
@@ -128,6 +145,33 @@ impl Client {
         let Answer::Append(appended) = answer else { return Err(self.malformed()) };
         self.peers.room.heard(self.node, appended.disk_full);
         convert::read_appended(appended).map_err(|_| self.malformed())
+    }
+
+    /// Sends entries, once they have room on their way; the answer is waited for later.
+    async fn send(&self, request: AppendEntriesRequest<TypeConfig>, way: Arc<Semaphore>) -> Sent {
+        let previous = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id()).or(previous);
+        let bytes: usize = request.entries.iter().map(size_in_memory).sum();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(UNDER_WAY_BYTES);
+        // Nobody closes it.
+        let room = way.acquire_many_owned(bytes).await.ok();
+        let pending = self.begin(Question::Append(convert::append(&request)));
+        Sent { previous, last, pending, _room: room }
+    }
+
+    /// What became of entries; and whether all were taken.
+    async fn sent(&self, sent: Sent) -> Rpcs<(StreamAppendResult<TypeConfig>, bool)> {
+        let Sent { previous, last, pending, _room } = sent;
+        let response = self.appended(pending, ENTRIES).await?;
+        let whole = match &response {
+            AppendEntriesResponse::PartialSuccess(upto) => *upto == last,
+            response => response.is_success(),
+        };
+        // Raft never sends entries that begin at the log's start to one who says that they do not fit.
+        if response.is_conflict() && previous.is_none() {
+            return Err(self.malformed());
+        }
+        Ok((response.into_stream_result(previous, last), whole))
     }
 
     async fn voted(&self, question: Question, option: &RPCOption) -> Rpcs<VoteResponse<TypeConfig>> {
@@ -204,31 +248,16 @@ impl RaftNetworkV2<TypeConfig> for Client {
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> BoxFuture<'s, Rpcs<BoxStream<'s, Rpcs<StreamAppendResult<TypeConfig>>>>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let client = &*self;
-        let sent = carried(input).map(move |request| {
-            let previous = request.prev_log_id;
-            let last = request.entries.last().map(|entry| entry.log_id()).or(previous);
-            // Sent here, in order; only the answers are waited for side by side.
-            let pending = client.begin(Question::Append(convert::append(&request)));
-            let within = option.hard_ttl();
-            async move {
-                let response = client.appended(pending, within).await?;
-                let whole = match &response {
-                    AppendEntriesResponse::PartialSuccess(upto) => *upto == last,
-                    response => response.is_success(),
-                };
-                // Raft never sends entries that begin at the log's start to one who says that they do not fit.
-                if response.is_conflict() && previous.is_none() {
-                    return Err(client.malformed());
-                }
-                Ok((response.into_stream_result(previous, last), whole))
-            }
-        });
+        let way = Arc::new(Semaphore::new(UNDER_WAY_BYTES as usize));
+        // Sent one after the other; only the answers are waited for side by side.
+        let sent = carried(input).then(move |request| client.send(request, Arc::clone(&way)));
+        let sent = sent.map(move |sent| client.sent(sent));
         // After the first that did not succeed Raft begins anew from where the follower stands.
         let answers = sent.buffered(PIPELINE).scan(false, |ended, answer| {
             let item = (!*ended).then(|| {

@@ -19,11 +19,14 @@ use crate::kv::command::Proposal;
 use crate::kv::log_store::{Log, LogStore};
 use crate::kv::raft::{LogEntry, LogId, TypeConfig, Vote};
 use crate::kv::stats::Counters;
-use crate::kv::wal::Wal;
+use crate::kv::wal::{Wal, Wanted};
 use crate::kv::{KvError, OnFatal};
 
 /// Small, so that many are begun.
 pub(super) const SEGMENT_BYTES: u64 = 8 << 10;
+
+/// Bytes of entries that are read at a time: less than some entries have.
+const PART_BYTES: usize = 1_000;
 
 /// What a log store is asked to do.
 #[derive(Clone, Debug)]
@@ -94,7 +97,22 @@ impl Life {
         let mut model =
             Model { last: state.last_log_id, purged: state.last_purged_log_id, vote, ..Model::default() };
         model.entries = entries.iter().map(held).collect();
+        assert_eq!(self.in_parts(), model.entries);
         model
+    }
+
+    /// The entries, as they are sent to followers: some at a time.
+    fn in_parts(&self) -> BTreeMap<u64, (LogId, Bytes)> {
+        let (mut all, mut next) = (BTreeMap::new(), 0);
+        loop {
+            let part = self.log.read(Wanted::new(next..u64::MAX, PART_BYTES)).unwrap();
+            let Some(last) = part.last() else { return all };
+            next = last.log_id().index + 1;
+            let part: Vec<_> = part.iter().map(held).collect();
+            let bytes: usize = part.iter().map(|(_, (_, command))| command.len()).sum();
+            assert!(part.len() == 1 || bytes <= PART_BYTES, "{bytes} bytes at once");
+            all.extend(part);
+        }
     }
 }
 

@@ -216,6 +216,38 @@ async fn a_node_that_comes_late_gets_a_snapshot_whole() {
 }
 
 #[tokio::test]
+async fn what_a_node_missed_comes_in_messages_that_are_not_too_long() {
+    let folder = folder();
+    let [one, two, three] = three(folder.path(), |_| {}).await;
+    three.close().await;
+    // Together far longer than any message, and of fewer entries than Raft sends at a time.
+    let value = Bytes::from(vec![7; 1 << 20]);
+    let keys: Vec<_> = (0..26).map(|key: u32| key.to_string()).collect();
+    let puts = keys.iter().map(|key| one.kv.put("b", key.as_bytes(), value.clone(), None, None));
+    for put in futures::future::join_all(puts).await {
+        put.expect("two are a quorum");
+    }
+    let three = start(folder.path(), 3, |_| {}).await;
+    for other in [&one, &two] {
+        three.meet(other).await;
+        other.meet(&three).await;
+    }
+    let all = async {
+        while three.kv.get("b", b"25", Consistency::Local).await.expect("its own state").is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.expect("it comes by the log");
+    for key in &keys {
+        assert_eq!(three.get(key).await, Some(value.clone()), "{key}");
+    }
+    assert_eq!(three.kv.stats().snapshots, 0);
+    for node in [one, two, three] {
+        node.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_node_hands_its_lead_over() {
     let folder = folder();
     let nodes = three(folder.path(), |_| {}).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{BUCKET, bytes, config, folder, get, open, put};
-use crate::kv::{Kv, KvConfig, KvError};
+use crate::kv::{Consistency, Kv, KvConfig, KvError};
 use crate::tasks::Tasks;
 
 /// Copies a data folder as it lies there.
@@ -102,6 +102,42 @@ async fn a_snapshot_replaces_the_log_behind_it() {
     assert_eq!(kv.stats().revision, stats.revision);
     let revived = Kv::open(KvConfig { dir: crashed.path().into(), ..config }, &Tasks::new()).await.unwrap();
     assert!(revived.stats().keys >= keys as u64);
+}
+
+/// Bytes of the files of the log.
+fn log_bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).unwrap().flatten();
+    let segments = files.filter(|file| file.file_name().to_string_lossy().ends_with(".wal"));
+    segments.map(|file| file.metadata().unwrap().len()).sum()
+}
+
+#[tokio::test]
+async fn of_a_log_of_large_values_as_many_bytes_are_kept_as_there_should_be() {
+    const LARGE: usize = 512 << 10;
+    let dir = folder();
+    let config = KvConfig { snapshot_log_bytes: 4 << 20, log_segment_bytes: 1 << 20, ..config(dir.path()) };
+    let kv = Kv::open(config.clone(), &Tasks::new()).await.unwrap();
+    let value = bytes(&"x".repeat(LARGE));
+    for _ in 0..80 {
+        kv.put(BUCKET, b"k", value.clone(), None, None).await.unwrap();
+    }
+    // What is kept, what may come before the next snapshot, and a segment at each end.
+    let most = 2 * config.snapshot_log_bytes + 4 * config.log_segment_bytes;
+    let purged = async {
+        while log_bytes(&dir.path().join("log")) > most {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), purged).await.expect("40 MiB are purged");
+    assert!(
+        log_bytes(&dir.path().join("log")) >= config.snapshot_log_bytes,
+        "a follower that is a little behind needs no snapshot"
+    );
+    kv.close().await;
+    drop(kv);
+    let kv = Kv::open(config, &Tasks::new()).await.unwrap();
+    assert_eq!(kv.get(BUCKET, b"k", Consistency::Linearizable).await.unwrap().unwrap().value, value);
+    assert_eq!(kv.stats().revision, 80);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod recover;
 mod scan;
 mod segment;
 mod state;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use openraft::entry::RaftEntry;
 
 use self::batch::{Head, Record, Step, next_record};
 use self::frame::{Key, Place};
@@ -35,12 +35,13 @@ use self::segment::Segment;
 use self::state::State;
 use super::codec::Reader;
 use super::error::KvError;
-use super::raft::{LogEntry, LogId};
+use super::raft::LogId;
 
 pub(super) use self::batch::Batch;
 pub(super) use self::disk::{Disk, DiskFile, Folder};
 pub(super) use self::manifest::{FILE as MANIFEST_FILE, FORMAT_VERSION};
 pub(super) use self::state::{Known, next_of};
+pub(super) use self::wanted::Wanted;
 
 /// Bytes of a segment before its first frame.
 const SEGMENT_HEAD_BYTES: u64 = 16;
@@ -109,6 +110,16 @@ impl Wal {
         Ok(())
     }
 
+    /// Index of the last entry in the segments that can go, where those after them have `kept` bytes; none: none can.
+    pub(super) fn beyond(&self, kept: u64) -> Option<u64> {
+        let mut left: u64 = self.segments.iter().map(|segment| segment.end).sum();
+        let over = self.segments.iter().take_while(|segment| {
+            left -= segment.end;
+            left >= kept
+        });
+        over.filter_map(|segment| segment.last).max()
+    }
+
     /// Forgets the entries up to `upto`, and removes the segments that hold no others. When this returns, what is
     /// left is known to the disk; when it fails, nothing more may be written.
     pub(super) fn purge(&mut self, upto: LogId) -> io::Result<()> {
@@ -163,33 +174,23 @@ impl Wal {
         self.disk.create(&name, self.segment_bytes.max(bytes))
     }
 
-    /// The entries from `from` up to, not including, `to`, in order.
-    pub(super) fn read(&self, from: u64, to: u64) -> io::Result<Vec<LogEntry>> {
-        let to = to.min(next_of(self.state.end));
-        let from = from.max(next_of(self.state.purged));
-        let mut entries = Vec::new();
-        if from >= to {
-            return Ok(entries);
-        }
-        for (place, end, next) in self.state.index.stretches(from) {
-            let end = end.map_or_else(|| self.end(), Ok)?;
-            self.read_stretch(place, end, from..to.min(next), &mut entries)?;
-            if next >= to {
+    /// Adds the entries before `to` that are wanted and lie on the disk.
+    pub(super) fn read(&self, to: u64, wanted: &mut Wanted) -> io::Result<()> {
+        let end = to.min(next_of(self.state.end));
+        wanted.skip_to(next_of(self.state.purged));
+        for (place, stretch_end, next) in self.state.index.stretches(wanted.next()) {
+            if wanted.is_met() || wanted.next() >= end {
                 break;
             }
+            let stretch_end = stretch_end.map_or_else(|| self.end(), Ok)?;
+            self.read_stretch(place, stretch_end, next.min(end), wanted)?;
         }
-        Ok(entries)
+        Ok(())
     }
 
-    /// Adds the entries in `range` that lie in the frames from `at` up to `end`.
-    fn read_stretch(
-        &self,
-        mut at: Place,
-        end: Place,
-        range: std::ops::Range<u64>,
-        entries: &mut Vec<LogEntry>,
-    ) -> io::Result<()> {
-        while at < end && entries.last().is_none_or(|last| last.log_id().index + 1 < range.end) {
+    /// Adds the entries before `to` that lie in the frames from `at` up to `end`.
+    fn read_stretch(&self, mut at: Place, end: Place, to: u64, wanted: &mut Wanted) -> io::Result<()> {
+        while at < end && wanted.next() < to {
             let segment = self.segments.iter().find(|segment| segment.number == at.segment);
             let segment = segment.ok_or_else(|| damaged(at))?;
             let mut frames = Frames::new(&self.key, &segment.file, at, 0)?;
@@ -201,14 +202,18 @@ impl Wal {
                 while let Some(record) = next_record(&mut payload).map_err(|_| damaged(frame.place))? {
                     if let Record::Entry(bytes) = record {
                         let id = Reader(bytes.clone()).log_id().map_err(|_| damaged(frame.place))?;
-                        if range.contains(&id.index) {
-                            // A copy: the entry must not hold on to all that was written with it.
-                            let entry = Reader(Bytes::copy_from_slice(&bytes)).log_entry();
-                            entries.push(entry.map_err(|_| damaged(frame.place))?);
+                        if !(wanted.next()..to).contains(&id.index) {
+                            continue;
                         }
+                        if !wanted.has_room(bytes.len()) {
+                            return Ok(());
+                        }
+                        // A copy: the entry must not hold on to all that was written with it.
+                        let entry = Reader(Bytes::copy_from_slice(&bytes)).log_entry();
+                        wanted.push(entry.map_err(|_| damaged(frame.place))?, bytes.len());
                     }
                 }
-                if entries.last().is_some_and(|last| last.log_id().index + 1 >= range.end) {
+                if wanted.next() >= to || wanted.is_met() {
                     return Ok(());
                 }
             }
