@@ -1,10 +1,12 @@
 //! Lanes: what runs on a stream between two peers, in both directions, for as long as it stands.
 
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use futures::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf};
 use libp2p::{Stream, StreamProtocol};
 
 use super::link::Link;
@@ -12,8 +14,8 @@ use crate::tasks::alert;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
-/// How long one write may take: a peer that takes nothing for so long is not there.
-const WRITE_MAX: Duration = Duration::from_secs(20);
+/// How long a step of a write may take: a peer that takes nothing for so long is not there.
+const STEP_MAX: Duration = Duration::from_secs(20);
 
 /// A lane's name, as peers agree on it: the name of its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,20 +103,99 @@ async fn read<S: AsyncRead>(mut stream: ReadHalf<S>, link: &Link, protocol: &Arc
     }
 }
 
-async fn write<S: AsyncWrite>(mut stream: WriteHalf<S>, link: &Link) -> String {
+async fn write<S: AsyncWrite + Unpin>(mut stream: S, link: &Link) -> String {
     let mut taken = BytesMut::new();
     loop {
         link.take(&mut taken).await;
         alert::stir();
-        let written = async {
-            stream.write_all(&taken).await?;
-            // What came meanwhile goes first: one flush serves it all.
-            if link.is_empty() { stream.flush().await } else { Ok(()) }
-        };
-        match tokio::time::timeout(WRITE_MAX, written).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "the peer took nothing for too long".to_owned(),
+        if let Err(why) = hand_over(&mut stream, &taken, link, STEP_MAX).await {
+            return why;
         }
+    }
+}
+
+/// Writes all of `bytes`, each step of it within `step`; and what was written before goes out, where nothing follows.
+async fn hand_over<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    mut bytes: &[u8],
+    link: &Link,
+    step: Duration,
+) -> Result<(), String> {
+    while !bytes.is_empty() {
+        match in_time(step, stream.write(bytes)).await? {
+            0 => return Err("the stream takes nothing more".to_owned()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    // What came meanwhile goes first: one flush serves it all.
+    if link.is_empty() { in_time(step, stream.flush()).await } else { Ok(()) }
+}
+
+async fn in_time<T>(limit: Duration, done: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, done).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("the peer took nothing for too long".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use tokio::time::{Instant, Sleep};
+
+    use super::*;
+    use crate::p2p::tests::peer;
+
+    const STEP: Duration = Duration::from_millis(100);
+    const BYTES: usize = 4 << 10;
+    const PIECE: usize = 1 << 10;
+
+    /// A stream that takes a kilobyte, and then nothing for a while.
+    struct Narrow {
+        rest: Pin<Box<Sleep>>,
+        while_long: Duration,
+        taken: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            ready!(self.rest.as_mut().poll(context));
+            let next = Instant::now() + self.while_long;
+            self.rest.as_mut().reset(next);
+            self.taken += bytes.len().min(PIECE);
+            Poll::Ready(Ok(bytes.len().min(PIECE)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn handed_over(while_long: Duration) -> (Result<(), String>, usize) {
+        let mut stream = Narrow { rest: Box::pin(tokio::time::sleep(while_long)), while_long, taken: 0 };
+        let link = Link::new(peer(1), BYTES);
+        let handed = hand_over(&mut stream, &[7; BYTES], &link, STEP).await;
+        (handed, stream.taken)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_a_little_now_and_then_is_there() {
+        assert_eq!(handed_over(STEP * 2 / 3).await, (Ok(()), BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_for_long_is_given_up() {
+        let gone = "the peer took nothing for too long".to_owned();
+        assert_eq!(handed_over(STEP * 600).await, (Err(gone), 0));
     }
 }
