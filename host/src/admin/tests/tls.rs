@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use matrix_proto::v1::access_client::AccessClient;
 use matrix_proto::v1::cluster_client::ClusterClient;
@@ -45,9 +46,14 @@ async fn channel(url: &str, authority: &str, shown: Option<(&str, &str)>) -> Res
     endpoint.expect("sound settings").connect().await.map_err(|error| format!("{error:?}"))
 }
 
+/// How long a call may take. A client whose connection ends at the moment when it sends never hears of it: what is put
+/// into a channel of tokio's while its receiver is dropped stays there, and hyper's requests are in one.
+const CALL: Duration = Duration::from_secs(5);
+
 /// Asks how the node is, with this token.
 async fn status(channel: Result<Channel, String>, token: Option<&str>) -> Result<String, String> {
     let mut request = Request::new(v1::StatusRequest {});
+    request.set_timeout(CALL);
     if let Some(token) = token {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
     }
