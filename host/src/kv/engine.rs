@@ -1,16 +1,14 @@
 //! The thread on which Raft lives, with a runtime of its own: guests that keep the node's threads busy cannot make
 //! it miss a heartbeat. Here the room is put together on opening and taken apart on closing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::Fatal;
 use openraft::impls::BasicNode;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,11 +23,12 @@ use super::machine::{Machine, Shared};
 use super::members::{self, Members, seen_by};
 use super::network::Network;
 use super::peers::{Desk, Inbox, Peers};
-use super::raft::{self, Raft, TypeConfig};
+use super::raft::{self, Raft};
 use super::reads::Reads;
 use super::room::Room;
 use super::snapshot::{Replica, Shelf, make_folder};
 use super::stats::Counters;
+use super::upkeep;
 use super::wal::{Disk, FORMAT_VERSION, Folder, Wal};
 use crate::tasks::{Tasks, alert};
 
@@ -39,12 +38,6 @@ pub(super) const LOG_FOLDER: &str = "log";
 pub(super) const SNAPSHOT_FOLDER: &str = "snapshots";
 /// A log of the format before this one.
 const EARLIER_LOG: &str = "log.redb";
-/// How often the upkeep looks at the disk, at Raft's health and at the log's length.
-const UPKEEP: Duration = Duration::from_millis(250);
-/// How long the upkeep leaves a failed snapshot alone.
-const SNAPSHOT_RETRY: Duration = Duration::from_secs(10);
-/// How long a node whose disk is full waits for the one that is to lead before it tries again.
-const HAND_OVER_RETRY: Duration = Duration::from_secs(2);
 /// How long closing waits for work on the disk that cannot be interrupted (a snapshot being written).
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -231,8 +224,12 @@ async fn serve<N: Network>(
         tasks.spawn("kv-members", members::follow(raft.clone(), told, stop.clone())),
         tasks.spawn("kv-reads", rounds.run(stop.clone())),
         tasks.spawn("kv-leases", async move { keeper.run(stopping).await }),
-        tasks.spawn("kv-upkeep", upkeep(config.clone(), parts.clone(), Arc::clone(&log), stop.clone())),
-        tasks.spawn("kv-snapshots", snapshots(config.clone(), parts.clone(), log, machine, stop.clone())),
+        tasks
+            .spawn("kv-upkeep", upkeep::watch(config.clone(), parts.clone(), Arc::clone(&log), stop.clone())),
+        tasks.spawn(
+            "kv-snapshots",
+            upkeep::snapshots(config.clone(), parts.clone(), log, machine, stop.clone()),
+        ),
     ];
     running.extend(inbox.map(|inbox| tasks.spawn("kv-peers", inbox.run(desk, stop.clone()))));
     recover(&parts, founds, timeout).await;
@@ -279,93 +276,5 @@ async fn recover(parts: &Parts, founds: bool, timeout: Duration) {
     let waits = founds || raft.is_initialized().await.unwrap_or(false);
     if waits && let Err(error) = raft.wait_for_recovery(Some(timeout)).await {
         tracing::warn!(%error, "the store opened before the realm confirmed its log");
-    }
-}
-
-/// The lead, which a node whose disk is full gives to one that has room.
-#[derive(Default)]
-struct Lead {
-    /// The term in which this node began to give it away, and when it tried last.
-    given: Option<(u64, Instant)>,
-}
-
-impl Lead {
-    async fn leave_where_full(&mut self, parts: &Parts) {
-        let (term, heir) = {
-            let metrics = parts.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            if metrics.current_leader != Some(metrics.id) {
-                return self.given = None;
-            }
-            let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
-            let others = metrics.replication.iter().flatten().filter(|(node, _)| {
-                voters.contains(*node) && **node != metrics.id && parts.room.has_told_of_room(**node)
-            });
-            let heir = others.filter_map(|(node, at)| at.as_ref().map(|at| (at.index, *node))).max();
-            (metrics.current_term, heir.map(|(_, node)| node))
-        };
-        // Raft lets go of the lead for good once it has begun to: where the heir does not take it, another try is due.
-        let begun = self.given.filter(|(of, _)| *of == term).map(|(_, when)| when);
-        let is_due = begun.map_or(parts.room.is_short(), |when| when.elapsed() >= HAND_OVER_RETRY);
-        if let Some(heir) = heir.filter(|_| is_due) {
-            tracing::info!(heir, "the disk is full: another node is to lead");
-            self.given = Some((term, Instant::now()));
-            // Raft that has stopped leads no more.
-            drop(parts.raft.trigger().transfer_leader(heir).await);
-        }
-    }
-}
-
-/// Watches the disk's free space and Raft's health, and has the log make room for itself.
-async fn upkeep(config: KvConfig, parts: Parts, log: Arc<Log>, stop: CancellationToken) {
-    let mut lead = Lead::default();
-    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        parts.room.look(log.prepare().err().as_ref());
-        log.set_has_followers(!parts.leading.is_alone());
-        lead.leave_where_full(&parts).await;
-        // Asked, and not read from what it told last: a Raft that panicked tells nothing any more. One that is busy
-        // is asked again.
-        let health = tokio::time::timeout(UPKEEP, parts.raft.is_initialized()).await;
-        if let Some(failure) = health.ok().and_then(Result::err).filter(|_| !stop.is_cancelled()) {
-            return (config.on_fatal.0)(format!("Raft stopped: {failure}"));
-        }
-    }
-}
-
-/// Takes snapshots when the log has grown enough, and has Raft purge the log behind them.
-async fn snapshots(config: KvConfig, parts: Parts, log: Arc<Log>, machine: Machine, stop: CancellationToken) {
-    let mut pause = UPKEEP;
-    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-        pause = UPKEEP;
-        if purge(&parts, log.beyond(config.snapshot_log_bytes)).await.is_err() {
-            return;
-        }
-        let (bytes, entries) = parts.shared.since_snapshot();
-        // A large state is written out less often: at most two bytes of snapshot for a byte of log.
-        let enough = config.snapshot_log_bytes.max(parts.shared.state_bytes.get() / 2);
-        if bytes < enough && entries < config.snapshot_log_entries {
-            continue;
-        }
-        if let Err(error) = machine.prepare_snapshot().await {
-            tracing::warn!(%error, "a snapshot failed; it is tried again later");
-            pause = SNAPSHOT_RETRY;
-        } else if parts.raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Has Raft purge the log up to `beyond`, as far as a snapshot covers it. Raft keeps a number of entries of what a
-/// snapshot covers; where they are large, so many would fill the disk.
-async fn purge(parts: &Parts, beyond: Option<u64>) -> Result<(), Fatal<TypeConfig>> {
-    let (covered, purged) = {
-        let metrics = parts.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        (metrics.snapshot.map(|id| id.index), metrics.purged.map(|id| id.index))
-    };
-    let upto = beyond.min(covered);
-    match upto.filter(|upto| Some(*upto) > purged) {
-        Some(upto) => parts.raft.trigger().purge_log(upto).await,
-        None => Ok(()),
     }
 }

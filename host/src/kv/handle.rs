@@ -8,6 +8,7 @@ use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::{Semaphore, watch as tell};
 
+use super::behind::Sending;
 use super::command::{Answer, Command, Op, Outcome};
 use super::config::KvConfig;
 use super::engine::{Engine, Ground, Parts, disk_of};
@@ -104,7 +105,8 @@ impl Kv {
         let (server, inbox) = Server::new(roster.clone(), me);
         let rpc = Rpc::open(network, peers::LANE, Arc::new(server)).await;
         let room = Arc::new(Room::new(&config));
-        let network = Peers { rpc, roster: roster.clone(), me, room: Arc::clone(&room) };
+        let network =
+            Peers { rpc, roster: roster.clone(), me, room: Arc::clone(&room), sending: Sending::default() };
         let peers = Some((network.clone(), inbox));
         Kv::open_on(config, Ground { disk, network, peers, founds, room }, tasks).await
     }

@@ -13,6 +13,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use tokio::time::Instant;
 
+use super::behind::Sending;
 use super::codec::Reader;
 use super::command::{self, Command, Proposal};
 use super::error::KvError;
@@ -62,6 +63,16 @@ impl Leading {
         timeout: Duration,
     ) -> Leading {
         Leading { raft, peers, room, log, me, timeout }
+    }
+
+    /// The snapshots that other nodes are sent.
+    pub(super) fn sending(&self) -> Sending {
+        self.peers.as_ref().map(|peers| peers.sending.clone()).unwrap_or_default()
+    }
+
+    /// Whether another node can be reached.
+    pub(super) fn is_up(&self, node: u64) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.is_up(node))
     }
 
     /// Lets a proposal of so many bytes in where this node leads, until what is returned is dropped; or says why it takes

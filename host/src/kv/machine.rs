@@ -76,9 +76,11 @@ impl Shared {
         (self.applied_bytes.get(), self.applied_entries.get())
     }
 
-    fn snapshot_taken(&self, bytes: u64) {
-        self.applied_bytes.set(0);
-        self.applied_entries.set(0);
+    /// A snapshot of `bytes` is there, which covers so much of what [`Shared::since_snapshot`] told.
+    fn snapshot_taken(&self, bytes: u64, (applied_bytes, applied_entries): (u64, u64)) {
+        let (now_bytes, now_entries) = self.since_snapshot();
+        self.applied_bytes.set(now_bytes.saturating_sub(applied_bytes));
+        self.applied_entries.set(now_entries.saturating_sub(applied_entries));
         self.counters.snapshots.add(1);
         self.counters.snapshot_bytes.set(bytes);
     }
@@ -94,8 +96,8 @@ impl Shared {
         }
         let news = News { from, leases_changed: replica.state.lease_changes != leases_before };
         self.state_bytes.set(replica.state.bytes);
-        drop(replica);
         self.applied_entries.add(answers.len() as u64);
+        drop(replica);
         self.counters.applied_commands.add(answers.len() as u64);
         (answers, news)
     }
@@ -132,10 +134,13 @@ impl Machine {
     }
 
     async fn take_snapshot(&self) -> io::Result<()> {
-        let image = self.shared.read().image();
+        let (image, covered) = {
+            let replica = self.shared.read();
+            (replica.image(), self.shared.since_snapshot())
+        };
         let shelf = Arc::clone(&self.shelf);
         let bytes = tokio::task::spawn_blocking(move || shelf.write(&image)).await??;
-        self.shared.snapshot_taken(bytes);
+        self.shared.snapshot_taken(bytes, covered);
         Ok(())
     }
 
@@ -186,7 +191,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let (replica, bytes) = tokio::task::spawn_blocking(install).await??;
         self.shared.state_bytes.set(replica.state.bytes);
         *self.shared.write() = replica;
-        self.shared.snapshot_taken(bytes);
+        self.shared.snapshot_taken(bytes, self.shared.since_snapshot());
         self.shared.bells.ring_all(&self.shared.read().state.history);
         self.shared.leases_changed.notify_one();
         Ok(())

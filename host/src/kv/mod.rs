@@ -18,6 +18,7 @@
 //! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`, `inspect`). Only here openraft
 //! and redb are named.
 
+mod behind;
 mod bells;
 mod codec;
 mod command;
@@ -48,6 +49,7 @@ mod state;
 mod stats;
 mod tail;
 mod types;
+mod upkeep;
 mod wal;
 mod watch;
 

@@ -29,7 +29,7 @@ pub(super) type Membership = StoredMembershipOf<TypeConfig>;
 pub(super) type Vote = VoteOf<TypeConfig>;
 
 /// Log entries that Raft keeps although a snapshot covers them, so that a follower a little behind needs no snapshot.
-const KEPT_ENTRIES: u64 = 5_000;
+pub(super) const KEPT_ENTRIES: u64 = 5_000;
 /// Requests that may queue before Raft's core; what is more waits outside.
 const CORE_QUEUE: u64 = 8_192;
 

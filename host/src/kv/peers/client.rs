@@ -30,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::carried::carried;
 use super::convert;
 use super::roster::Roster;
+use crate::kv::behind::Sending;
 use crate::kv::raft::{LogId, TypeConfig, size_in_memory};
 use crate::kv::room::Room;
 use crate::kv::snapshot::SnapshotFile;
@@ -59,6 +60,8 @@ pub(in crate::kv) struct Peers {
     pub(in crate::kv) me: u64,
     /// What the others tell of their disks.
     pub(in crate::kv) room: Arc<Room>,
+    /// The snapshots that they are sent.
+    pub(in crate::kv) sending: Sending,
 }
 
 /// The asking end to one node.
@@ -98,6 +101,11 @@ impl AskError {
 }
 
 impl Peers {
+    /// Whether a node can be reached.
+    pub(in crate::kv) fn is_up(&self, node: u64) -> bool {
+        self.roster.peer(node).is_some_and(|peer| self.rpc.is_up(peer))
+    }
+
     /// The asking end to a node.
     pub(in crate::kv) fn client(&self, node: u64) -> Client {
         Client { peers: self.clone(), node }
@@ -292,6 +300,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let covers = snapshot.meta.last_log_id.map_or(0, |id| id.index);
+        let _under_way = self.peers.sending.begin(self.node, covers);
         let sending = pin!(self.send_parts(&vote, snapshot));
         match select(sending, pin!(cancel)).await {
             Either::Left((sent, _)) => sent,
