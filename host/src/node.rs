@@ -4,6 +4,7 @@ mod doctor;
 mod end;
 mod figures;
 mod files;
+mod news;
 mod place;
 mod ready;
 mod restore;
@@ -105,6 +106,7 @@ impl Node {
         let admin = Admin::start(door, host, base.telemetry.clone(), &door_tasks).await;
         let admin = admin.context("cannot open the door: see [admin]")?;
         realm_tasks.spawn("node.ready", ready::tell(admin.clone(), &base.realm, &realm_tasks));
+        realm_tasks.spawn("node.news", news::tell(base.bus.clone(), &base.realm, &realm_tasks));
         tracing::info!(addresses = ?admin.addresses(), "the node is ready");
         let shutdown = Duration::from_millis(config.shutdown_ms);
         Ok(Self {

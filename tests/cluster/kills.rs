@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use matrix_tests::realm::TestRealm;
+use matrix_proto::v1;
 use matrix_tests::realm::load::{Clients, Load};
+use matrix_tests::realm::{PATIENCE, TestRealm};
+use tokio::time::timeout;
 
 use crate::{HEALED, NEW_LEADER, others};
 
@@ -44,6 +46,38 @@ async fn a_killed_follower_is_not_missed() {
     let seen = load.end(&realm, "a killed follower").await;
     eprintln!("longest pause {:?}", seen.longest_pause());
     assert_eq!(seen.terms, 1, "no other leader was needed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_of_a_node_is_told_on_the_bus_of_the_others_and_once_in_their_logs() {
+    let mut realm = TestRealm::start().await;
+    let leader = realm.leader().await;
+    let follower = others(&realm, leader)[0];
+    let number = realm.status(follower).await.expect("it is up").node;
+    let door = realm.door(leader);
+    let request = v1::SubscribeRequest { kinds: vec!["node.".into()], ..Default::default() };
+    let events = door.events().subscribe(door.request(request)).await;
+    let mut events = events.expect("there is room").into_inner();
+    let mut next = async || {
+        let event = timeout(PATIENCE, events.message()).await.expect("something becomes of it");
+        let Some(v1::subscribe_response::Item::Event(event)) =
+            event.expect("it runs").and_then(|next| next.item)
+        else {
+            panic!("an event was missed")
+        };
+        assert_eq!(event.source, "node");
+        (event.kind, String::from_utf8(event.content.expect("it has one").body.to_vec()).expect("JSON"))
+    };
+    let detail = format!(r#"{{"node":{number}}}"#);
+    realm.kill(follower).await;
+    assert_eq!(next().await, ("node.lost".to_owned(), detail.clone()));
+    realm.restart(follower);
+    assert_eq!(next().await, ("node.alive".to_owned(), detail));
+    realm.until_ready().await;
+    let said = realm.log(leader);
+    let lost: Vec<_> = said.lines().filter(|line| line.contains("node.lost")).collect();
+    assert!(lost.len() == 1 && lost[0].contains("WARN"), "{said}");
+    assert!(!said.contains("failed to send a heartbeat"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

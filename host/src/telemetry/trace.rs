@@ -82,12 +82,22 @@ pub(super) fn provider(
 }
 
 /// Libraries tell more of themselves than an operator wants to know, unless the configuration asks for it.
-const LIBRARIES: &str = "openraft=warn,libp2p=warn,opentelemetry=warn";
+const LIBRARIES: [&str; 3] = ["openraft", "libp2p", "opentelemetry"];
+
+/// Openraft warns of every heartbeat, and of every message, that a node does not answer: ten a second of a node that is gone.
+/// That it is gone is told once, by this node itself.
+const OF_EACH_MESSAGE: [&str; 3] =
+    ["openraft::core::heartbeat", "openraft::replication", "openraft::engine::handler::replication_handler"];
+
+/// What is shown of each library at most.
+fn quiet() -> impl Iterator<Item = (&'static str, LevelFilter)> {
+    let of_each_message = OF_EACH_MESSAGE.map(|target| (target, LevelFilter::ERROR));
+    LIBRARIES.map(|library| (library, LevelFilter::WARN)).into_iter().chain(of_each_message)
+}
 
 /// What the node keeps of its own lines, for whoever tails them.
 fn mirrored() -> Targets {
-    let quiet = ["openraft", "libp2p", "opentelemetry"].map(|library| (library, LevelFilter::WARN));
-    Targets::new().with_default(LevelFilter::INFO).with_targets(quiet)
+    Targets::new().with_default(LevelFilter::INFO).with_targets(quiet())
 }
 
 /// What receives the process's spans and events.
@@ -97,9 +107,10 @@ pub(super) fn subscriber(
     provider: Option<&SdkTracerProvider>,
 ) -> Result<impl Subscriber + Send + Sync + use<>, TelemetryError> {
     let level = |source| TelemetryError::Level { given: config.log_level.clone(), source };
+    let quiet: Vec<_> = quiet().map(|(target, level)| format!("{target}={level}")).collect();
     let shown = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .parse(format!("{LIBRARIES},{}", config.log_level))
+        .parse(format!("{},{}", quiet.join(","), config.log_level))
         .map_err(level)?;
     let exported = provider.map(|provider| {
         let off = EXPORTERS_OWN.map(|library| (library, LevelFilter::OFF));
