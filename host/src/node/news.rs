@@ -77,29 +77,13 @@ fn of_node(node: u64, before: Option<&NodeView>, now: &NodeView) -> Vec<News> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::kv::Members;
-    use crate::realm::NodeRecord;
+    use crate::realm::testing;
 
     /// A realm of which node 2 is so, if it is there, and another leads.
     fn nodes(two: Option<(NodeState, bool)>, leader: Option<u64>) -> Nodes {
-        let view = |(state, is_alive)| {
-            let record = NodeRecord {
-                node: 2,
-                peer: "12D3KooWK3hKXVqa5yDezTdL6LFtgeZVv5JAEM8HkRXkvTt3cYpA".parse().expect("a peer"),
-                addresses: Vec::new(),
-                name: String::new(),
-                labels: BTreeMap::new(),
-                state,
-                version: String::new(),
-                boot: 1,
-                nonce: 1,
-                joined_at_ms: 0,
-            };
-            (2, NodeView { record, is_alive })
-        };
+        let view = |(state, is_alive)| (2, testing::view(2, state, is_alive));
         let members = Members { leader, term: 7, ..Members::default() };
         Nodes { nodes: two.map(view).into_iter().collect(), members }
     }

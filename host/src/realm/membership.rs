@@ -117,26 +117,11 @@ fn decide(
 
 #[cfg(test)]
 mod tests {
-    use super::super::records::NodeRecord;
     use super::*;
-    use crate::realm::NodeView;
+    use crate::realm::testing;
 
     fn nodes(states: &[(u64, NodeState, bool)]) -> Nodes {
-        let view = |&(node, state, is_alive): &(u64, NodeState, bool)| {
-            let record = NodeRecord {
-                node,
-                peer: "12D3KooWK3hKXVqa5yDezTdL6LFtgeZVv5JAEM8HkRXkvTt3cYpA".parse().expect("a peer"),
-                addresses: Vec::new(),
-                name: String::new(),
-                labels: BTreeMap::new(),
-                state,
-                version: String::new(),
-                boot: 1,
-                nonce: 1,
-                joined_at_ms: 0,
-            };
-            (node, NodeView { record, is_alive })
-        };
+        let view = |&(node, state, is_alive): &_| (node, testing::view(node, state, is_alive));
         Nodes { nodes: states.iter().map(view).collect(), members: Members::default() }
     }
 

@@ -31,9 +31,10 @@ pub use token::{Token, TokenError};
 pub(crate) mod testing {
     //! A realm for tests.
 
+    use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::{Ground, Identity, Realm, RealmConfig};
+    use super::{Ground, Identity, NodeRecord, NodeState, NodeView, Realm, RealmConfig};
     use crate::kv::{Kv, KvConfig, OnFatal, Roster};
     use crate::p2p::{Admission, Key, P2p, P2pConfig};
     use crate::tasks::Tasks;
@@ -55,5 +56,22 @@ pub(crate) mod testing {
             tasks,
         )
         .await
+    }
+
+    /// A node of a realm that is nowhere.
+    pub(crate) fn view(node: u64, state: NodeState, is_alive: bool) -> NodeView {
+        let record = NodeRecord {
+            node,
+            peer: "12D3KooWK3hKXVqa5yDezTdL6LFtgeZVv5JAEM8HkRXkvTt3cYpA".parse().expect("a peer"),
+            addresses: Vec::new(),
+            name: String::new(),
+            labels: BTreeMap::new(),
+            state,
+            version: String::new(),
+            boot: 1,
+            nonce: 1,
+            joined_at_ms: 0,
+        };
+        NodeView { record, is_alive }
     }
 }
