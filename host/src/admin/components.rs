@@ -17,12 +17,10 @@ use super::desk::{AdminHost, Answers, Desk, open};
 use super::paging::Page;
 use super::replay::Key;
 use super::rollout;
-use crate::clock;
 use crate::ids::{ComponentName, Digest};
 use crate::runtime::catalog::{ComponentError, Record};
 use crate::runtime::signatures;
 use crate::transport::bus::Source;
-use crate::transport::envelope::Content;
 
 /// The most bytes in a chunk of an upload, as the interface says.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -209,8 +207,7 @@ async fn find(host: &AdminHost, reference: &str) -> Result<Record, Status> {
 }
 
 fn report(host: &AdminHost, kind: &'static str, digest: Digest, detail: &serde_json::Value) {
-    let content = Content { content_type: "application/json".into(), body: detail.to_string().into() };
-    host.bus.publish(kind, Source::Component(digest), content, clock::now_ms());
+    host.bus.report(kind, Source::Component(digest), detail);
 }
 
 #[cfg(test)]

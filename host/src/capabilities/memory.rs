@@ -7,7 +7,6 @@ use wasmtime::component::{HasData, Linker};
 
 use super::quota::Quota;
 use super::rehearsal::Deed;
-use crate::clock;
 use crate::memory::{self, Changes, Keeping, MadeRoom, Memory, MemoryError};
 use crate::runtime::bindings::matrix::node::memory::{
     self as wit, Cue, Episode, Extent, Impression, MemoryError as WitError, Recollection,
@@ -15,7 +14,6 @@ use crate::runtime::bindings::matrix::node::memory::{
 use crate::runtime::state::{GuestState, TooLate};
 use crate::telemetry::metrics::TotalBy;
 use crate::transport::bus::{Bus, Source};
-use crate::transport::envelope::Content;
 
 /// What this guest remembers.
 #[derive(Debug)]
@@ -69,9 +67,7 @@ pub(crate) fn report(bus: &Bus, source: &Source, counted: &TotalBy, room: &MadeR
     ] {
         if count > 0 {
             counted.add(what, count as u64);
-            let body = json!({ "episodes": episodes }).to_string().into();
-            let content = Content { content_type: "application/json".into(), body };
-            bus.publish(kind, source.clone(), content, clock::now_ms());
+            bus.report(kind, source.clone(), &json!({ "episodes": episodes }));
         }
     }
 }

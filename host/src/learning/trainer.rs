@@ -14,14 +14,12 @@ use super::lesson::{self, Delay};
 use super::lessons::{self, Lesson, Verdict};
 use super::log::Index;
 use super::{Host, Learning, log, restore};
-use crate::clock;
 use crate::ids::SoulName;
 use crate::kv::{ChangeKind, Consistency, KvError};
 use crate::souls::status::State;
 use crate::souls::taught::LOGS_BUCKET;
 use crate::souls::training::Training;
 use crate::transport::bus::Source;
-use crate::transport::envelope::Content;
 
 /// How often those are looked at who have something to learn.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -258,6 +256,5 @@ async fn teach(learning: &Learning, soul: &SoulName, training: &Training, learns
 }
 
 fn report(learning: &Learning, kind: &'static str, soul: &SoulName, detail: &serde_json::Value) {
-    let content = Content { content_type: "application/json".into(), body: detail.to_string().into() };
-    learning.0.host.bus.publish(kind, Source::Soul(soul.clone()), content, clock::now_ms());
+    learning.0.host.bus.report(kind, Source::Soul(soul.clone()), detail);
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::disk::Disk;
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::{Capabilities, random};
-use crate::clock;
 use crate::ids::MatrixName;
 use crate::kv::Kv;
 use crate::realm::Realm;
@@ -20,7 +19,6 @@ use crate::tasks::Tasks;
 use crate::telemetry::instruments::Metrics;
 use crate::telemetry::logs::LogRing;
 use crate::transport::bus::{Bus, Source};
-use crate::transport::envelope::Content;
 use crate::transport::router::Router;
 
 /// What the operator may set.
@@ -129,7 +127,5 @@ impl MatrixHost {
 
 /// Tells the world something about a Matrix.
 pub(crate) fn report(bus: &Bus, kind: &'static str, matrix: &MatrixName, detail: &impl Serialize) {
-    let body = serde_json::to_vec(detail).expect("a detail has only texts and numbers");
-    let content = Content { content_type: "application/json".into(), body: body.into() };
-    bus.publish(kind, Source::Matrix(matrix.clone()), content, clock::now_ms());
+    bus.report(kind, Source::Matrix(matrix.clone()), detail);
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::clock;
 use crate::realm::{NodeState, NodeView, Nodes, Realm};
 use crate::tasks::Tasks;
 use crate::transport::bus::{Bus, Source};
-use crate::transport::envelope::Content;
 
 /// One thing that happened.
 #[derive(Debug, PartialEq)]
@@ -33,9 +31,7 @@ pub(super) fn tell(bus: Bus, realm: &Realm, tasks: &Tasks) -> impl Future<Output
                 } else {
                     tracing::info!(kind, %detail, "the realm has changed");
                 }
-                let body = detail.to_string().into();
-                let content = Content { content_type: "application/json".into(), body };
-                bus.publish(kind, Source::Node, content, clock::now_ms());
+                bus.report(kind, Source::Node, &detail);
             }
             before = now;
         }

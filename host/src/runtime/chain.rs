@@ -20,7 +20,6 @@ use super::usage::{Usage, Usages};
 use crate::capabilities::logging::GuestLog;
 use crate::capabilities::quota::Quota;
 use crate::capabilities::{Capabilities, config};
-use crate::clock;
 use crate::ids::Digest;
 use crate::telemetry::instruments::{InterceptorMetrics, Metrics};
 use crate::telemetry::logs::LogRing;
@@ -294,7 +293,7 @@ impl Stage {
                 "interceptor": name, "place": self.place, "way": way, "kind": kind, "reason": why,
                 "message": message.id.to_string(), "sender": message.sender.to_string(),
             });
-            report(&self.ground.bus, "interceptor.failed", Source::Component(self.digest()), &detail);
+            self.ground.bus.report("interceptor.failed", Source::Component(self.digest()), &detail);
         }
     }
 
@@ -356,12 +355,6 @@ pub(super) fn out_of_bounds(verdict: &Verdict, limits: &Limits) -> Option<String
     };
     let body = over("body", content.body.len(), body_max);
     body.or_else(|| over("content-type", content.content_type.len(), type_max))
-}
-
-/// Tells that something happened.
-pub(super) fn report(bus: &Bus, kind: &'static str, source: Source, detail: &serde_json::Value) {
-    let content = Content { content_type: "application/json".into(), body: detail.to_string().into() };
-    bus.publish(kind, source, content, clock::now_ms());
 }
 
 impl std::fmt::Debug for Chain {

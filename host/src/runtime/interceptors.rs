@@ -24,7 +24,7 @@ use self::record::parse;
 pub use self::record::{Cause, Change, Next, Stage, VERSIONS_MAX, Version};
 pub use self::trial::{Difference, Trial};
 use super::catalog::Catalog;
-use super::chain::{Chain, Ground, Part, Recorded, STAGES_MAX, report};
+use super::chain::{Chain, Ground, Part, Recorded, STAGES_MAX};
 pub use super::chain::{Here, InterceptorsConfig};
 use super::component::Component;
 use super::guest::Crash;
@@ -228,7 +228,7 @@ impl Interceptors {
         if self.standing() != now {
             tracing::error!(revision, why, "the realm's interceptors are not ready here: no message passes");
             let detail = json!({ "revision": revision, "reason": why });
-            report(&self.0.ground.bus, "interceptors.closed", Source::Node, &detail);
+            self.0.ground.bus.report("interceptors.closed", Source::Node, &detail);
         }
         let before = std::mem::take(&mut *self.judging());
         drop(before);
@@ -356,7 +356,7 @@ impl Made for Interceptors {
             let names: Vec<_> = stages.iter().map(|stage| &stage.name).collect();
             tracing::info!(revision, chain = ?names, "the interceptors of the realm hold here");
             let detail = json!({ "revision": revision, "chain": names });
-            report(&self.0.ground.bus, "interceptors.hold", Source::Node, &detail);
+            self.0.ground.bus.report("interceptors.hold", Source::Node, &detail);
         }
         self.0.standing.send_replace(Standing { revision, stages, hold: Hold::Holds });
         true

@@ -234,9 +234,7 @@ impl Host {
 
     /// Tells the world something about a Soul.
     pub(crate) fn report(&self, kind: &'static str, soul: &SoulName, detail: &serde_json::Value) {
-        let body = detail.to_string().into();
-        let content = Content { content_type: "application/json".into(), body };
-        self.bus.publish(kind, Source::Soul(soul.clone()), content, clock::now_ms());
+        self.bus.report(kind, Source::Soul(soul.clone()), detail);
     }
 
     pub(crate) fn report_crash(&self, soul: &SoulName, kind: &'static str, reason: &str, next: Next) {

@@ -8,8 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::ids::{Digest, MatrixName, SoulName};
 use crate::telemetry::pattern::PatternError;
 use crate::telemetry::ring::{Fill, Reader, Ring, Step};
@@ -171,6 +172,13 @@ impl Bus {
         let texts = event.kind.len() + event.content.content_type.len();
         let bytes = size_of::<Event>() + texts + event.content.body.len();
         self.ring.push(event, bytes)
+    }
+
+    /// [`Bus::publish`], of what the node itself tells, and of now: `detail` as JSON, of texts and numbers alone.
+    pub fn report(&self, kind: &'static str, source: Source, detail: &impl Serialize) {
+        let body = serde_json::to_vec(detail).expect("a detail has only texts and numbers");
+        let content = Content { content_type: "application/json".into(), body: body.into() };
+        self.publish(kind, source, content, clock::now_ms());
     }
 
     /// Subscribes to the events that pass `filter`: those to come, or, with `from`, also those kept

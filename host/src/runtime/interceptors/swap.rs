@@ -12,7 +12,6 @@ use super::record::{self, Cause, Change, Stage, parse};
 use super::{BUCKET, HOLDING, Hold, InterceptorError, Interceptors, KEY, Standing};
 use crate::ids::Digest;
 use crate::kv::{Consistency, Expect, Swap};
-use crate::runtime::chain::report;
 use crate::transport::bus::Source;
 
 /// How often a change is tried that others come before.
@@ -105,7 +104,7 @@ impl Interceptors {
             tracing::info!(interceptor = name, before, after, "new code judges");
             let detail =
                 json!({ "interceptor": name, "place": place + 1, "before": before, "component": after });
-            report(&self.0.ground.bus, kind, Source::Component(change.to), &detail);
+            self.0.ground.bus.report(kind, Source::Component(change.to), &detail);
         }
         Ok(revision)
     }
