@@ -1,5 +1,6 @@
 //! The composition root: the only file that names every room. It builds bottom-up and stops top-down.
 
+mod census;
 mod doctor;
 mod end;
 mod figures;
@@ -45,6 +46,7 @@ use crate::transport::bus::Bus;
 use crate::transport::remote;
 use crate::transport::router::Router;
 
+use self::census::Census;
 pub use self::restore::restore;
 
 /// The folder of the KV, in the data folder.
@@ -68,8 +70,7 @@ pub struct Node {
     slow_tasks: Tasks,
     realm_tasks: Tasks,
     base: Base,
-    souls: Fleet,
-    matrices: Matrices,
+    census: Arc<Census>,
     learning: Learning,
     door_tasks: Tasks,
     admin: Admin,
@@ -94,12 +95,14 @@ impl Node {
         let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &realm_tasks, &souls)).await;
         let matrices = matrices.context("cannot bring back the Matrices")?;
+        let census = Census::open(souls, matrices, &base.router);
+        let (souls, matrices) = (&census.souls, &census.matrices);
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
         let all = [&guest_tasks, &slow_tasks, &realm_tasks, &door_tasks];
         figures::observe_tasks(all, &base.telemetry);
-        let learning = base.learning(&config, &guest_tasks, &souls);
-        let host = base.admin_host(&config, &guest_tasks, &souls, &matrices, &learning);
+        let learning = base.learning(&config, &guest_tasks, souls);
+        let host = base.admin_host(&config, &guest_tasks, souls, matrices, &learning);
         let doors = 1 + usize::from(config.admin.listen.is_some()) + usize::from(config.admin.http.is_some());
         let connections_max = files::connections_max(config.admin.connections_max, doors);
         let door = AdminConfig { connections_max, ..config.admin };
@@ -116,8 +119,7 @@ impl Node {
             guest_tasks,
             slow_tasks,
             realm_tasks,
-            souls,
-            matrices,
+            census,
             learning,
             door_tasks,
             admin,
@@ -151,17 +153,17 @@ impl Node {
 
     /// The Souls of this node.
     pub fn souls(&self) -> &Souls {
-        self.souls.here()
+        self.census.souls.here()
     }
 
     /// The Souls of the realm.
     pub fn fleet(&self) -> &Fleet {
-        &self.souls
+        &self.census.souls
     }
 
     /// The Matrices.
     pub fn matrices(&self) -> &Matrices {
-        &self.matrices
+        &self.census.matrices
     }
 
     /// Souls that learn.

@@ -19,6 +19,7 @@ mod schedules;
 mod snapshots;
 mod soak;
 mod states;
+mod strangers;
 mod swaps;
 mod syncs;
 mod turns;

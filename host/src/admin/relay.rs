@@ -24,7 +24,6 @@ use super::matrices::MatricesService;
 use super::observing::ObserveService;
 use super::roles::{self, Role};
 use crate::ids::{ClientName, MatrixName};
-use crate::matrices;
 use crate::p2p::rpc::{Reply, Rpc, Serve};
 use crate::p2p::{Lane, Peer};
 
@@ -56,12 +55,7 @@ impl Desk {
         if self.host.matrices.get(matrix).is_ok() {
             return None;
         }
-        match matrices::home(&self.host.kv, matrix).await {
-            // It has just come here, and this node has not heard of it yet.
-            Ok(Some(node)) if node == self.host.realm.me() => {
-                self.host.matrices.reconcile(matrix).await;
-                None
-            }
+        match self.host.matrices.home(matrix).await {
             Ok(node) => Some(self.relay_to(node?, method, caller, request).await),
             Err(error) => Some(Err(error.into())),
         }

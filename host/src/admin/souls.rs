@@ -92,10 +92,6 @@ impl Souls for SoulsService {
         let (draft, stamp) = (draft(&caller, recipient, content)?, stamp(&caller, &request_id));
         let sent = async {
             let host = &self.0.host;
-            // Whom this node has not heard of may have come to life on another a moment ago.
-            if host.router.directory().route(&draft.recipient).is_none() {
-                host.souls.find(&draft.recipient).await;
-            }
             let router = host.router.clone();
             let within = Duration::from_millis(TIMEOUT_MS_DEFAULT.into());
             let sent = async move { router.send_for_good(draft, stamp, within).await };
@@ -252,9 +248,6 @@ async fn ask(
     // Checked as that of a mutation is; the recipient remembers, and not the door.
     Key::new(caller, "Souls/Ask", &question.request_id)?;
     let draft = draft(caller, question.recipient, question.content)?;
-    if host.router.directory().route(&draft.recipient).is_none() {
-        host.souls.find(&draft.recipient).await;
-    }
     let router = host.router.clone();
     let stamp = stamp(caller, &question.request_id);
     let answer = host.say(async move {

@@ -21,7 +21,7 @@ use super::registry::{Inner, Matrices};
 use super::runlog;
 use super::sweep::sweep;
 use crate::ids::MatrixName;
-use crate::kv::{ChangeKind, Watch};
+use crate::kv::{ChangeKind, KvError, Watch};
 use crate::transport::envelope::Address;
 
 /// How long after a failure it is tried again.
@@ -127,7 +127,7 @@ impl Matrices {
             self.note(name, Some(filed)).await;
         }
         let watch = self.0.host.kv.watch(BUCKET, b"", Some(revision + 1));
-        watch.map_err(|error| crate::kv::KvError::Unavailable(error.to_string()).into())
+        watch.map_err(|error| KvError::Unavailable(error.to_string()).into())
     }
 
     /// Takes note of a record as it is by now; `None`: it was deleted.
@@ -161,6 +161,21 @@ impl Matrices {
                 }
             }
         }
+    }
+
+    /// The other node on which a Matrix runs, or ran, as the KV says; none: there is no such Matrix, or it is here, and is
+    /// up by then.
+    ///
+    /// # Errors
+    /// Where the KV fails.
+    pub async fn home(&self, name: &MatrixName) -> Result<Option<u64>, KvError> {
+        let filed = records::load(&self.0.host.kv, name).await?;
+        let node = filed.map(|filed| filed.record.node);
+        if node == Some(self.0.host.node) {
+            // It has just come here, and this node has not heard of it yet.
+            self.reconcile(name).await;
+        }
+        Ok(node.filter(|node| *node != self.0.host.node))
     }
 
     /// Runs a Matrix, or not, as its record says now: news may come late, to this node or from it.

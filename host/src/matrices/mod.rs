@@ -44,7 +44,7 @@ mod world;
 pub use error::MatrixError;
 pub use host::{MatricesConfig, MatrixHost};
 pub use manifest::MatrixManifest;
-pub use records::{home, ruled_by};
+pub use records::ruled_by;
 pub use registry::{Matrices, STEP_TICKS_MAX};
 pub use rehearsal::{Difference, REHEARSAL_TICKS_MAX, Rehearsal};
 pub use runlog::LogError;

@@ -202,12 +202,6 @@ impl Wanted {
     }
 }
 
-/// The node on which a Matrix runs, or ran; none: there is no such Matrix.
-pub async fn home(kv: &Kv, matrix: &MatrixName) -> Result<Option<u64>, KvError> {
-    let record: Option<Record> = kv.record(BUCKET, matrix.as_str()).await?;
-    Ok(record.map(|record| record.node))
-}
-
 /// The Matrices of the realm that are not over and have one of these components as rules, in the order of their names.
 ///
 /// # Errors

@@ -28,7 +28,6 @@ use crate::p2p::Lane;
 use crate::p2p::rpc::Rpc;
 use crate::realm::Realm;
 use crate::tasks::Tasks;
-use crate::transport::envelope::Address;
 
 /// The lane of calls about Souls.
 const LANE: Lane = Lane::new("/matrix/souls/1");
@@ -230,15 +229,14 @@ impl Fleet {
         Ok(users + swap::kept_by(kv, component).await?)
     }
 
-    /// Looks an address up where this node may not have heard of it yet. True: it is known now.
-    pub async fn find(&self, address: &Address) -> bool {
-        let Address::Soul(soul) = address else { return false };
-        match placed::load(self.0.realm.kv(), soul).await {
-            Ok(Some(placed)) => {
-                self.note(soul, Some(placed)).await;
-                true
+    /// The other node where a Soul lives, as the KV says; none: it lives nowhere, or here, and is up by then.
+    pub async fn home(&self, soul: &SoulName) -> Result<Option<u64>, SoulError> {
+        match placed::load(self.0.realm.kv(), soul).await? {
+            Some(placed) if placed.node == self.0.realm.me() => {
+                self.0.souls.adopt(soul, placed).await?;
+                Ok(None)
             }
-            _ => false,
+            placed => Ok(placed.map(|placed| placed.node)),
         }
     }
 

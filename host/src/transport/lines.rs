@@ -1,5 +1,5 @@
-//! Messages that came in and are to be judged: the network's thread must not run guests, so they stand in line for
-//! threads that do, link by link.
+//! Messages that came in and are to be judged, or whose sender is to be found first: the network's thread must not run
+//! guests, and not wait, so they stand in line for threads that do, link by link.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,12 @@ pub(super) enum Origin {
 }
 
 impl Router {
+    /// Whether this node has not heard of whom a message comes from: an answer could not go back, although its sender's
+    /// node speaks for it.
+    fn is_by_stranger(&self, envelope: &Envelope, from: Origin) -> bool {
+        from != Origin::Client && self.is_stranger(&envelope.sender)
+    }
+
     fn deliver(&self, envelope: Envelope, from: Origin) {
         match from {
             Origin::Node(node) => self.arrive(envelope, Some(node)),
@@ -53,11 +59,11 @@ impl Lines {
         Self { router, guests, lines: Mutex::default() }
     }
 
-    /// Takes a message that came from a peer: it is delivered at once where nothing is to be judged, and nobody stands
-    /// in line any more. What finds no room is refused.
+    /// Takes a message that came from a peer: it is delivered at once where nothing is to be judged, its sender is
+    /// known, and nobody stands in line any more. What finds no room is refused.
     pub(super) fn take(&self, peer: Peer, envelope: Envelope, from: Origin) {
         let passage = self.router.passage();
-        if !passage.is_held() {
+        if !passage.is_held() && !self.router.is_by_stranger(&envelope, from) {
             return self.router.deliver(envelope, from);
         }
         let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
@@ -89,13 +95,18 @@ impl Drop for Serving {
     }
 }
 
-/// Judges and delivers what stands in a line. On a thread of the guests.
+/// Finds senders, judges and delivers what stands in a line. On a thread of the guests.
 async fn serve(router: Router, line: Serving, stopping: CancellationToken) {
-    let mut turns = 0_u32;
+    let (mut turns, mut sought) = (0_u32, None);
     while let Some((mut envelope, from, _held)) = line.0.next() {
         if stopping.is_cancelled() {
             // Whoever waits for an answer is told by this that there is none.
             continue;
+        }
+        if router.is_by_stranger(&envelope, from) && sought.as_ref() != Some(&envelope.sender) {
+            // Found or not, what it says arrives.
+            let _ = router.find(&envelope.sender).await;
+            sought = Some(envelope.sender.clone());
         }
         // What a client says to a topic leaves from here, and arrives at every subscriber's node.
         let leaves = from == Origin::Client && matches!(envelope.recipient, Address::Topic(_));

@@ -4,7 +4,8 @@
 //! pure [`decide`](decide::decide) what becomes of it; a local recipient's
 //! [`Mailbox`](mailbox::Mailbox) takes the [`Envelope`](envelope::Envelope) as it is, and that of another node is
 //! reached by its [`Outpost`](remote::Outpost); [`topics`] reach the subscribers of all nodes. Whatever passes goes
-//! through the [`Stages`](stages::Stages), if there are any. The
+//! through the [`Stages`](stages::Stages), if there are any; who is a stranger to this node is looked for
+//! ([`finding`]). The
 //! [`Bus`](bus::Bus) is the other half of the room: what happened, for whoever watches.
 
 mod arriving;
@@ -14,6 +15,7 @@ pub mod decide;
 pub mod directory;
 pub mod draft;
 pub mod envelope;
+pub mod finding;
 pub mod handled;
 mod limbo;
 mod line;

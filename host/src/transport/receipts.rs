@@ -92,15 +92,16 @@ impl Router {
             return self.send_stamped(draft, stamp);
         }
         let (caller, receipt) = oneshot::channel();
-        let route = self.directory().route(&draft.recipient);
-        let deadline = Some(Instant::now() + timeout);
+        let deadline = Instant::now() + timeout;
+        let found = self.found_by(&draft.recipient, deadline).await;
+        let route = found.inspect_err(|error| self.undelivered(error))?;
         let reply_to = ReplyTo::Caller(caller);
-        let envelope = Envelope { deadline, reply_to, receipt: true, ..draft.stamped(stamp) };
+        let envelope = Envelope { deadline: Some(deadline), reply_to, receipt: true, ..draft.stamped(stamp) };
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.remotes().asked(stamp.id));
         let sent =
             self.check(&envelope, route.as_ref()).and_then(|()| self.forward(envelope, route.as_ref()));
         sent.inspect_err(|error| self.undelivered(error))?;
-        match tokio::time::timeout(timeout, receipt).await {
+        match tokio::time::timeout_at(deadline.into(), receipt).await {
             Ok(Ok(given)) => given.map(|_| stamp.id),
             Ok(Err(_)) => Err(SendError::Unreachable),
             Err(_) => Err(SendError::DeadlineExceeded),

@@ -304,6 +304,9 @@ impl Inbound {
         // Read before the look-ups: what changes meanwhile makes what is found here old.
         let version = directory.version();
         self.check(node, &envelope.sender)?;
+        if self.router.is_stranger(&envelope.sender) {
+            return Ok(None);
+        }
         let Some(mailbox) = node.and_then(|_| directory.find(&envelope.recipient)) else { return Ok(None) };
         let (sender, recipient) = (envelope.sender.clone(), envelope.recipient.clone());
         Ok(Some(Pair { version, sender, recipient, mailbox }))

@@ -1,6 +1,6 @@
 //! The way of every message: bounds, directory, decision, mailbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use super::decide::{Bounds, Decision, Head, Place, decide};
 use super::directory::{Directory, Route};
 pub use super::draft::{Answer, Draft, Stamp};
 use super::envelope::{Address, CONTENT_TYPE_BYTES_MAX, Envelope, Reply, ReplyTo, SendError};
+use super::finding::Homes;
 use super::handled::Handled;
 use super::limbo::Limbo;
 use super::mailbox::{Mailbox, Refused};
@@ -36,6 +37,8 @@ pub(super) struct Inner {
     room: Room,
     pub(super) remotes: Remotes,
     pub(super) limbo: Limbo,
+    /// It knows this router itself.
+    pub(super) homes: OnceLock<Weak<dyn Homes>>,
     pub(super) metrics: TransportMetrics,
 }
 
@@ -52,6 +55,7 @@ impl Router {
             room: Room::new(usize::try_from(config.mailboxes_bytes()).unwrap_or(usize::MAX)),
             remotes: Remotes::new(roster, limits),
             limbo: Limbo::default(),
+            homes: OnceLock::new(),
             metrics,
         }))
     }
@@ -130,11 +134,13 @@ impl Router {
         if matches!(recipient, Address::Topic(_) | Address::Client(_)) {
             return Err(SendError::UnknownRecipient(recipient));
         }
-        let (route, deadline) = (self.0.directory.route(&recipient), Instant::now() + timeout);
+        let deadline = Instant::now() + timeout;
+        let found = self.found_by(&recipient, deadline).await;
+        let route = found.inspect_err(|error| self.undelivered(error))?;
         let caller = ReplyTo::Caller(caller);
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;
-        match tokio::time::timeout(timeout, reply).await {
+        match tokio::time::timeout_at(deadline.into(), reply).await {
             Ok(Ok(reply)) => {
                 let reply = self.judge_reply(Way::Inbound, question, (&sender, &recipient), reply);
                 reply.map(|content| Answer { question, content })
