@@ -41,9 +41,11 @@ use crate::tasks::alert;
 const PIPELINE: usize = 16;
 /// Bytes of entries that are on their way to one follower at a time: what stands in front of a heartbeat.
 const UNDER_WAY_BYTES: u32 = 2 << 20;
-/// How long a follower may take to answer to entries, which may have to cross a slow link behind others. Whether it lives
-/// is for heartbeats to say, and that the stream to it has ended is known at once.
+/// How long a follower may take to answer to entries, which may have to cross a slow link behind others, beside what they
+/// take themselves. Whether it lives is for heartbeats to say, and that the stream to it has ended is known at once.
 const ENTRIES: Duration = Duration::from_secs(30);
+/// Bytes of entries that cross the slowest link in a second.
+const SLOWEST: u32 = 64 << 10;
 /// Bytes of one part of a snapshot: what may stand in front of a vote.
 const PART_BYTES: usize = 128 << 10;
 /// How long one part of a snapshot may take.
@@ -78,6 +80,8 @@ struct Sent {
     /// The last of them.
     last: Option<LogId>,
     pending: Result<Pending, AskError>,
+    /// How long they may take.
+    within: Duration,
     /// Their room on the way, until they are answered.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -160,17 +164,18 @@ impl Client {
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id()).or(previous);
         let bytes: usize = request.entries.iter().map(size_in_memory).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(UNDER_WAY_BYTES);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         // Nobody closes it.
-        let room = way.acquire_many_owned(bytes).await.ok();
+        let room = way.acquire_many_owned(bytes.min(UNDER_WAY_BYTES)).await.ok();
         let pending = self.begin(Question::Append(convert::append(&request)));
-        Sent { previous, last, pending, _room: room }
+        let within = ENTRIES + Duration::from_secs((bytes / SLOWEST).into());
+        Sent { previous, last, pending, within, _room: room }
     }
 
     /// What became of entries; and whether all were taken.
     async fn sent(&self, sent: Sent) -> Rpcs<(StreamAppendResult<TypeConfig>, bool)> {
-        let Sent { previous, last, pending, _room } = sent;
-        let response = self.appended(pending, ENTRIES).await?;
+        let Sent { previous, last, pending, within, _room } = sent;
+        let response = self.appended(pending, within).await?;
         let whole = match &response {
             AppendEntriesResponse::PartialSuccess(upto) => *upto == last,
             response => response.is_success(),
