@@ -95,7 +95,7 @@ impl Node {
         let souls = Fleet::start(souls, base.realm.clone(), &realm_tasks).await;
         let matrices = Matrices::start(base.matrix_host(&config, &guest_tasks, &realm_tasks, &souls)).await;
         let matrices = matrices.context("cannot bring back the Matrices")?;
-        let census = Census::open(souls, matrices, &base.router);
+        let census = Census::open(souls, matrices, &base.router, &realm_tasks);
         let (souls, matrices) = (&census.souls, &census.matrices);
         place::reach_others(&base.realm).await;
         let door_tasks = Tasks::new();
