@@ -23,7 +23,7 @@ impl Census {
     /// Lets a router find whom this node has not heard of, as long as what this returns is there.
     pub(super) fn open(souls: Fleet, matrices: Matrices, router: &Router, tasks: &Tasks) -> Arc<Self> {
         let census = Arc::new(Self { souls, matrices, tasks: tasks.clone() });
-        router.find_by(&(census.clone() as Arc<dyn Homes>));
+        router.set_homes(&(census.clone() as Arc<dyn Homes>));
         census
     }
 }

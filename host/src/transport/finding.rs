@@ -68,7 +68,7 @@ impl Router {
     }
 
     /// Looks for strangers by `homes` from now on, as long as there is one. Done once.
-    pub fn find_by(&self, homes: &Arc<dyn Homes>) {
+    pub fn set_homes(&self, homes: &Arc<dyn Homes>) {
         // A second one is not needed.
         let _ = self.0.homes.set(Arc::downgrade(homes));
     }
@@ -110,7 +110,7 @@ mod tests {
         let router = Router::new(&TransportConfig::default(), 1, Roster::default(), metrics);
         let answers = answers.iter().map(|answer| answer.map_err(str::to_owned)).collect();
         let told = Arc::new(Told(Mutex::new(answers)));
-        router.find_by(&(told.clone() as Arc<dyn Homes>));
+        router.set_homes(&(told.clone() as Arc<dyn Homes>));
         let neo = "soul:neo".parse().expect("an address");
         assert!(router.is_stranger(&neo) && !router.is_stranger(&"client:neo".parse().expect("an address")));
         let found = router.find(&neo).await.map(|route| match route? {
