@@ -22,17 +22,6 @@ async fn tally(door: &Door) {
     door.matrices().create(door.request(create)).await.expect("it starts");
 }
 
-/// How the Matrix answers a question.
-async fn told(door: &Door, text: &str) -> String {
-    let ask = v1::AskRequest {
-        recipient: Some(v1::Address { to: Some(v1::address::To::Matrix("tally".into())) }),
-        content: Some(v1::Content { content_type: "text/plain".into(), body: text.to_owned().into() }),
-        ..Default::default()
-    };
-    let reply = door.souls().ask(door.request(ask)).await.expect("it is found").into_inner().reply;
-    String::from_utf8_lossy(&reply.expect("it answers").body).into_owned()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_born_a_moment_ago_is_answered_and_asked_from_a_node_that_has_not_heard_of_it() {
     let realm = TestRealm::start_with(Plan { settings: SETTINGS.into(), ..Plan::default() }).await;
@@ -69,6 +58,7 @@ async fn who_was_born_a_moment_ago_is_answered_and_asked_from_a_node_that_has_no
     assert_eq!(here.soul("newborn").await.expect("it lives").node, near);
 
     tally(&here).await;
-    assert_eq!(told(&there, "add 2").await, "2");
+    let sum = there.ask_of(v1::address::To::Matrix("tally".into()), "add 2").await;
+    assert_eq!(sum.expect("it is found"), "2");
     net.set_all(Link::default());
 }

@@ -22,7 +22,8 @@ pub trait Homes: Debug + Send + Sync {
 }
 
 impl Router {
-    /// The way to an address, looked for where this node has not heard of it; none: nobody has it.
+    /// The way to an address, looked for where this node has not heard of it; none: nobody has it. An error counts as a
+    /// message that nobody got.
     ///
     /// # Errors
     /// `Unreachable`: that cannot be known now; `DeadlineExceeded`.
@@ -35,7 +36,7 @@ impl Router {
             return Ok(Some(route));
         }
         let found = tokio::time::timeout_at(deadline.into(), self.find(address)).await;
-        found.unwrap_or(Err(SendError::DeadlineExceeded))
+        found.unwrap_or(Err(SendError::DeadlineExceeded)).inspect_err(|error| self.undelivered(error))
     }
 
     /// Looks for somebody of whom this node has not heard.
@@ -62,9 +63,14 @@ impl Router {
         }
     }
 
-    /// Whether this node has not heard of somebody who has a home.
+    /// Whether this node has not heard of somebody whom it can look for.
     pub(super) fn is_stranger(&self, address: &Address) -> bool {
-        has_home(address) && self.0.homes.get().is_some() && self.directory().route(address).is_none()
+        self.can_look_for(address) && self.directory().route(address).is_none()
+    }
+
+    /// Whether an address is of somebody who has a home, and there is somebody who knows it.
+    pub(super) fn can_look_for(&self, address: &Address) -> bool {
+        has_home(address) && self.0.homes.get().is_some()
     }
 
     /// Looks for strangers by `homes` from now on, as long as there is one. Done once.

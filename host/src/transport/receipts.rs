@@ -93,8 +93,7 @@ impl Router {
         }
         let (caller, receipt) = oneshot::channel();
         let deadline = Instant::now() + timeout;
-        let found = self.found_by(&draft.recipient, deadline).await;
-        let route = found.inspect_err(|error| self.undelivered(error))?;
+        let route = self.found_by(&draft.recipient, deadline).await?;
         let reply_to = ReplyTo::Caller(caller);
         let envelope = Envelope { deadline: Some(deadline), reply_to, receipt: true, ..draft.stamped(stamp) };
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.remotes().asked(stamp.id));

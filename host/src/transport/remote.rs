@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
+use super::directory::Route;
 use super::envelope::{Address, Envelope, Reply, ReplyTo, SendError};
 use super::lines::{Lines, Origin};
 use super::mailbox::Mailbox;
@@ -303,8 +304,7 @@ impl Inbound {
         let directory = self.router.directory();
         // Read before the look-ups: what changes meanwhile makes what is found here old.
         let version = directory.version();
-        self.check(node, &envelope.sender)?;
-        if self.router.is_stranger(&envelope.sender) {
+        if !self.check(node, &envelope.sender)? {
             return Ok(None);
         }
         let Some(mailbox) = node.and_then(|_| directory.find(&envelope.recipient)) else { return Ok(None) };
@@ -312,16 +312,17 @@ impl Inbound {
         Ok(Some(Pair { version, sender, recipient, mailbox }))
     }
 
-    /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here.
-    pub(super) fn check(&self, node: Option<u64>, sender: &Address) -> Result<(), SendError> {
+    /// A node speaks for those who live there, and a client for itself. Nobody speaks for those who live here. False: the
+    /// sender is a stranger, to be looked for first.
+    pub(super) fn check(&self, node: Option<u64>, sender: &Address) -> Result<bool, SendError> {
         let denied = |why: &str| Err(SendError::Denied(format!("{sender} {why}")));
         match (node, sender) {
-            (None, Address::Client(_)) => Ok(()),
+            (None, Address::Client(_)) => Ok(true),
             (None, _) => denied("may not be said by a client, which speaks as client:NAME"),
-            (Some(_), sender) if self.router.directory().find(sender).is_some() => {
-                denied("lives here, and nobody else speaks for it")
-            }
-            (Some(_), _) => Ok(()),
+            (Some(_), sender) => match self.router.directory().route(sender) {
+                Some(Route::Here(_)) => denied("lives here, and nobody else speaks for it"),
+                route => Ok(route.is_some() || !self.router.can_look_for(sender)),
+            },
         }
     }
 }

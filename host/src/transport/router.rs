@@ -135,8 +135,7 @@ impl Router {
             return Err(SendError::UnknownRecipient(recipient));
         }
         let deadline = Instant::now() + timeout;
-        let found = self.found_by(&recipient, deadline).await;
-        let route = found.inspect_err(|error| self.undelivered(error))?;
+        let route = self.found_by(&recipient, deadline).await?;
         let caller = ReplyTo::Caller(caller);
         let _asked = matches!(route, Some(Route::There(_))).then(|| self.0.remotes.asked(stamp.id));
         let question = self.dispatch(draft, stamp, route.as_ref(), caller, Some(deadline))?;

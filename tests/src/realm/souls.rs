@@ -86,7 +86,14 @@ impl Door {
     /// # Errors
     /// The node's, and those that the Soul answers.
     pub async fn ask(&self, soul: &str, text: &str) -> Result<String, Status> {
-        let to = v1::address::To::Soul(soul.to_owned());
+        self.ask_of(v1::address::To::Soul(soul.to_owned()), text).await
+    }
+
+    /// Asks whoever has an address; the answer as text.
+    ///
+    /// # Errors
+    /// The node's, and those of whoever is asked.
+    pub async fn ask_of(&self, to: v1::address::To, text: &str) -> Result<String, Status> {
         let content = v1::Content { content_type: "text/plain".to_owned(), body: text.to_owned().into() };
         let ask = v1::AskRequest {
             recipient: Some(v1::Address { to: Some(to) }),
