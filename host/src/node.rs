@@ -88,7 +88,7 @@ impl Node {
         let slow = slow.context("cannot start the threads of slow guests")?;
         let (guest_tasks, slow_tasks) = (Tasks::on(quick.spawner()), Tasks::on(slow.spawner()));
         let guest_threads = [quick, slow];
-        let realm_tasks = Tasks::new();
+        let realm_tasks = Tasks::new().here();
         let base = Base::open(&config, [&guest_tasks, &slow_tasks], &realm_tasks).await?;
         let souls = Souls::start(base.host(&config, &guest_tasks)).await;
         let souls = souls.context("cannot bring back the Souls")?;

@@ -1,12 +1,14 @@
 //! The only place where tasks are spawned: each is named, tracked, and told to stop.
 
 pub mod alert;
+pub mod post;
 pub mod workers;
 
 use std::future::Future;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +21,17 @@ use self::workers::Spawner;
 pub struct Tasks {
     tracker: TaskTracker,
     stopping: CancellationToken,
-    workers: Option<Spawner>,
+    threads: Threads,
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone, Default)]
+enum Threads {
+    /// On the runtime of whoever spawns them.
+    #[default]
+    Callers,
+    Runtime(Handle),
+    Workers(Spawner),
 }
 
 impl Tasks {
@@ -30,10 +42,15 @@ impl Tasks {
 
     /// An empty group whose tasks run on these threads, whoever spawns them.
     pub fn on(workers: Spawner) -> Self {
-        Self { workers: Some(workers), ..Self::default() }
+        Self { threads: Threads::Workers(workers), ..Self::default() }
     }
 
-    /// Runs `future` on the group's threads, or else on the current runtime, under `name` in traces. It must end
+    /// The same group, of which what is spawned here runs on the current runtime, whoever spawns it. Within a runtime.
+    pub fn here(&self) -> Self {
+        Self { threads: Threads::Runtime(Handle::current()), ..self.clone() }
+    }
+
+    /// Runs `future` on the group's threads or runtime, or else on the current runtime, under `name` in traces. It must end
     /// soon after [`Tasks::stopping`] is cancelled. What it came to can be awaited; an error there says that it
     /// panicked, or that its threads have ended.
     pub fn spawn<F>(&self, name: &'static str, future: F) -> oneshot::Receiver<F::Output>
@@ -46,9 +63,10 @@ impl Tasks {
         let future = future.map(|output| drop(done.send(output)));
         let future = self.tracker.track_future(future.instrument(tracing::debug_span!("task", name)));
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        match &self.workers {
-            Some(workers) => workers.spawn(future),
-            None => drop(tokio::spawn(future)),
+        match &self.threads {
+            Threads::Callers => drop(tokio::spawn(future)),
+            Threads::Runtime(runtime) => drop(runtime.spawn(future)),
+            Threads::Workers(workers) => workers.spawn(future),
         }
         ended
     }
@@ -89,6 +107,14 @@ mod tests {
         assert_eq!(tasks.running(), 1);
         assert!(tasks.stop(Duration::from_secs(5)).await);
         assert_eq!(tasks.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_spawned_here_runs_here_whoever_spawns_it() {
+        let tasks = Tasks::new().here();
+        let spawn = move || tasks.spawn("here", async { std::thread::current().id() });
+        let ran = std::thread::spawn(spawn).join().expect("it does not panic, as no runtime is needed there");
+        assert_eq!(ran.await, Ok(std::thread::current().id()));
     }
 
     #[tokio::test]

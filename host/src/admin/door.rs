@@ -34,6 +34,17 @@ impl<L: Listener> Door<L> {
         Self { listener, slots: Arc::new(Semaphore::new(connections_max)), idle }
     }
 
+    /// The next connection, whence it comes, and its place among those that may be open.
+    pub(super) async fn admit(&mut self) -> (L::Io, L::Addr, OwnedSemaphorePermit) {
+        loop {
+            let (io, address) = self.listener.accept().await;
+            match Arc::clone(&self.slots).try_acquire_owned() {
+                Ok(slot) => return (io, address, slot),
+                Err(_) => tracing::warn!("a connection was refused: `admin.connections_max` are open"),
+            }
+        }
+    }
+
     /// The connections, as they come.
     pub(super) fn connections(self) -> impl Stream<Item = io::Result<Connection<L::Io>>> {
         stream::unfold(self, |mut door| async {
@@ -48,13 +59,8 @@ impl<L: Listener> Listener for Door<L> {
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (io, address) = self.listener.accept().await;
-            match Arc::clone(&self.slots).try_acquire_owned() {
-                Ok(slot) => return (Connection::new(io, self.idle, slot), address),
-                Err(_) => tracing::warn!("a connection was refused: `admin.connections_max` are open"),
-            }
-        }
+        let (io, address, slot) = self.admit().await;
+        (Connection::new(io, self.idle, slot), address)
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
@@ -63,23 +69,24 @@ impl<L: Listener> Listener for Door<L> {
 }
 
 /// A connection that fails when its peer has said nothing for too long. Whoever lives is heard: HTTP/2
-/// clients answer pings, and HTTP/1 clients connect anew.
+/// clients answer pings, and HTTP/1 clients connect anew. It keeps its place, `P`, for as long as it is open.
 #[derive(Debug)]
-pub(super) struct Connection<S> {
+pub(super) struct Connection<S, P = OwnedSemaphorePermit> {
     io: S,
     idle: Duration,
     heard: Instant,
     timer: Pin<Box<Sleep>>,
-    _slot: OwnedSemaphorePermit,
+    _place: P,
 }
 
-impl<S> Connection<S> {
-    fn new(io: S, idle: Duration, slot: OwnedSemaphorePermit) -> Self {
-        Self { io, idle, heard: Instant::now(), timer: Box::pin(tokio::time::sleep(idle)), _slot: slot }
+impl<S, P> Connection<S, P> {
+    /// On the runtime that serves it.
+    pub(super) fn new(io: S, idle: Duration, place: P) -> Self {
+        Self { io, idle, heard: Instant::now(), timer: Box::pin(tokio::time::sleep(idle)), _place: place }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<S, P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Connection<S, P> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -131,7 +138,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 }
 
-impl<S: Connected> Connected for Connection<S> {
+impl<S: Connected, P> Connected for Connection<S, P> {
     type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {

@@ -72,6 +72,11 @@ pub enum AdminError {
     /// The system has no random bytes.
     #[error("the system gives no random bytes for a token: {0}")]
     Random(String),
+    /// The system gives no threads to serve with.
+    #[error(
+        "the threads that serve gRPC cannot be started: {0}; let the node have more of them, or more open files"
+    )]
+    Threads(io::Error),
     /// The reflection service cannot be made.
     #[error("the descriptors of the gRPC services cannot be served: {0}")]
     Reflection(String),

@@ -18,6 +18,7 @@ mod fields;
 mod guard;
 mod observe;
 mod roles;
+mod threads;
 mod tls;
 
 mod convert;
@@ -72,6 +73,7 @@ use desk::{Desk, Readiness};
 use door::{Door, bind_tcp, bind_unix};
 use guard::Guard;
 use server::{Health, Server};
+use threads::Threads;
 use tls::Keys;
 
 use crate::tasks::Tasks;
@@ -111,6 +113,8 @@ impl Admin {
         tasks: &Tasks,
     ) -> Result<Self, AdminError> {
         config.check()?;
+        // What a call begins may outlast the thread that served it.
+        let tasks = &tasks.here();
         let book = Book::open(host.kv.clone(), tasks).await;
         let certificates = config.tls.as_ref().map_or(Role::Read, |tls| tls.role);
         let gate = Gate::open(&host.data_dir, certificates, book.page())?;
@@ -122,11 +126,12 @@ impl Admin {
         let desk = Arc::new(Desk::new(host, config, addresses, audit, tasks.clone()));
         desk.open_relay().await;
         let health = Health::new().await;
-        let server = Server::new(&desk, Guard { gate, desk: desk.clone() }, book, &health)?;
+        let guard = Guard { gate, desk: desk.clone() };
+        let server = Server::new(&desk, guard, book, &health, telemetry.exports_spans())?;
         if let Some(keys) = &tls {
             keys.follow(tasks);
         }
-        bound.serve(&desk, &server, tls, telemetry, tasks);
+        bound.serve(&desk, &server, tls, telemetry, tasks)?;
         Ok(Self { desk, health, stops: Arc::default() })
     }
 
@@ -190,7 +195,7 @@ impl Bound {
         tls: Option<Keys>,
         telemetry: Arc<Telemetry>,
         tasks: &Tasks,
-    ) {
+    ) -> Result<(), AdminError> {
         let (max, idle, grace) = (desk.config.connections_max, desk.config.idle(), desk.config.shutdown());
         let stopping = tasks.stopping();
         let unix = server.serve(Door::new(self.unix, max, idle).connections(), stopping.clone());
@@ -205,18 +210,19 @@ impl Bound {
         if let Some(listener) = self.grpc {
             // A small answer must not wait for more to be sent with it; a socket that cannot do that works too.
             let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-            let (connections, stop) = (Door::new(listener, max, idle).connections(), stopping.clone());
-            const WHAT: &str = "gRPC over TCP";
-            match tls {
-                Some(keys) => {
-                    let grpc = server.serve(Box::pin(keys.secure(connections, max)), stop.clone());
-                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
+            let (server, stop) = (server.clone(), stopping.clone());
+            let serving = move |connections| async move {
+                const WHAT: &str = "gRPC over TCP";
+                match tls {
+                    Some(keys) => {
+                        let connections = Box::pin(keys.secure(connections, max));
+                        until(server.serve(connections, stop.clone()), stop, grace, WHAT).await;
+                    }
+                    None => until(server.serve(connections, stop.clone()), stop, grace, WHAT).await,
                 }
-                None => {
-                    let grpc = server.serve(connections, stop.clone());
-                    tasks.spawn("admin.grpc", until(grpc, stop, grace, WHAT));
-                }
-            }
+            };
+            let threads = Threads::start(serving, idle).map_err(AdminError::Threads)?;
+            tasks.spawn("admin.grpc", threads.serve(Door::new(listener, max, idle), stopping.clone()));
         }
         if let Some(listener) = self.http {
             let pages = http::pages(desk.clone(), telemetry);
@@ -225,6 +231,7 @@ impl Bound {
             let pages = async { serving.await.map_err(|error| error.to_string()) };
             tasks.spawn("admin.http", until(pages, stopping, grace, "HTTP"));
         }
+        Ok(())
     }
 }
 

@@ -12,39 +12,45 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::roles;
+use crate::tasks::{alert, post};
 use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
 /// What stands for any other method: what a caller writes must not become a label.
 const OTHER: &str = "other";
+
+/// What it takes to observe.
+#[derive(Debug)]
+pub(super) struct Observer {
+    pub(super) metrics: AdminMetrics,
+    /// Whether spans are exported: nobody else reads how a call ended there.
+    pub(super) exports_spans: bool,
+}
+
 /// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
 /// that is given up before it answers counts as `CANCELLED`.
-pub(super) async fn observe(
-    State(metrics): State<Arc<AdminMetrics>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
+    alert::stir();
     let known = roles::method(request.uri().path());
     let (method, streams) = known.map_or((OTHER, false), |known| (known.name, known.streams));
     let span = tracing::info_span!("request", method, caller = Empty, code = Empty);
     if let Some(place) = trace_parent(request.headers()) {
         set_parent(&span, place);
     }
-    let mut count = Count { metrics, method, streams, started: Instant::now(), code: Code::Cancelled };
-    async move {
+    let mut count = Count { observer, method, streams, started: Instant::now(), code: Code::Cancelled };
+    let answered = async move {
         let response = next.run(request).await;
         // What goes wrong in the midst of a stream is told at its end, and counted as begun.
         count.code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
         drop(count);
         response
-    }
-    .instrument(span)
-    .await
+    };
+    post::by_post(answered).instrument(span).await
 }
 
 /// Counts a call when it is dropped, however it ended.
 struct Count {
-    metrics: Arc<AdminMetrics>,
+    observer: Arc<Observer>,
     method: &'static str,
     streams: bool,
     started: Instant,
@@ -54,13 +60,16 @@ struct Count {
 impl Drop for Count {
     fn drop(&mut self) {
         let code = matrix_proto::code_name(self.code);
-        tracing::Span::current().record("code", code);
+        let Observer { metrics, exports_spans } = &*self.observer;
+        if *exports_spans {
+            tracing::Span::current().record("code", code);
+        }
         let elapsed = self.started.elapsed();
         tracing::debug!(code, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
-        self.metrics.requests.add(code, 1);
+        metrics.requests.add(code, 1);
         // How long a stream takes says nothing.
         if !self.streams {
-            self.metrics.request_seconds.record(self.method, elapsed);
+            metrics.request_seconds.record(self.method, elapsed);
         }
     }
 }

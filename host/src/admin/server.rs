@@ -44,7 +44,7 @@ use super::learning::LearningService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
 use super::memory::MemoryService;
-use super::observe::observe;
+use super::observe::{Observer, observe};
 use super::observing::ObserveService;
 use super::souls::SoulsService;
 
@@ -92,7 +92,7 @@ impl Health {
 }
 
 /// The services, ready to be served on several addresses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     routes: Routes,
     config: AdminConfig,
@@ -105,6 +105,7 @@ impl Server {
         keeper: Guard,
         book: Book,
         health: &Health,
+        exports_spans: bool,
     ) -> Result<Self, AdminError> {
         let max = desk.config.message_bytes_max;
         let mut routes = Routes::builder();
@@ -145,8 +146,8 @@ impl Server {
         // Many clients still ask for the version before.
         routes = routes.add_service(reflection().build_v1alpha().map_err(refused)?);
         routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
-        let metrics = Arc::new(desk.host.metrics.clone());
-        let observed = middleware::from_fn_with_state(metrics, observe);
+        let observer = Arc::new(Observer { metrics: desk.host.metrics.clone(), exports_spans });
+        let observed = middleware::from_fn_with_state(observer, observe);
         let routes = Routes::from(routes.into_axum_router().layer(observed)).prepare();
         Ok(Self { routes, config: desk.config.clone() })
     }

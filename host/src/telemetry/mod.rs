@@ -134,6 +134,11 @@ impl Telemetry {
         Ok(Self { config, registry, meters, spans, metrics, logs })
     }
 
+    /// Whether spans are exported.
+    pub const fn exports_spans(&self) -> bool {
+        self.spans.is_some()
+    }
+
     /// Makes this telemetry receive the process's spans and events. Once a process.
     pub fn install(&self) -> Result<(), TelemetryError> {
         let subscriber = trace::subscriber(&self.config, self.logs.clone(), self.spans.as_ref())?;

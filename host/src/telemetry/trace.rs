@@ -106,30 +106,78 @@ pub(super) fn subscriber(
     logs: LogRing,
     provider: Option<&SdkTracerProvider>,
 ) -> Result<impl Subscriber + Send + Sync + use<>, TelemetryError> {
-    let level = |source| TelemetryError::Level { given: config.log_level.clone(), source };
-    let quiet: Vec<_> = quiet().map(|(target, level)| format!("{target}={level}")).collect();
-    let shown = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(format!("{},{}", quiet.join(","), config.log_level))
-        .map_err(level)?;
+    let shown = shown(config)?;
     let exported = provider.map(|provider| {
         let off = EXPORTERS_OWN.map(|library| (library, LevelFilter::OFF));
         let filter = Targets::new().with_default(LevelFilter::INFO).with_targets(off);
         tracing_opentelemetry::layer().with_tracer(provider.tracer("matrixd")).with_filter(filter)
     });
     Ok(Registry::default()
-        .with(printer(config.log_format).with_filter(shown))
+        .with(printer(config.log_format, shown))
         .with(MirrorLayer::new(logs).with_filter(mirrored()))
         .with(exported))
 }
 
-fn printer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+/// Which lines are printed.
+enum Shown {
+    /// Those of a level, by where they come from.
+    Targets(Box<Targets>),
+    /// By the spans around them too, which costs something at each step into a span and out of it.
+    Spans(Box<EnvFilter>),
+}
+
+fn shown(config: &TelemetryConfig) -> Result<Shown, TelemetryError> {
+    let level = |source| TelemetryError::Level { given: config.log_level.clone(), source };
+    let quiet: Vec<_> = quiet().map(|(target, level)| format!("{target}={level}")).collect();
+    let directives = format!("{},{}", quiet.join(","), config.log_level);
+    if config.log_level.contains('[') {
+        let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+        return Ok(Shown::Spans(Box::new(filter.parse(directives).map_err(level)?)));
+    }
+    let targets: Targets = directives.parse().map_err(level)?;
+    let default = targets.default_level().unwrap_or(LevelFilter::INFO);
+    Ok(Shown::Targets(Box::new(targets.with_default(default))))
+}
+
+fn printer<S>(format: LogFormat, shown: Shown) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = fmt::layer().with_writer(std::io::stderr);
-    match format {
+    let layer = match format {
         LogFormat::Human => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    match shown {
+        Shown::Targets(targets) => layer.with_filter(*targets).boxed(),
+        Shown::Spans(filter) => layer.with_filter(*filter).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_chosen_by_where_they_come_from_unless_spans_are_asked_for() {
+        let shown =
+            |log_level: &str| shown(&TelemetryConfig { log_level: log_level.into(), ..Default::default() });
+        let Ok(Shown::Targets(targets)) = shown("matrixd::kv=debug") else { panic!("no span is named") };
+        let debug = tracing::Level::DEBUG;
+        assert_eq!(targets.default_level(), Some(LevelFilter::INFO), "as where nothing is said");
+        assert!(
+            targets.would_enable("matrixd::kv", &debug) && !targets.would_enable("matrixd::admin", &debug)
+        );
+        assert!(!targets.would_enable("openraft::engine", &tracing::Level::INFO));
+        let Ok(Shown::Targets(targets)) = shown("debug,openraft=info") else { panic!("no span is named") };
+        assert!(
+            targets.would_enable("matrixd::admin", &debug) && !targets.would_enable("libp2p::swarm", &debug)
+        );
+        assert!(
+            targets.would_enable("openraft::engine", &tracing::Level::INFO),
+            "whoever asks for it has it"
+        );
+        assert!(matches!(shown("info,[request{caller=local}]=debug"), Ok(Shown::Spans(_))));
+        assert!(shown("matrixd=loud").is_err());
     }
 }

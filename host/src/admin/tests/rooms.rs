@@ -55,7 +55,7 @@ impl Rooms {
     pub(super) async fn open(config: AdminConfig) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let telemetry = Arc::new(Telemetry::new(TelemetryConfig::default(), "test").expect("telemetry"));
-        let (tasks, guests) = (Tasks::new(), Tasks::new());
+        let (tasks, guests) = (Tasks::new(), Tasks::new().here());
         let host = below(data.path(), &telemetry, &guests).await;
         let admin = Admin::start(config, host.clone(), telemetry.clone(), &tasks).await.expect("it opens");
         Self { admin, host, telemetry, data, tasks, guests }

@@ -102,9 +102,7 @@ impl Wal {
         let highest = highest.max();
         let frame = batch.seal(&self.key, place, self.number);
         let segment = self.segments.back_mut().ok_or_else(no_segment)?;
-        segment.file.write_at(frame, place.offset)?;
-        segment.file.sync()?;
-        segment.end += size;
+        segment.append(frame)?;
         segment.last = segment.last.max(highest);
         self.number += 1;
         Ok(())
@@ -236,7 +234,7 @@ impl Wal {
         file.sync()?;
         self.disk.sync()?;
         let bytes = file.bytes()?;
-        self.segments.push_back(Segment { number, file, bytes, end, last: None });
+        self.segments.push_back(Segment { number, file, bytes, end, last: None, written: end });
         self.number += 1;
         self.name_segments()
     }

@@ -59,7 +59,8 @@ impl Found {
         let place = Place { segment: number, offset: SEGMENT_HEAD_BYTES };
         let mut frames =
             Frames::new(key, &file, place, if is_first { 0 } else { self.number }).map_err(failed)?;
-        let mut segment = Segment { number, file: Arc::clone(&file), bytes, end: place.offset, last: None };
+        let end = place.offset;
+        let mut segment = Segment { number, file: Arc::clone(&file), bytes, end, last: None, written: end };
         let mut last_frame = None;
         while let Some(frame) = frames.next().map_err(failed)? {
             let is_head = segment.end == place.offset;

@@ -1,4 +1,6 @@
-//! A segment: a file of frames. It is made at its full length, so that a sync need not write its length too.
+//! A segment: a file of frames. It is made at its full length, so that a sync need not write its length too; and zeros
+//! are written ahead of the frames, so that it need not write either which blocks of the file were written: to ext4 and
+//! XFS, room that is only reserved is none yet.
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +12,9 @@ use super::disk::DiskFile;
 const MAGIC: &[u8; 8] = b"MTXLOG\0\x02";
 const SUFFIX: &str = ".wal";
 
+/// Zeros that are written at a time.
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+
 /// One segment that is part of the log.
 pub(super) struct Segment {
     pub(super) number: u64,
@@ -20,6 +25,24 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// The largest index of an entry in it.
     pub(super) last: Option<u64>,
+    /// Before this, all was written by this process, if only with zeros.
+    pub(super) written: u64,
+}
+
+impl Segment {
+    /// Appends a frame, which is on the disk when this returns.
+    pub(super) fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.file.write_at(frame, self.end)?;
+        self.end += frame.len() as u64;
+        if self.end > self.written {
+            let to = self.bytes.min(self.end + ZEROS.len() as u64);
+            let ahead = usize::try_from(to - self.end).map_err(io::Error::other)?;
+            // They only save time, and where the disk has no room for them the frame may still have had some.
+            drop(self.file.write_at(&ZEROS[..ahead], self.end));
+            self.written = to;
+        }
+        self.file.sync()
+    }
 }
 
 /// The name of a segment's file.
