@@ -128,8 +128,10 @@ enum Shown {
 
 fn shown(config: &TelemetryConfig) -> Result<Shown, TelemetryError> {
     let level = |source| TelemetryError::Level { given: config.log_level.clone(), source };
-    let quiet: Vec<_> = quiet().map(|(target, level)| format!("{target}={level}")).collect();
-    let directives = format!("{},{}", quiet.join(","), config.log_level);
+    let quiet = quiet().map(|(target, level)| format!("{target}={level}"));
+    // To targets, a directive of no letters is one.
+    let given = config.log_level.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let directives = quiet.chain(given.map(str::to_owned)).collect::<Vec<_>>().join(",");
     if config.log_level.contains('[') {
         let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
         return Ok(Shown::Spans(Box::new(filter.parse(directives).map_err(level)?)));
@@ -177,6 +179,10 @@ mod tests {
             targets.would_enable("openraft::engine", &tracing::Level::INFO),
             "whoever asks for it has it"
         );
+        for nothing in ["", " ,", "matrixd=debug, "] {
+            let Ok(Shown::Targets(targets)) = shown(nothing) else { panic!("no span is named") };
+            assert_eq!(targets.default_level(), Some(LevelFilter::INFO), "{nothing}");
+        }
         assert!(matches!(shown("info,[request{caller=local}]=debug"), Ok(Shown::Spans(_))));
         assert!(shown("matrixd=loud").is_err());
     }
