@@ -4,8 +4,9 @@
 //!
 //! How long a thread looks is learnt as Linux' governor `haltpoll` learns it (Documentation/virt/guest-halt-polling.rst):
 //! a sleep that was short says that it should have looked for longer, a long one that it looked in vain. A thread that
-//! nobody stirs sleeps as any other, and one that looks gives its processor to whoever wants it. Beside guests that compute
-//! no thread looks: who sleeps and is woken goes before such a guest, who gives way to one has it back after milliseconds.
+//! nobody stirs sleeps as any other, and one that looks gives its processor to whoever wants it; where that takes long, the
+//! processor has enough to do, and the thread sleeps. Beside guests that compute no thread looks: who sleeps and is woken
+//! goes before such a guest, who gives way to one has it back after milliseconds.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const LOOK_MAX: Duration = Duration::from_micros(200);
 /// The shortest.
 const LOOK_MIN: Duration = Duration::from_micros(25);
+/// How long another thread has a processor for which looking is in vain: it would not halt.
+const GIVEN_MAX: Duration = Duration::from_micros(100);
 /// How long after a guest was last seen to compute threads do not look.
 const BESIDE: Duration = Duration::from_millis(20);
 /// How long a thread that is stirred again and again keeps those waiting who wait for it to be [`idle`].
@@ -92,7 +95,11 @@ pub async fn keep() {
             // The runtime asks the system what came, without waiting.
             tokio::task::yield_now().await;
             if stirs() == seen {
+                let given = Instant::now();
                 std::thread::yield_now();
+                if given.elapsed() > GIVEN_MAX {
+                    break;
+                }
                 continue;
             }
             (seen, since) = (stirs(), Instant::now());
