@@ -1,21 +1,17 @@
 //! What every call of `matrix.v1` passes before its service: who calls, whether the caller may, and, where something is
 //! to change, the audit log. What goes on for long ends when the caller may no more.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use bytes::BytesMut;
-use futures::stream::{self, StreamExt as _};
-use http_body::{Frame, SizeHint};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use matrix_proto::audit::Entry;
-use tonic::codegen::http::HeaderMap;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 
 use super::audit::Attempt;
@@ -23,7 +19,8 @@ use super::auth::{Caller, Gate};
 use super::convert;
 use super::desk::Desk;
 use super::fields::Fields;
-use super::roles::{self, Method};
+use super::front::Answer;
+use super::roles::Method;
 
 /// How long a client may pause before its first message is whole.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -40,22 +37,30 @@ pub(super) struct Guard {
 /// A call that changes something: which one, whose it is, and what is written down of it.
 type Change<'a> = (&'static Method, &'a Caller, &'a Fields);
 
-/// Lets a call through, or says why not.
-pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    guard.pass(request, next).await.unwrap_or_else(Status::into_http)
-}
-
 impl Guard {
-    async fn pass(&self, mut request: Request, next: Next) -> Result<Response, Status> {
-        let caller = self.gate.admit(request.headers(), request.extensions())?;
-        tracing::Span::current().record("caller", caller.as_str());
-        let method = roles::method(request.uri().path()).ok_or_else(convert::unknown_method)?;
+    /// Who makes a call.
+    pub(super) fn admit(&self, request: &Request<Body>) -> Result<Caller, Status> {
+        self.gate.admit(request.headers(), request.extensions())
+    }
+
+    /// Lets a call through to what answers it, or says why not.
+    pub(super) async fn pass(
+        &self,
+        caller: Caller,
+        method: Option<&'static Method>,
+        mut request: Request<Body>,
+        answer: &Answer,
+    ) -> Result<Response<Body>, Status> {
+        let method = method.ok_or_else(convert::unknown_method)?;
         caller.may(method.name, method.role)?;
         request.extensions_mut().insert(caller.clone());
         let change = method.audited.as_ref().map(|fields| (method, &caller, fields));
         let (response, attempt) = match change {
-            Some(change) => self.audited(request, next, change).await?,
-            None => (next.run(request).await, None),
+            Some(change) => self.audited(request, answer, change).await?,
+            None => {
+                let Ok(response) = answer(request).await;
+                (response, None)
+            }
         };
         if !method.streams {
             if let Some(attempt) = attempt {
@@ -71,13 +76,14 @@ impl Guard {
     /// with the attempt, where no error is in the head of the response.
     async fn audited(
         &self,
-        request: Request,
-        next: Next,
-        change: Change<'_>,
-    ) -> Result<(Response, Option<Attempt>), Status> {
-        let (request, entry) = self.read(request, change).await?;
-        let attempt = self.desk.audit.attempt(entry)?;
-        let response = next.run(request).await;
+        request: Request<Body>,
+        answer: &Answer,
+        (method, caller, fields): Change<'_>,
+    ) -> Result<(Response<Body>, Option<Attempt>), Status> {
+        let (head, body) = request.into_parts();
+        let (first, body) = peek(body, self.desk.config.message_bytes_max).await?;
+        let attempt = self.desk.audit.attempt(entry(method, caller, fields, &first))?;
+        let Ok(response) = answer(Request::from_parts(head, Body::new(body))).await;
         match outcome(response.headers()) {
             Some(code) => {
                 attempt.ended(code);
@@ -85,17 +91,6 @@ impl Guard {
             }
             None => Ok((response, Some(attempt))),
         }
-    }
-
-    /// Reads what is written down of a call off its first message.
-    async fn read(
-        &self,
-        request: Request,
-        (method, caller, fields): Change<'_>,
-    ) -> Result<(Request, Entry), Status> {
-        let (head, body) = request.into_parts();
-        let (first, body) = peek(body, self.desk.config.message_bytes_max).await?;
-        Ok((Request::from_parts(head, body), entry(method, caller, fields, &first)))
     }
 }
 
@@ -114,9 +109,10 @@ pub(super) fn entry(method: &Method, caller: &Caller, fields: &Fields, request: 
 
 /// The first message of a call, and its body as if nobody had looked. A message that is longer than `bytes_max`, or
 /// compressed, is not looked into: it is refused further on.
-async fn peek(body: Body, bytes_max: usize) -> Result<(Bytes, Body), Status> {
-    let (mut rest, mut seen) = (body.into_data_stream(), BytesMut::new());
+async fn peek(mut rest: Body, bytes_max: usize) -> Result<(Bytes, Peeked), Status> {
+    let (mut whole, mut joined) = (Bytes::new(), BytesMut::new());
     let length = loop {
+        let seen: &[u8] = if joined.is_empty() { &whole } else { &joined };
         match seen.first_chunk::<PREFIX_BYTES>() {
             Some([0, length @ ..]) => {
                 let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -127,18 +123,55 @@ async fn peek(body: Body, bytes_max: usize) -> Result<(Bytes, Body), Status> {
             Some(_) => break 0,
             None => {}
         }
-        let more = tokio::time::timeout(PAUSE_MAX, rest.next()).await;
-        match more.map_err(|_| convert::too_slow("the request paused for too long"))? {
-            Some(Ok(more)) => seen.extend_from_slice(&more),
-            Some(Err(error)) => return Err(Status::cancelled(error.to_string())),
+        let more =
+            tokio::time::timeout(PAUSE_MAX, poll_fn(|context| Pin::new(&mut rest).poll_frame(context))).await;
+        let more = match more.map_err(|_| convert::too_slow("the request paused for too long"))? {
+            Some(Ok(frame)) => frame.into_data(),
+            Some(Err(error)) => return Err(Status::cancelled(error.message())),
             None => break 0,
+        };
+        // Requests of gRPC have no trailers.
+        let Ok(more) = more else { break 0 };
+        if whole.is_empty() {
+            whole = more;
+            continue;
         }
+        // Most messages come whole, and are not copied.
+        if joined.is_empty() {
+            joined.extend_from_slice(&whole);
+        }
+        joined.extend_from_slice(&more);
     };
-    let seen = seen.freeze();
+    let seen = if joined.is_empty() { whole } else { joined.freeze() };
     let first =
         seen.get(PREFIX_BYTES..PREFIX_BYTES + length).map_or_else(Bytes::new, |first| seen.slice_ref(first));
-    let body = Body::from_stream(stream::iter([Ok(seen)]).chain(rest));
-    Ok((first, body))
+    Ok((first, Peeked { seen, rest }))
+}
+
+/// A body that was looked into.
+struct Peeked {
+    /// What was read of it already.
+    seen: Bytes,
+    rest: Body,
+}
+
+impl HttpBody for Peeked {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.seen.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(context);
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.seen)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.seen.is_empty() && self.rest.is_end_stream()
+    }
 }
 
 /// A stream of answers that ends, with a status, when its caller may not have it any more.
@@ -160,12 +193,12 @@ impl Answers {
 
 impl HttpBody for Answers {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(over) = &mut self.over else { return Poll::Ready(None) };
         if let Poll::Ready(status) = over.as_mut().poll(context) {
             self.over = None;

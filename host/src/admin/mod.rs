@@ -1,7 +1,8 @@
 //! The operator's door: gRPC for people and programs, HTTP for machines that watch.
 //!
-//! [`door`] listens, [`observe`] counts and traces, [`guard`] lets in whom [`auth`] knows, by the token of the data
-//! folder or by the [`book`] of the realm, and who has the role that [`roles`] asks for; what changes something goes into the [`audit`] log. Then one file a service
+//! [`door`] listens, and [`front`] takes each call: [`observe`] counts and traces it, [`guard`] lets in whom [`auth`] knows,
+//! by the token of the data folder or by the [`book`] of the realm, and who has the role that [`roles`] asks for; what
+//! changes something goes into the [`audit`] log. Then one file a service
 //! of `matrix.v1`: each reads the request, calls the room that does the work, and has [`convert`] write
 //! the answer. [`desk`] is what they share, [`replay`] makes retries safe, [`paging`] cuts lists.
 //!
@@ -15,6 +16,7 @@ mod config;
 mod door;
 mod error;
 mod fields;
+mod front;
 mod guard;
 mod observe;
 mod roles;

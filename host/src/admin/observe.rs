@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
-use tracing::Instrument as _;
+use tracing::Span;
 use tracing::field::Empty;
 
-use super::roles;
-use crate::tasks::{alert, post};
+use super::auth::Caller;
+use super::roles::Method;
 use crate::telemetry::instruments::AdminMetrics;
 use crate::telemetry::trace::{SpanPlace, set_parent};
 
@@ -27,34 +24,39 @@ pub(super) struct Observer {
     pub(super) exports_spans: bool,
 }
 
-/// Runs a call in a span of its own, the child of the caller's if it names one, and counts it. A call
-/// that is given up before it answers counts as `CANCELLED`.
-pub(super) async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
-    alert::stir();
-    let known = roles::method(request.uri().path());
-    let (method, streams) = known.map_or((OTHER, false), |known| (known.name, known.streams));
-    let span = tracing::info_span!("request", method, caller = Empty, code = Empty);
-    if let Some(place) = trace_parent(request.headers()) {
-        set_parent(&span, place);
+impl Observer {
+    /// The span of a call, the child of its caller's if that names one, and the call's count.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        method: Option<&Method>,
+        caller: Option<&Caller>,
+        headers: &HeaderMap,
+    ) -> (Span, Count) {
+        let (method, streams) = method.map_or((OTHER, false), |method| (method.name, method.streams));
+        let caller = caller.map(|caller| caller.as_str());
+        let span = tracing::info_span!("request", method, caller, code = Empty);
+        if let Some(place) = trace_parent(headers) {
+            set_parent(&span, place);
+        }
+        let observer = Arc::clone(self);
+        (span, Count { observer, method, streams, started: Instant::now(), code: Code::Cancelled })
     }
-    let mut count = Count { observer, method, streams, started: Instant::now(), code: Code::Cancelled };
-    let answered = async move {
-        let response = next.run(request).await;
-        // What goes wrong in the midst of a stream is told at its end, and counted as begun.
-        count.code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        drop(count);
-        response
-    };
-    post::by_post(answered).instrument(span).await
 }
 
-/// Counts a call when it is dropped, however it ended.
-struct Count {
+/// Counts a call when it is dropped, however it ended: one that is given up before it answers counts as `CANCELLED`.
+pub(super) struct Count {
     observer: Arc<Observer>,
     method: &'static str,
     streams: bool,
     started: Instant,
     code: Code,
+}
+
+impl Count {
+    /// The call was answered. What goes wrong in the midst of a stream is told at its end, and counted as begun.
+    pub(super) fn answered<B>(mut self, response: &Response<B>) {
+        self.code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    }
 }
 
 impl Drop for Count {

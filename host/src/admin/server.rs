@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware;
 use futures::stream::Stream;
 use matrix_proto::FILE_DESCRIPTOR_SET;
 use matrix_proto::v1::access_server::AccessServer;
@@ -37,14 +36,15 @@ use super::config::AdminConfig;
 use super::desk::Desk;
 use super::error::AdminError;
 use super::events::EventsService;
-use super::guard::{Guard, guard};
+use super::front::{Front, Services};
+use super::guard::Guard;
 use super::interceptors::InterceptorsService;
 use super::kv::KvService;
 use super::learning::LearningService;
 use super::logs::LogsService;
 use super::matrices::MatricesService;
 use super::memory::MemoryService;
-use super::observe::{Observer, observe};
+use super::observe::Observer;
 use super::observing::ObserveService;
 use super::souls::SoulsService;
 
@@ -94,7 +94,7 @@ impl Health {
 /// The services, ready to be served on several addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    routes: Routes,
+    front: Front,
     config: AdminConfig,
 }
 
@@ -102,16 +102,16 @@ impl Server {
     /// Puts the services behind the gate; health and reflection stay in front of it.
     pub(super) fn new(
         desk: &Arc<Desk>,
-        keeper: Guard,
+        guard: Guard,
         book: Book,
         health: &Health,
         exports_spans: bool,
     ) -> Result<Self, AdminError> {
         let max = desk.config.message_bytes_max;
-        let mut routes = Routes::builder();
+        let mut services = Services::default();
         macro_rules! guarded {
             ($($server:ident: $service:expr),* $(,)?) => {
-                $(routes.add_service(
+                $(services.add(
                     $server::new($service)
                         .max_decoding_message_size(max)
                         .max_encoding_message_size(ANSWER_BYTES_MAX),
@@ -132,24 +132,18 @@ impl Server {
             ObserveServer: ObserveService(desk.clone()),
             SoulsServer: SoulsService(desk.clone()),
         );
-        let keeper = middleware::from_fn_with_state(Arc::new(keeper), guard);
-        // Of the routes that there are: what is added below is open to all.
-        let guarded = routes.routes().into_axum_router().route_layer(keeper);
-        let mut routes = Routes::from(guarded);
         let refused = |error: tonic_reflection::server::Error| AdminError::Reflection(error.to_string());
         let reflection = || {
             Reflection::configure()
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        routes = routes.add_service(reflection().build_v1().map_err(refused)?);
+        let mut open = Routes::new(reflection().build_v1().map_err(refused)?);
         // Many clients still ask for the version before.
-        routes = routes.add_service(reflection().build_v1alpha().map_err(refused)?);
-        routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
-        let observer = Arc::new(Observer { metrics: desk.host.metrics.clone(), exports_spans });
-        let observed = middleware::from_fn_with_state(observer, observe);
-        let routes = Routes::from(routes.into_axum_router().layer(observed)).prepare();
-        Ok(Self { routes, config: desk.config.clone() })
+        open = open.add_service(reflection().build_v1alpha().map_err(refused)?);
+        open = open.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
+        let observer = Observer { metrics: desk.host.metrics.clone(), exports_spans };
+        Ok(Self { front: Front::new(services, open, guard, observer), config: desk.config.clone() })
     }
 
     /// Serves `connections` until they end, or until `stopping`: calls under way are let go on.
@@ -164,16 +158,19 @@ impl Server {
     {
         let config = &self.config;
         let keepalive = Duration::from_secs(config.keepalive_seconds);
-        let mut builder = tonic::transport::Server::builder()
+        let server = tonic::transport::Server::builder()
             .timeout(Duration::from_secs(config.call_seconds_max))
             .max_concurrent_streams(config.calls_per_connection)
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .http2_max_header_list_size(HEADER_BYTES_MAX);
-        let router = builder.add_routes(self.routes.clone());
+        let front = self.front.clone();
         async move {
             let stop = stopping.cancelled_owned();
-            router.serve_with_incoming_shutdown(connections, stop).await.map_err(|error| error.to_string())
+            server
+                .serve_with_incoming_shutdown(front, connections, stop)
+                .await
+                .map_err(|error| error.to_string())
         }
     }
 }
