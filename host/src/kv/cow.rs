@@ -4,25 +4,32 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use super::key::Key;
 
 /// Most keys in a chunk. Copying one that a snapshot shares must stay cheap beside the write that needs it, and
 /// the list of chunks short beside the number of keys.
 const CHUNK_KEYS_MAX: usize = 64;
 
-type Chunk<V> = Vec<(Bytes, V)>;
-
 /// Keys in chunks: each chunk holds, in order, the keys from its lower bound to the next chunk's. The first
 /// chunk's lower bound is the empty key, so that every key has a chunk.
 #[derive(Clone)]
 pub(super) struct CowMap<V> {
-    chunks: BTreeMap<Bytes, Arc<Chunk<V>>>,
+    chunks: BTreeMap<Key, Arc<Chunk<V>>>,
     len: usize,
+}
+
+/// Keys in order, and their values in the same order. The keys lie together, since a search reads many of them and
+/// one value.
+#[derive(Clone)]
+struct Chunk<V> {
+    keys: Vec<Key>,
+    values: Vec<V>,
 }
 
 impl<V: Clone> CowMap<V> {
     pub(super) fn new() -> CowMap<V> {
-        CowMap { chunks: BTreeMap::from([(Bytes::new(), Arc::new(Vec::new()))]), len: 0 }
+        let first = Chunk { keys: Vec::new(), values: Vec::new() };
+        CowMap { chunks: BTreeMap::from([(Key::new(b""), Arc::new(first))]), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -30,30 +37,28 @@ impl<V: Clone> CowMap<V> {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
-        let chunk = self.chunk_of(key);
-        let at = find(chunk, key).ok()?;
-        Some(&chunk[at].1)
+        let mut up_to = self.chunks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
+        let (_, chunk) = up_to.next_back()?;
+        Some(&chunk.values[chunk.find(key).ok()?])
     }
 
     /// Stores `value` and returns what it replaces.
-    pub(super) fn insert(&mut self, key: Bytes, value: V) -> Option<V> {
+    pub(super) fn insert(&mut self, key: &[u8], value: V) -> Option<V> {
         self.upsert(key, |_| value)
     }
 
     /// Stores what `value` makes of what is there, and returns what that replaces. The key is looked for once.
-    pub(super) fn upsert(&mut self, key: Bytes, value: impl FnOnce(Option<&V>) -> V) -> Option<V> {
-        let chunk = self.chunk_mut(&key);
-        match find(chunk, &key) {
+    pub(super) fn upsert(&mut self, key: &[u8], value: impl FnOnce(Option<&V>) -> V) -> Option<V> {
+        let chunk = self.chunk_mut(key);
+        let split = match chunk.find(key) {
             Ok(at) => {
-                let value = value(Some(&chunk[at].1));
-                return Some(std::mem::replace(&mut chunk[at].1, value));
+                let value = value(Some(&chunk.values[at]));
+                return Some(std::mem::replace(&mut chunk.values[at], value));
             }
-            Err(at) => chunk.insert(at, (key, value(None))),
-        }
-        // Keys that come in order fill chunks to the brim; others leave both halves room.
-        let overflow = (chunk.len() > CHUNK_KEYS_MAX).then(|| chunk.split_off(CHUNK_KEYS_MAX / 2));
-        if let Some(upper) = overflow {
-            self.chunks.insert(upper[0].0.clone(), Arc::new(upper));
+            Err(at) => chunk.insert(at, Key::new(key), value(None)),
+        };
+        if let Some(upper) = split {
+            self.chunks.insert(upper.keys[0].clone(), Arc::new(upper));
         }
         self.len += 1;
         None
@@ -61,14 +66,15 @@ impl<V: Clone> CowMap<V> {
 
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<V> {
         let chunk = self.chunk_mut(key);
-        let at = find(chunk, key).ok()?;
-        let (_, value) = chunk.remove(at);
-        let emptied = chunk.is_empty();
+        let at = chunk.find(key).ok()?;
+        chunk.keys.remove(at);
+        let value = chunk.values.remove(at);
+        let emptied = chunk.keys.is_empty();
         self.len -= 1;
         if emptied {
             let low = self.low_of(key);
             // The first chunk stays, empty or not: see the invariant.
-            if !low.is_empty() {
+            if !low.bytes().is_empty() {
                 self.chunks.remove(&low);
             }
         }
@@ -76,23 +82,19 @@ impl<V: Clone> CowMap<V> {
     }
 
     /// The keys from `start` on, in order.
-    pub(super) fn from<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a V)> {
+    pub(super) fn from<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a V)> {
         let low = self.low_of(start);
         self.chunks
-            .range::<[u8], _>((Bound::Included(low.as_ref()), Bound::Unbounded))
-            .flat_map(|(_, chunk)| chunk.iter())
-            .skip_while(move |(key, _)| key.as_ref() < start)
-            .map(|(key, value)| (key, value))
+            .range::<[u8], _>((Bound::Included(low.bytes()), Bound::Unbounded))
+            .flat_map(|(_, chunk)| chunk.keys.iter().zip(&chunk.values))
+            .map(|(key, value)| (key.bytes(), value))
+            .skip_while(move |(key, _)| *key < start)
     }
 
-    fn low_of(&self, key: &[u8]) -> Bytes {
-        let up_to = self.chunks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        up_to.map(|(low, _)| low).next_back().cloned().unwrap_or_default()
-    }
-
-    fn chunk_of(&self, key: &[u8]) -> &Chunk<V> {
+    fn low_of(&self, key: &[u8]) -> Key {
         let mut up_to = self.chunks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        up_to.next_back().map(|(_, chunk)| chunk.as_ref()).expect("the first chunk is below every key")
+        let (low, _) = up_to.next_back().expect("the first chunk is below every key");
+        low.clone()
     }
 
     fn chunk_mut(&mut self, key: &[u8]) -> &mut Chunk<V> {
@@ -102,12 +104,32 @@ impl<V: Clone> CowMap<V> {
     }
 }
 
-fn find<V>(chunk: &Chunk<V>, key: &[u8]) -> Result<usize, usize> {
-    chunk.binary_search_by(|(present, _)| present.as_ref().cmp(key))
+impl<V> Chunk<V> {
+    /// Where the key is, or where it would be.
+    fn find(&self, key: &[u8]) -> Result<usize, usize> {
+        self.keys.binary_search_by(|present| present.bytes().cmp(key))
+    }
+
+    /// Puts a key in its place. Of a chunk that is full, the upper part becomes one of its own.
+    fn insert(&mut self, at: usize, key: Key, value: V) -> Option<Chunk<V>> {
+        if self.keys.len() < CHUNK_KEYS_MAX {
+            self.keys.insert(at, key);
+            self.values.insert(at, value);
+            return None;
+        }
+        // Keys that come in order fill chunks to the brim; others leave both halves room.
+        let cut = if at == self.keys.len() { at } else { CHUNK_KEYS_MAX / 2 };
+        let mut upper = Chunk { keys: self.keys.split_off(cut), values: self.values.split_off(cut) };
+        let (part, at) = if at < cut { (self, at) } else { (&mut upper, at - cut) };
+        part.keys.insert(at, key);
+        part.values.insert(at, value);
+        Some(upper)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -121,7 +143,7 @@ mod tests {
             for (at, (put, key)) in steps.into_iter().enumerate() {
                 let key = Bytes::copy_from_slice(&key.to_be_bytes());
                 if put {
-                    prop_assert_eq!(map.insert(key.clone(), at), model.insert(key.clone(), at));
+                    prop_assert_eq!(map.insert(&key, at), model.insert(key.clone(), at));
                 } else {
                     prop_assert_eq!(map.remove(&key), model.remove(&key));
                 }
@@ -130,12 +152,12 @@ mod tests {
                 if at % 97 == 0 {
                     copies.push((map.clone(), model.clone()));
                 }
-                let from: Vec<_> = map.from(&key).map(|(k, v)| (k.clone(), *v)).collect();
+                let from: Vec<_> = map.from(&key).map(|(k, v)| (Bytes::copy_from_slice(k), *v)).collect();
                 let expected: Vec<_> = model.range(key..).map(|(k, v)| (k.clone(), *v)).collect();
                 prop_assert_eq!(from, expected);
             }
             for (copy, model) in copies {
-                let all: Vec<_> = copy.from(b"").map(|(k, v)| (k.clone(), *v)).collect();
+                let all: Vec<_> = copy.from(b"").map(|(k, v)| (Bytes::copy_from_slice(k), *v)).collect();
                 prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
             }
         }

@@ -80,8 +80,8 @@ impl Export {
 /// The values in a bucket, with their keys.
 pub(super) fn values(entries: &CowMap<Entry>, bucket: &str) -> Vec<(Bytes, Bytes)> {
     let (from, to) = (join(bucket, b""), end_of(bucket));
-    let entries = entries.from(&from).take_while(|(path, _)| **path < to);
-    entries.map(|(path, entry)| (path.slice(from.len()..), entry.value.clone())).collect()
+    let entries = entries.from(&from).take_while(|(path, _)| *path < to);
+    entries.map(|(path, entry)| (Bytes::copy_from_slice(&path[from.len()..]), entry.value.clone())).collect()
 }
 
 /// A state on its way into a new realm. Changes made to it are counted in its revision, as others are.

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! In reading order: what callers see (`types`, `error`, `config`, `handle`), the pure core (`codec`, `command`,
-//! `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
+//! `key`, `cow`, `requests`, `history`, `state`), the disk (`wal`, `tail`, `log_store`, `snapshot`), Raft (`raft`,
 //! `machine`, `network`, `peers`, `engine`), and what lives beside it (`leading`, `reads`, `watch`, `lease`, `stats`, `export`, `inspect`). Only here openraft
 //! and redb are named.
 
@@ -32,6 +32,7 @@ mod following;
 mod handle;
 mod history;
 mod inspect;
+mod key;
 mod leading;
 mod lease;
 mod log_store;

@@ -116,8 +116,8 @@ impl Kv {
         let (revision, log_index) = (replica.state.revision, replica.applied_index());
         let mut page = Page { entries: Vec::new(), next: None, revision, log_index };
         let mut bytes = 0;
-        for (path, entry) in replica.state.entries.from(&from).take_while(|(path, _)| **path < to) {
-            let key = path.slice(bucket.len() + 1..);
+        for (path, entry) in replica.state.entries.from(&from).take_while(|(path, _)| *path < to) {
+            let key = Bytes::copy_from_slice(&path[bucket.len() + 1..]);
             bytes += key.len() + entry.value.len();
             let full = page.entries.len() == entries_max || bytes > config.range_page_bytes;
             if full && !page.entries.is_empty() {

@@ -96,7 +96,7 @@ impl State {
         if let Some(lease) = entry.lease.and_then(|lease| self.leases.get_mut(&lease)) {
             lease.keys.insert(key.clone());
         }
-        self.entries.insert(key, entry);
+        self.entries.insert(&key, entry);
     }
 
     fn mutate(&mut self, mutation: Mutation) -> Outcome {
@@ -196,7 +196,7 @@ impl State {
         let revision = self.revision;
         let key = path.bytes();
         let mut entry = Entry { value, revision, created_revision: revision, version: 1, lease };
-        let previous = self.entries.upsert(key.clone(), |previous| {
+        let previous = self.entries.upsert(key, |previous| {
             if let Some(previous) = previous {
                 (entry.created_revision, entry.version) = (previous.created_revision, previous.version + 1);
             }

@@ -61,7 +61,7 @@ fn state() -> State {
 
 fn contents(state: &State) -> Model {
     let entries = state.entries.from(b"");
-    entries.map(|(key, entry)| (Path::from_stored(key.clone()), entry.clone())).collect()
+    entries.map(|(key, entry)| (Path::from_stored(Bytes::copy_from_slice(key)), entry.clone())).collect()
 }
 
 /// What the changes since `from` make of `model`; each must fit what was there.
