@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::command::{Answer, Command, Op, Outcome};
 use super::cow::CowMap;
@@ -94,7 +94,7 @@ impl State {
     pub(super) fn restore(&mut self, key: Bytes, entry: Entry) {
         self.bytes += cost(&key, &entry);
         if let Some(lease) = entry.lease.and_then(|lease| self.leases.get_mut(&lease)) {
-            lease.keys.insert(key.clone());
+            lease.keys.insert(Bytes::copy_from_slice(&key));
         }
         self.entries.insert(&key, entry);
     }
@@ -194,6 +194,7 @@ impl State {
     fn put(&mut self, path: Path, value: Bytes, lease: Option<LeaseId>) {
         self.revision += 1;
         let revision = self.revision;
+        let (path, value) = alone(&path, &value);
         let key = path.bytes();
         let mut entry = Entry { value, revision, created_revision: revision, version: 1, lease };
         let previous = self.entries.upsert(key, |previous| {
@@ -206,7 +207,7 @@ impl State {
         if bound_to != lease {
             self.unbind(bound_to, key);
             if let Some(lease) = lease.and_then(|lease| self.leases.get_mut(&lease)) {
-                lease.keys.insert(key.clone());
+                lease.keys.insert(Bytes::copy_from_slice(key));
             }
         }
         self.bytes += cost(key, &entry);
@@ -220,7 +221,7 @@ impl State {
         self.revision += 1;
         self.bytes -= cost(path.bytes(), &previous);
         self.unbind(previous.lease, path.bytes());
-        let revision = self.revision;
+        let (revision, (path, _)) = (self.revision, alone(&path, &[]));
         self.history.push(Change { revision, path, kind: ChangeKind::Deleted, previous: Some(previous) });
     }
 
@@ -276,6 +277,17 @@ fn parse_number(value: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// A path and a value in memory of their own. What they came in, such as a message with many entries of the log, would
+/// otherwise stay for as long as one of them.
+fn alone(path: &Path, value: &[u8]) -> (Path, Bytes) {
+    let mut both = BytesMut::with_capacity(path.bytes().len() + value.len());
+    both.extend_from_slice(path.bytes());
+    both.extend_from_slice(value);
+    let mut path_alone = both.freeze();
+    let value = path_alone.split_off(path.bytes().len());
+    (Path::from_stored(path_alone), value)
 }
 
 fn cost(key: &Bytes, entry: &Entry) -> u64 {

@@ -208,6 +208,31 @@ fn a_retry_after_its_last_index_changes_nothing() {
 }
 
 #[test]
+fn what_is_kept_keeps_nothing_of_what_it_came_in() {
+    let mut state = state();
+    let path = Path::new("b", b"key", 512).unwrap();
+    let put = |value: &'static [u8], lease| {
+        Op::Mutate(Mutation::Put { path: path.clone(), value: Bytes::from_static(value), lease })
+    };
+    let holds = |value| Condition { path: path.clone(), expect: Expect::Value(Bytes::from_static(value)) };
+    let ops = [
+        Op::GrantLease { ttl_ms: 1_000 },
+        put(b"first", Some(LeaseId(1))),
+        put(b"second", Some(LeaseId(1))),
+        Op::Swap { condition: holds(b"first"), new: Some(Bytes::from_static(b"never")) },
+        Op::Swap { condition: holds(b"second"), new: Some(Bytes::from_static(b"third")) },
+        Op::Mutate(Mutation::Delete { path: path.clone() }),
+        put(b"", None),
+    ];
+    for (index, op) in (1..).zip(ops) {
+        let proposal = Command { request: Some(RequestId([index; 16])), last_index: None, op }.encode();
+        let answer = state.apply(index.into(), Command::decode(&proposal).unwrap());
+        assert!(proposal.0.is_unique(), "what came at {index} is still there: {answer:?}");
+    }
+    assert_eq!(contents(&state)[&path].value, Bytes::new());
+}
+
+#[test]
 fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
     let history = || History::new(50, usize::MAX, 1);
     let mut replica = Replica::empty(history());
