@@ -82,7 +82,7 @@ impl Guard {
     ) -> Result<(Response<Body>, Option<Attempt>), Status> {
         let (head, body) = request.into_parts();
         let (first, body) = peek(body, self.desk.config.message_bytes_max).await?;
-        let attempt = self.desk.audit.attempt(entry(method, caller, fields, &first))?;
+        let attempt = self.desk.audit.attempt(entry(method, caller, fields, &first)).await?;
         let Ok(response) = answer(Request::from_parts(head, Body::new(body))).await;
         match outcome(response.headers()) {
             Some(code) => {

@@ -137,7 +137,7 @@ pub(super) async fn let_in(
     caller.may(method.name, method.role)?;
     let Some(fields) = &method.audited else { return carry_out(service, method.name, caller, request).await };
     let entry = Entry { via: from.to_string(), ..guard::entry(method, &caller, fields, &request) };
-    let attempt = service.0.audit.attempt(entry)?;
+    let attempt = service.0.audit.attempt(entry).await?;
     let done = carry_out(service, method.name, caller, request).await;
     attempt.ended(done.as_ref().map_or_else(Status::code, |_| Code::Ok));
     done

@@ -1,11 +1,12 @@
 //! What callers change, written down before it is done, and again with its outcome: a chain of lines on the node's disk,
 //! in which nothing can be changed unseen. Messages to Souls are not in it: there are too many, and they are theirs.
 //!
-//! An attempt is written by whoever makes it, into the system's memory, which takes less than to hand it on; outcomes go
-//! with the next attempt, or within a second. Once a second all is synced, so that a power cut costs a second of it, and
+//! An attempt is written by whoever makes it, and those that a thread makes together by one of them, into the system's
+//! memory, which takes less than to hand it on; outcomes go with the next attempt, or within a second. Once a second all is synced, so that a power cut costs a second of it, and
 //! a call no sync. What cannot be written down is not done.
 
 mod disk;
+mod gather;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use tonic::{Code, Status};
 pub(super) use disk::check;
 
 use self::disk::{Disk, FOLDER};
+use self::gather::Gathered;
 use super::config::AuditConfig;
 use super::convert;
 use super::error::AdminError;
@@ -57,6 +59,8 @@ struct Log {
 #[derive(Debug)]
 struct Book {
     disk: Disk,
+    /// Attempts that are not written yet: nothing is done for them.
+    gathered: Gathered,
     /// Outcomes that are not written yet.
     outcomes: Vec<Entry>,
     /// How many of them found no room.
@@ -68,6 +72,7 @@ struct Book {
 }
 
 /// A call that is written down and under way. Dropped, its outcome is that its caller went away.
+#[derive(Debug)]
 pub(super) struct Attempt {
     log: Arc<Log>,
     entry: Option<Entry>,
@@ -115,7 +120,8 @@ impl Audit {
     pub(super) fn open(data: &Path, config: AuditConfig, tasks: &Tasks) -> Result<Self, AdminError> {
         let folder = data.join(FOLDER);
         let disk = Disk::open(folder.clone(), config)?;
-        let book = Book { disk, outcomes: Vec::new(), late: 0, under_way: 0, unsynced: false };
+        let (gathered, outcomes) = (Gathered::default(), Vec::new());
+        let book = Book { disk, gathered, outcomes, late: 0, under_way: 0, unsynced: false };
         let (book, stopping) = (Mutex::new(book), tasks.stopping());
         let log = Arc::new(Log { folder, book, changed: Notify::new(), stopping });
         let keeping = log.clone();
@@ -138,9 +144,13 @@ impl Audit {
         Ok(attempts.collect())
     }
 
-    /// As [`Audit::attempts`], for one.
-    pub(super) fn attempt(&self, entry: Entry) -> Result<Attempt, Status> {
-        self.attempts(vec![entry]).map(|mut attempts| attempts.remove(0))
+    /// As [`Audit::attempts`], for one, and for those that other calls make at the same time.
+    pub(super) async fn attempt(&self, entry: Entry) -> Result<Attempt, Status> {
+        let is_alone = self.0.book().under_way == 0;
+        if is_alone {
+            return self.attempts(vec![entry]).map(|mut attempts| attempts.remove(0));
+        }
+        gather::write(&self.0, entry).await
     }
 
     /// The lines that pass `filter`, the oldest first.

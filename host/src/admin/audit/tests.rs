@@ -25,7 +25,7 @@ async fn change(data: &Path, config: &AuditConfig, count: usize) {
     let tasks = Tasks::new();
     let audit = Audit::open(data, config.clone(), &tasks).expect("it opens");
     for number in 0..count {
-        audit.attempt(attempt(&number.to_string())).expect("written").ended(Code::Ok);
+        audit.attempt(attempt(&number.to_string())).await.expect("written").ended(Code::Ok);
     }
     assert!(tasks.stop(Duration::from_secs(10)).await, "the writer ends");
 }
@@ -38,8 +38,8 @@ fn small() -> AuditConfig {
 async fn an_attempt_comes_before_its_outcome_and_what_is_given_up_has_one_too() {
     let (data, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
     let audit = Audit::open(data.path(), AuditConfig::default(), &tasks).expect("it opens");
-    let first = audit.attempt(attempt("a")).expect("written");
-    let second = audit.attempt(attempt("b")).expect("written");
+    let first = audit.attempt(attempt("a")).await.expect("written");
+    let second = audit.attempt(attempt("b")).await.expect("written");
     second.ended(Code::NotFound);
     drop(first);
     let records = read(&audit, Filter::default()).await;
@@ -50,9 +50,9 @@ async fn an_attempt_comes_before_its_outcome_and_what_is_given_up_has_one_too() 
     assert_eq!((last.len(), last[0].sequence), (1, 4));
     assert!(read(&audit, Filter { method: "Kv/Get".into(), ..Filter::default() }).await.is_empty());
     // Those under way when the node stops have their place.
-    let under_way = audit.attempt(attempt("c")).expect("written");
+    let under_way = audit.attempt(attempt("c")).await.expect("written");
     tasks.stopping().cancel();
-    assert_eq!(audit.attempt(attempt("d")).err().map(|status| status.code()), Some(Code::Unavailable));
+    assert_eq!(audit.attempt(attempt("d")).await.err().map(|status| status.code()), Some(Code::Unavailable));
     under_way.ended(Code::Ok);
     assert!(tasks.stop(Duration::from_secs(10)).await);
     let (count, head) = check(&folder(data.path())).expect("it can be read").expect("it holds");
@@ -106,11 +106,11 @@ async fn what_was_changed_is_named() {
 async fn what_cannot_be_written_down_is_not_done() {
     let (data, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
     let audit = Audit::open(data.path(), small(), &tasks).expect("it opens");
-    let under_way = audit.attempt(attempt("a")).expect("written");
+    let under_way = audit.attempt(attempt("a")).await.expect("written");
     // The next file cannot be made.
     fs::rename(folder(data.path()), data.path().join("elsewhere")).expect("ours");
     let refused = loop {
-        match audit.attempt(attempt("b")) {
+        match audit.attempt(attempt("b")).await {
             Ok(attempt) => attempt.ended(Code::Ok),
             Err(refused) => break refused,
         }
@@ -119,10 +119,37 @@ async fn what_cannot_be_written_down_is_not_done() {
     assert!(refused.message().contains("audit"), "{refused}");
     under_way.ended(Code::Ok);
     fs::rename(data.path().join("elsewhere"), folder(data.path())).expect("ours");
-    audit.attempt(attempt("c")).expect("there is room again").ended(Code::Ok);
+    audit.attempt(attempt("c")).await.expect("there is room again").ended(Code::Ok);
     assert!(tasks.stop(Duration::from_secs(10)).await);
     let (_, newest) = disk::files(&folder(data.path())).expect("a folder").pop().expect("a file");
     let text = fs::read_to_string(newest).expect("text");
     assert!(text.contains("\"call\":1,"), "the outcome that found no room was kept: {text}");
+    assert!(check(&folder(data.path())).expect("it can be read").is_ok());
+}
+
+#[tokio::test]
+async fn attempts_that_come_together_are_written_together_and_none_waits_for_one_that_is_given_up() {
+    let (data, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+    let audit = Audit::open(data.path(), AuditConfig::default(), &tasks).expect("it opens");
+    let alone = audit.attempt(attempt("alone")).await.expect("written");
+    let mut given_up = Box::pin(audit.attempt(attempt("given up")));
+    assert!(futures::poll!(&mut given_up).is_pending(), "it lets others go first");
+    let mut others: Vec<_> =
+        (0..30).map(|number| Box::pin(audit.attempt(attempt(&number.to_string())))).collect();
+    for other in &mut others {
+        assert!(futures::poll!(other).is_pending());
+    }
+    assert_eq!(read(&audit, Filter::default()).await.len(), 1);
+    drop(given_up);
+    for other in others {
+        other.await.expect("written").ended(Code::Ok);
+    }
+    alone.ended(Code::Ok);
+    let records = read(&audit, Filter::default()).await;
+    let targets: Vec<_> = records.iter().take(32).map(|line| &*line.target).collect();
+    assert_eq!((targets[..3].to_vec(), targets[31]), (vec!["alone", "given up", "0"], "29"));
+    let ends = |outcome| records.iter().filter(|line| line.outcome == outcome).count();
+    assert_eq!((ends("CANCELLED"), ends("OK"), records.len()), (1, 31, 64));
+    assert!(tasks.stop(Duration::from_secs(10)).await);
     assert!(check(&folder(data.path())).expect("it can be read").is_ok());
 }
