@@ -227,3 +227,40 @@ impl HttpBody for Answers {
         SizeHint::default()
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that comes in these pieces.
+    struct Pieces(Vec<Bytes>);
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready((!self.0.is_empty()).then(|| Ok(Frame::data(self.0.remove(0)))))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_message_is_seen_however_it_comes_and_none_of_the_body_is_lost() {
+        let body = [&[0, 0, 0, 0, 3][..], b"abc", &[0, 0, 0, 0, 1], b"d"].concat();
+        for cuts in [(0, 0), (0, 3), (2, 5), (5, 8), (6, 10), (8, 8), (8, 14)] {
+            let pieces = [&body[..cuts.0], &body[cuts.0..cuts.1], &body[cuts.1..]];
+            let pieces = Pieces(pieces.map(Bytes::copy_from_slice).to_vec());
+            let (first, mut peeked) = peek(Body::new(pieces), 3).await.expect("it is there");
+            let mut read = Vec::new();
+            while let Some(frame) = poll_fn(|context| Pin::new(&mut peeked).poll_frame(context)).await {
+                read.extend(frame.expect("it comes").into_data().expect("data"));
+            }
+            assert_eq!((&first[..], &read), (&b"abc"[..], &body), "{cuts:?}");
+        }
+        // The rest of what is too long is not waited for.
+        let cut = Body::new(Pieces(vec![Bytes::copy_from_slice(&body[..7])]));
+        assert!(peek(cut, 2).await.is_ok_and(|(first, _)| first.is_empty()));
+    }
+}

@@ -7,11 +7,14 @@ mod rooms;
 mod streams;
 mod tls;
 
+use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 
 use matrix_proto::v1;
 use matrix_proto::v1::cluster_client::ClusterClient;
-use tonic::Code;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
@@ -126,4 +129,32 @@ async fn a_second_node_on_the_same_socket_does_not_start() {
     assert!(socket.exists());
     rooms.close().await;
     assert!(!socket.exists(), "it is removed when the node stops");
+}
+
+/// How a call of `path` ends, whose request has no message.
+async fn end_of<C, B>(mut channel: C, path: &str) -> Code
+where
+    C: Service<http::Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug>,
+{
+    let request = http::Request::post(path).header("content-type", "application/grpc");
+    poll_fn(|context| channel.poll_ready(context)).await.expect("it listens");
+    let answer = channel.call(request.body(Body::empty()).expect("a request")).await.expect("an answer");
+    Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_methods_there_are_is_told_to_those_who_are_known() {
+    let rooms = Rooms::open(config()).await;
+    for (path, to_strangers) in [
+        ("/matrix.v1.Kv/Burn", Code::Unauthenticated),
+        ("/matrix.v1.Kv/", Code::Unauthenticated),
+        ("/matrix.v1.Burner/Kv", Code::Unimplemented),
+        ("/matrix.v1.Kv", Code::Unimplemented),
+        ("/", Code::Unimplemented),
+    ] {
+        let stranger = end_of(rooms::channel(&rooms.grpc()[1]).await, path).await;
+        assert_eq!((path, stranger), (path, to_strangers));
+        assert_eq!((path, end_of(rooms.known().await, path).await), (path, Code::Unimplemented));
+    }
+    rooms.close().await;
 }
