@@ -2,8 +2,8 @@
 //! in which nothing can be changed unseen. Messages to Souls are not in it: there are too many, and they are theirs.
 //!
 //! An attempt is written by whoever makes it, and those that a thread makes together by one of them, into the system's
-//! memory, which takes less than to hand it on; outcomes go with the next attempt, or within a second. Once a second all is synced, so that a power cut costs a second of it, and
-//! a call no sync. What cannot be written down is not done.
+//! memory, which takes less than to hand it on; outcomes go with the next attempt, or within a second. Once a second all
+//! is synced, so that a power cut costs a second of it, and a call no sync. What cannot be written down is not done.
 
 mod disk;
 mod gather;
