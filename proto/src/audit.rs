@@ -106,17 +106,17 @@ impl Chain {
         self.prev.to_string()
     }
 
-    /// The next line, without a line feed. Number and link of `entry` are filled in.
-    pub fn seal(&mut self, entry: &mut Entry) -> String {
+    /// Appends the next line to `text`, with a line feed. Number and link of `entry` are filled in.
+    pub fn seal(&mut self, entry: &mut Entry, text: &mut Vec<u8>) {
         (entry.seq, entry.prev) = (self.next, self.prev.to_string());
-        let mut line = serde_json::to_string(entry).expect("numbers and texts have a form in JSON");
-        line.truncate(line.len() - 1);
-        self.prev = blake3::hash(line.as_bytes());
+        let start = text.len();
+        serde_json::to_writer(&mut *text, entry).expect("numbers and texts have a form in JSON");
+        text.truncate(text.len() - 1);
+        self.prev = blake3::hash(&text[start..]);
         self.next += 1;
-        line.push_str(HASH_KEY);
-        line.push_str(&self.prev.to_string());
-        line.push_str(END);
-        line
+        for part in [HASH_KEY, &self.prev.to_hex(), END, "\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
     }
 
     /// What the next line says, which must follow.
@@ -155,6 +155,13 @@ fn open(line: &str) -> Result<(Entry, blake3::Hash), Fault> {
 mod tests {
     use super::*;
 
+    fn seal(chain: &mut Chain, entry: &mut Entry) -> String {
+        let mut text = Vec::new();
+        chain.seal(entry, &mut text);
+        assert_eq!(text.pop(), Some(b'\n'));
+        String::from_utf8(text).expect("JSON is text")
+    }
+
     fn lines(count: u64) -> Vec<String> {
         let mut chain = Chain::default();
         let entry = |number: u64| Entry {
@@ -164,7 +171,7 @@ mod tests {
             target: format!("notes/\"{number}"),
             ..Entry::default()
         };
-        (1..=count).map(|number| chain.seal(&mut entry(number))).collect()
+        (1..=count).map(|number| seal(&mut chain, &mut entry(number))).collect()
     }
 
     /// The number of the first line that does not follow, and why.
@@ -192,7 +199,7 @@ mod tests {
         // One that was made anew in its place no longer is what the next one follows.
         let mut forged = sound.clone();
         let mut chain = Chain::after(&sound[0]).expect("sound").0;
-        forged[1] = chain.seal(&mut Entry { method: "Kv/Get".into(), ..Entry::default() });
+        forged[1] = seal(&mut chain, &mut Entry { method: "Kv/Get".into(), ..Entry::default() });
         assert_eq!(fault(&forged), Some((3, Fault::Link)));
     }
 
@@ -201,7 +208,7 @@ mod tests {
         let sound = lines(3);
         let (mut chain, last) = Chain::after(&sound[2]).expect("sound");
         assert_eq!((last.seq, chain.next(), last.target.as_str()), (3, 4, "notes/\"3"));
-        let next = chain.seal(&mut Entry::default());
+        let next = seal(&mut chain, &mut Entry::default());
         let mut reading = Chain::after(&sound[2]).expect("sound").0;
         assert!(reading.follow(&next).is_ok());
         assert_eq!(reading.head(), chain.head());

@@ -18,6 +18,8 @@ pub(super) const FOLDER: &str = "audit";
 const SUFFIX: &str = ".jsonl";
 /// The most bytes of a line: far more than what is written down of a call.
 const LINE_BYTES_MAX: u64 = 16 << 10;
+/// Bytes of room for lines that are kept from one write to the next.
+const TEXT_BYTES_KEPT: usize = 256 << 10;
 
 /// The log, open for writing.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Disk {
     /// Of the file.
     bytes: u64,
     chain: Chain,
+    /// The lines last written: room for the next. New room of this size would be new pages from the system each time.
+    text: Vec<u8>,
     /// Why nothing can be written any more: nobody knows what stands at the end of the file.
     broken: Option<String>,
 }
@@ -58,7 +62,7 @@ impl Disk {
             }
             None => (begin(&folder, &chain).map_err(failed("make a file in", &folder))?, 0),
         };
-        let disk = Self { folder, config, file, bytes, chain, broken: None };
+        let disk = Self { folder, config, file, bytes, chain, text: Vec::new(), broken: None };
         disk.reserve();
         Ok(disk)
     }
@@ -104,13 +108,12 @@ impl Disk {
             self.reserve();
             self.forget_oldest();
         }
-        let (mut chain, mut text) = (self.chain.clone(), String::new());
-        for entry in entries {
-            text.push_str(&chain.seal(entry));
-            text.push('\n');
-        }
-        self.file.write_all(text.as_bytes())?;
-        self.bytes += text.len() as u64;
+        let mut chain = self.chain.clone();
+        self.text.clear();
+        self.text.shrink_to(TEXT_BYTES_KEPT);
+        entries.iter_mut().for_each(|entry| chain.seal(entry, &mut self.text));
+        self.file.write_all(&self.text)?;
+        self.bytes += self.text.len() as u64;
         self.chain = chain;
         Ok(())
     }

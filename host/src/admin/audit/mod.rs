@@ -308,16 +308,19 @@ impl Log {
 impl Book {
     /// Writes the outcomes that wait, then attempts, of which it returns the first one's number; all of them or none.
     fn write(&mut self, attempts: Vec<Entry>) -> Result<u64, String> {
+        if self.outcomes.is_empty() && attempts.is_empty() {
+            return Ok(0);
+        }
         let mut entries = std::mem::take(&mut self.outcomes);
         let outcomes = entries.len();
         entries.extend(attempts);
-        let Some(written) = (!entries.is_empty()).then(|| self.disk.append(&mut entries)) else {
-            return Ok(0);
-        };
-        match written {
+        match self.disk.append(&mut entries) {
             Ok(()) => {
-                (self.late, self.unsynced) = (0, true);
-                Ok(entries.get(outcomes).map_or(0, |entry| entry.seq))
+                let first = entries.get(outcomes).map_or(0, |entry| entry.seq);
+                entries.clear();
+                entries.shrink_to(2 * OUTCOMES_MAX);
+                (self.late, self.unsynced, self.outcomes) = (0, true, entries);
+                Ok(first)
             }
             Err(why) => {
                 entries.truncate(outcomes);

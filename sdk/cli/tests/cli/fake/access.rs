@@ -82,7 +82,9 @@ impl Access for Services {
         let mut record = |call: u64, outcome: &str| {
             let (method, caller, outcome) = ("Kv/Put".to_owned(), "local".to_owned(), outcome.to_owned());
             let entry = Entry { call, method, caller, outcome, ..Entry::default() };
-            let mut line = chain.seal(&mut entry.clone());
+            let mut text = Vec::new();
+            chain.seal(&mut entry.clone(), &mut text);
+            let mut line = String::from_utf8_lossy(&text).trim_end().to_owned();
             if is_changed {
                 line = line.replace("\"OK\"", "\"NO\"");
             }
