@@ -1,9 +1,9 @@
 //! The bytes of commands, replies and snapshots: tags, variable-length numbers, length-prefixed strings.
 //! Reading never copies a value: it shares the buffer that it reads from.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
-use super::types::{Change, ChangeKind, Entry, LeaseId, Path, RequestId};
+use super::types::{Entry, LeaseId, Path, RequestId};
 
 /// The bytes are not what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,17 +62,6 @@ impl Writer {
         self.number(entry.version);
         self.lease(entry.lease);
     }
-
-    pub(super) fn change(&mut self, change: &Change) {
-        self.number(change.revision);
-        self.bytes(change.path.bytes());
-        let now = match &change.kind {
-            ChangeKind::Put(entry) => Some(entry),
-            ChangeKind::Deleted => None,
-        };
-        self.option(now, Writer::entry);
-        self.option(change.previous.as_ref(), Writer::entry);
-    }
 }
 
 /// Takes values off the front of a buffer.
@@ -80,13 +69,12 @@ pub(super) struct Reader(pub(super) Bytes);
 
 impl Reader {
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
-        Ok(self.take(1)?[0])
+        self.array().map(|[byte]| byte)
     }
 
     pub(super) fn number(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
-        for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.u8()?;
+        for (shift, &byte) in (0..u64::BITS).step_by(7).zip(self.0.iter()) {
             let bits = u64::from(byte & 0x7f);
             let shifted = bits << shift;
             if shifted >> shift != bits {
@@ -94,6 +82,7 @@ impl Reader {
             }
             value |= shifted;
             if byte < 0x80 {
+                self.0.advance(shift as usize / 7 + 1);
                 return Ok(value);
             }
         }
@@ -113,8 +102,8 @@ impl Reader {
 
     /// Bytes after their length as four bytes.
     pub(super) fn sized(&mut self) -> Result<Bytes, Malformed> {
-        let length = self.take(4)?.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        self.take(length)
+        let length = u32::from_le_bytes(self.array()?);
+        self.take(usize::try_from(length).map_err(|_| Malformed)?)
     }
 
     pub(super) fn option<T>(
@@ -137,10 +126,7 @@ impl Reader {
     }
 
     pub(super) fn request(&mut self) -> Result<Option<RequestId>, Malformed> {
-        self.option(|reader| {
-            let bytes = reader.take(16)?;
-            bytes.as_ref().try_into().map(RequestId).map_err(|_| Malformed)
-        })
+        self.option(|reader| reader.array().map(RequestId))
     }
 
     pub(super) fn entry(&mut self) -> Result<Entry, Malformed> {
@@ -153,18 +139,16 @@ impl Reader {
         })
     }
 
-    pub(super) fn change(&mut self) -> Result<Change, Malformed> {
-        Ok(Change {
-            revision: self.number()?,
-            path: self.path()?,
-            kind: self.option(Reader::entry)?.map_or(ChangeKind::Deleted, ChangeKind::Put),
-            previous: self.option(Reader::entry)?,
-        })
-    }
-
     /// Says that nothing may follow.
     pub(super) fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// So many bytes, by themselves: what is shared is counted, which costs more than a few bytes.
+    fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Malformed> {
+        let bytes = *self.0.first_chunk().ok_or(Malformed)?;
+        self.0.advance(LENGTH);
+        Ok(bytes)
     }
 
     fn take(&mut self, length: usize) -> Result<Bytes, Malformed> {

@@ -65,8 +65,9 @@ pub(super) enum Outcome {
     },
     Number(u64),
     Swapped,
+    /// It holds what is there instead; apart, so that all other answers stay small: many are remembered.
     Conflict {
-        current: Option<Entry>,
+        current: Option<Box<Entry>>,
     },
     Unmet {
         condition: u64,
@@ -275,7 +276,7 @@ impl Answer {
             Outcome::Swapped => writer.u8(3),
             Outcome::Conflict { current } => {
                 writer.u8(4);
-                writer.option(current.as_ref(), Writer::entry);
+                writer.option(current.as_deref(), Writer::entry);
             }
             Outcome::Unmet { condition } => {
                 writer.u8(5);
@@ -306,7 +307,7 @@ impl Answer {
             1 => Outcome::Deleted { existed: reader.u8()? != 0 },
             2 => Outcome::Number(reader.number()?),
             3 => Outcome::Swapped,
-            4 => Outcome::Conflict { current: reader.option(Reader::entry)? },
+            4 => Outcome::Conflict { current: reader.option(Reader::entry)?.map(Box::new) },
             5 => Outcome::Unmet { condition: reader.number()? },
             6 => Outcome::Granted(LeaseId(reader.number()?)),
             7 => Outcome::LeaseEnded { more: reader.u8()? != 0 },
@@ -324,7 +325,7 @@ impl Answer {
     /// About how many bytes the answer holds on to.
     pub(super) fn size(&self) -> usize {
         let value = match &self.outcome {
-            Outcome::Conflict { current: Some(entry) } => entry.value.len(),
+            Outcome::Conflict { current: Some(entry) } => size_of::<Entry>() + entry.value.len(),
             _ => 0,
         };
         size_of::<Answer>() + value

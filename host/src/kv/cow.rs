@@ -28,8 +28,7 @@ struct Chunk<V> {
 
 impl<V: Clone> CowMap<V> {
     pub(super) fn new() -> CowMap<V> {
-        let first = Chunk { keys: Vec::new(), values: Vec::new() };
-        CowMap { chunks: BTreeMap::from([(Key::new(b""), Arc::new(first))]), len: 0 }
+        CowMap { chunks: BTreeMap::from([(Key::new(b""), Arc::new(Chunk::with_room()))]), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,8 +36,7 @@ impl<V: Clone> CowMap<V> {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
-        let mut up_to = self.chunks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        let (_, chunk) = up_to.next_back()?;
+        let (_, chunk) = self.at(key);
         Some(&chunk.values[chunk.find(key).ok()?])
     }
 
@@ -72,7 +70,7 @@ impl<V: Clone> CowMap<V> {
         let emptied = chunk.keys.is_empty();
         self.len -= 1;
         if emptied {
-            let low = self.low_of(key);
+            let low = self.at(key).0.clone();
             // The first chunk stays, empty or not: see the invariant.
             if !low.bytes().is_empty() {
                 self.chunks.remove(&low);
@@ -83,7 +81,7 @@ impl<V: Clone> CowMap<V> {
 
     /// The keys from `start` on, in order.
     pub(super) fn from<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a V)> {
-        let low = self.low_of(start);
+        let (low, _) = self.at(start);
         self.chunks
             .range::<[u8], _>((Bound::Included(low.bytes()), Bound::Unbounded))
             .flat_map(|(_, chunk)| chunk.keys.iter().zip(&chunk.values))
@@ -91,10 +89,11 @@ impl<V: Clone> CowMap<V> {
             .skip_while(move |(key, _)| *key < start)
     }
 
-    fn low_of(&self, key: &[u8]) -> Key {
+    /// The chunk that has the key, or would have it, and its lower bound.
+    fn at(&self, key: &[u8]) -> (&Key, &Chunk<V>) {
         let mut up_to = self.chunks.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        let (low, _) = up_to.next_back().expect("the first chunk is below every key");
-        low.clone()
+        let (low, chunk) = up_to.next_back().expect("the first chunk is below every key");
+        (low, chunk)
     }
 
     fn chunk_mut(&mut self, key: &[u8]) -> &mut Chunk<V> {
@@ -105,6 +104,11 @@ impl<V: Clone> CowMap<V> {
 }
 
 impl<V> Chunk<V> {
+    /// An empty one, which has room for as many keys as it may have.
+    fn with_room() -> Chunk<V> {
+        Chunk { keys: Vec::with_capacity(CHUNK_KEYS_MAX), values: Vec::with_capacity(CHUNK_KEYS_MAX) }
+    }
+
     /// Where the key is, or where it would be.
     fn find(&self, key: &[u8]) -> Result<usize, usize> {
         self.keys.binary_search_by(|present| present.bytes().cmp(key))
@@ -119,7 +123,9 @@ impl<V> Chunk<V> {
         }
         // Keys that come in order fill chunks to the brim; others leave both halves room.
         let cut = if at == self.keys.len() { at } else { CHUNK_KEYS_MAX / 2 };
-        let mut upper = Chunk { keys: self.keys.split_off(cut), values: self.values.split_off(cut) };
+        let mut upper = Chunk::with_room();
+        upper.keys.extend(self.keys.drain(cut..));
+        upper.values.extend(self.values.drain(cut..));
         let (part, at) = if at < cut { (self, at) } else { (&mut upper, at - cut) };
         part.keys.insert(at, key);
         part.values.insert(at, value);

@@ -187,7 +187,7 @@ impl Kv {
         let answer = self.propose(request, Op::Swap { condition, new }).await?;
         reply(answer, |outcome| match outcome {
             Outcome::Swapped => Some(Swap::Swapped),
-            Outcome::Conflict { current } => Some(Swap::Conflict { current }),
+            Outcome::Conflict { current } => Some(Swap::Conflict { current: current.map(|entry| *entry) }),
             _ => None,
         })
     }

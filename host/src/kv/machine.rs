@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use futures::stream::TryReadyChunksError;
 use futures::{Stream, TryStreamExt};
 use openraft::alias::SnapshotOf;
 use openraft::entry::RaftEntry;
@@ -18,6 +19,9 @@ use super::snapshot::{Meta, Replica, Shelf, SnapshotFile};
 use super::stats::{Counter, Counters};
 
 type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// Entries that are applied at a time: readers wait for no more, and the room that they take is of one size.
+const TOGETHER_MAX: usize = 64;
 
 /// What the state machine shares with readers, watches and the lease keeper.
 pub(super) struct Shared {
@@ -34,11 +38,10 @@ pub(super) struct Shared {
     applied_entries: Counter,
 }
 
-/// What entries changed that others wait for.
-struct News {
-    /// The first of their revisions.
-    from: u64,
-    leases_changed: bool,
+/// Where the state was at some moment, as far as others wait for changes.
+struct Moment {
+    revision: u64,
+    lease_changes: u64,
 }
 
 /// Raft's hold on the shared state.
@@ -85,26 +88,29 @@ impl Shared {
         self.counters.snapshot_bytes.set(bytes);
     }
 
-    /// Applies entries in order; returns the answer to each, and what is to be announced once they are given.
-    fn apply<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> (Vec<Answer>, News) {
+    /// Applies entries in order; returns the answer to each.
+    fn apply(&self, items: &[EntryResponder<TypeConfig>]) -> Vec<Answer> {
         let mut replica = self.write();
-        let (from, leases_before) = (replica.state.revision + 1, replica.state.lease_changes);
-        let mut answers = Vec::new();
-        for entry in entries {
-            answers.push(apply_entry(&mut replica, entry));
-            self.applied_bytes.add(size_in_memory(entry) as u64);
-        }
-        let news = News { from, leases_changed: replica.state.lease_changes != leases_before };
+        let answers = items.iter().map(|(entry, _)| apply_entry(&mut replica, entry)).collect();
+        let count = items.len() as u64;
         self.state_bytes.set(replica.state.bytes);
-        self.applied_entries.add(answers.len() as u64);
+        self.applied_bytes.add(items.iter().map(|(entry, _)| size_in_memory(entry) as u64).sum());
+        self.applied_entries.add(count);
         drop(replica);
-        self.counters.applied_commands.add(answers.len() as u64);
-        (answers, news)
+        self.counters.applied_commands.add(count);
+        answers
     }
 
-    fn announce(&self, news: &News) {
-        self.bells.ring(&self.read().state.history, news.from);
-        if news.leases_changed {
+    fn moment(&self) -> Moment {
+        let replica = self.read();
+        Moment { revision: replica.state.revision, lease_changes: replica.state.lease_changes }
+    }
+
+    /// Tells those who wait for it what has changed.
+    fn announce_since(&self, before: &Moment) {
+        let replica = self.read();
+        self.bells.ring(&replica.state.history, before.revision + 1);
+        if replica.state.lease_changes != before.lease_changes {
             self.leases_changed.notify_one();
         }
     }
@@ -166,15 +172,18 @@ impl RaftStateMachine<TypeConfig> for Machine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let items: Vec<EntryResponder<TypeConfig>> = entries.try_collect().await?;
-        let (answers, news) = self.shared.apply(items.iter().map(|(entry, _)| entry));
-        for ((_, responder), answer) in items.into_iter().zip(answers) {
-            if let Some(responder) = responder {
-                responder.send(answer);
+        let mut chunks = entries.try_ready_chunks(TOGETHER_MAX);
+        let before = self.shared.moment();
+        while let Some(items) = chunks.try_next().await.map_err(|TryReadyChunksError(_, error)| error)? {
+            let answers = self.shared.apply(&items);
+            for ((_, responder), answer) in items.into_iter().zip(answers) {
+                if let Some(responder) = responder {
+                    responder.send(answer);
+                }
             }
         }
         // Watches come after those who wait for an answer.
-        self.shared.announce(&news);
+        self.shared.announce_since(&before);
         Ok(())
     }
 

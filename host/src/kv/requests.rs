@@ -78,7 +78,7 @@ mod tests {
         for number in 0..100 {
             let entry =
                 Entry { value: value.clone(), revision: 1, created_revision: 1, version: 1, lease: None };
-            let outcome = Outcome::Conflict { current: Some(entry) };
+            let outcome = Outcome::Conflict { current: Some(Box::new(entry)) };
             requests.insert(id(number), Answer { log_index: number, revision: 0, outcome });
         }
         assert!(requests.answers().len() <= WINDOW_BYTES >> 20);

@@ -1,18 +1,18 @@
-//! Snapshots on disk: one file, written whole or not at all. Records with their length before them, then a SHA-256
-//! over everything: a file that was cut or changed is refused, wherever it comes from.
+//! Snapshots on disk: one file, written whole or not at all.
 
-use std::collections::{BTreeSet, VecDeque};
+mod format;
+
+use std::collections::VecDeque;
 use std::fs::{DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use openraft::alias::SnapshotMetaOf;
-use sha2::{Digest, Sha256};
 
-use super::codec::{Malformed, Reader, Writer};
+pub(super) use self::format::{load, save};
 use super::command::Answer;
 use super::cow::CowMap;
 use super::error::KvError;
@@ -23,22 +23,8 @@ use super::types::{Change, Entry, LeaseId, RequestId};
 
 pub(super) type Meta = SnapshotMetaOf<TypeConfig>;
 
-/// What every snapshot starts with; the last byte is the format's version.
-const MAGIC: &[u8; 8] = b"MTXKV\0\0\x01";
-/// Longest record: a change of the largest value allowed, with the value before it, and some room.
-const RECORD_BYTES_MAX: usize = 64 << 20;
-/// Bytes of the checksum at the end.
-const CHECKSUM_BYTES: u64 = 32;
-
 const SUFFIX: &str = "snapshot";
 pub(super) const SUFFIX_UNFINISHED: &str = "unfinished";
-
-const RECORD_HEAD: u8 = b'H';
-const RECORD_LEASE: u8 = b'L';
-const RECORD_REQUEST: u8 = b'R';
-const RECORD_CHANGE: u8 = b'C';
-const RECORD_ENTRY: u8 = b'E';
-const RECORD_END: u8 = b'Z';
 
 /// The state machine with its place in the log.
 pub(super) struct Replica {
@@ -228,173 +214,4 @@ pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
 
 fn meta_of(replica: &Replica) -> Meta {
     Meta { last_log_id: replica.applied, last_membership: replica.membership.clone() }
-}
-
-/// Writes `image` to `file`.
-pub(super) fn save(file: impl Write, image: &Image) -> io::Result<()> {
-    let mut out = Saver { out: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
-    out.write(MAGIC)?;
-    out.record(RECORD_HEAD, |writer| {
-        writer.option(image.applied, Writer::log_id);
-        writer.number(image.revision);
-        writer.bytes(&serde_json::to_vec(&image.membership)?);
-        Ok(())
-    })?;
-    for (id, ttl_ms, ending) in &image.leases {
-        out.record(RECORD_LEASE, |writer| {
-            writer.number(id.0);
-            writer.number(*ttl_ms);
-            writer.u8(u8::from(*ending));
-            Ok(())
-        })?;
-    }
-    for (request, answer) in &image.requests {
-        out.record(RECORD_REQUEST, |writer| {
-            writer.request(Some(*request));
-            answer.write(writer);
-            Ok(())
-        })?;
-    }
-    for change in &image.changes {
-        out.record(RECORD_CHANGE, |writer| {
-            writer.change(change);
-            Ok(())
-        })?;
-    }
-    for (key, entry) in image.entries.from(b"") {
-        out.record(RECORD_ENTRY, |writer| {
-            writer.bytes(key);
-            writer.entry(entry);
-            Ok(())
-        })?;
-    }
-    out.record(RECORD_END, |_| Ok(()))?;
-    let checksum = out.hash.finalize();
-    out.out.write_all(&checksum)?;
-    out.out.flush()
-}
-
-struct Saver<W: Write> {
-    out: BufWriter<W>,
-    hash: Sha256,
-}
-
-impl<W: Write> Saver<W> {
-    fn record(&mut self, tag: u8, fill: impl FnOnce(&mut Writer) -> io::Result<()>) -> io::Result<()> {
-        let mut writer = Writer::default();
-        writer.u8(tag);
-        fill(&mut writer)?;
-        let length = u32::try_from(writer.0.len()).map_err(io::Error::other)?;
-        self.write(&length.to_le_bytes())?;
-        self.write(&writer.0)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hash.update(bytes);
-        self.out.write_all(bytes)
-    }
-}
-
-/// Reads the snapshot in `file` and checks it. The history's bounds are taken from `history`.
-pub(super) fn load(file: &mut File, history: &History) -> io::Result<Replica> {
-    file.seek(SeekFrom::Start(0))?;
-    let length = file.metadata()?.len().saturating_sub(CHECKSUM_BYTES);
-    let mut from =
-        Loader { from: BufReader::with_capacity(1 << 20, file), hash: Sha256::new(), left: length };
-    let mut magic = [0; MAGIC.len()];
-    from.read(&mut magic)?;
-    if &magic != MAGIC {
-        return Err(io::Error::other("this is no snapshot, or one of another version"));
-    }
-    let mut loading = Loading::new(history);
-    while let Some(record) = from.record()? {
-        loading.take(Reader(record.into())).map_err(io::Error::other)?;
-    }
-    let mut checksum = [0; CHECKSUM_BYTES as usize];
-    from.from.read_exact(&mut checksum)?;
-    if from.left != 0 || from.hash.finalize().as_slice() != checksum {
-        return Err(io::Error::other("the checksum does not match: the file was cut or changed"));
-    }
-    loading.finish(history).map_err(io::Error::other)
-}
-
-struct Loader<'a> {
-    from: BufReader<&'a mut File>,
-    hash: Sha256,
-    /// Bytes before the checksum that are still to be read: no length in the file is believed beyond it.
-    left: u64,
-}
-
-impl Loader<'_> {
-    /// The next record; `None` at the end record.
-    fn record(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut length = [0; 4];
-        self.read(&mut length)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length == 0 || length > RECORD_BYTES_MAX || length as u64 > self.left {
-            return Err(io::Error::other(Malformed));
-        }
-        let mut record = vec![0; length];
-        self.read(&mut record)?;
-        Ok((record[0] != RECORD_END).then_some(record))
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<()> {
-        self.from.read_exact(into)?;
-        self.hash.update(&*into);
-        self.left = self.left.checked_sub(into.len() as u64).ok_or_else(|| io::Error::other(Malformed))?;
-        Ok(())
-    }
-}
-
-/// A replica on its way in.
-struct Loading {
-    head: Option<(Option<LogId>, u64, Membership)>,
-    changes: Vec<Change>,
-    state: State,
-}
-
-impl Loading {
-    fn new(history: &History) -> Loading {
-        Loading { head: None, changes: Vec::new(), state: State::new(history.replaced(Vec::new(), 1)) }
-    }
-
-    fn take(&mut self, mut record: Reader) -> Result<(), Malformed> {
-        match record.u8()? {
-            RECORD_HEAD => {
-                let applied = record.option(Reader::log_id)?;
-                let revision = record.number()?;
-                let membership = serde_json::from_slice(&record.bytes()?).map_err(|_| Malformed)?;
-                self.head = Some((applied, revision, membership));
-            }
-            RECORD_LEASE => {
-                let id = LeaseId(record.number()?);
-                let (ttl_ms, ending) = (record.number()?, record.u8()? != 0);
-                self.state.leases.insert(id, Lease { ttl_ms, ending, keys: BTreeSet::new() });
-            }
-            RECORD_REQUEST => {
-                let request = record.request()?.ok_or(Malformed)?;
-                self.state.requests.insert(request, Answer::read(&mut record)?);
-            }
-            RECORD_CHANGE => self.changes.push(record.change()?),
-            RECORD_ENTRY => {
-                let key = record.bytes()?;
-                self.state.restore(key, record.entry()?);
-            }
-            _ => return Err(Malformed),
-        }
-        record.end()
-    }
-
-    fn finish(mut self, history: &History) -> Result<Replica, Malformed> {
-        let (applied, revision, membership) = self.head.ok_or(Malformed)?;
-        let gapless = self.changes.windows(2).all(|pair| pair[0].revision + 1 == pair[1].revision);
-        if !gapless || self.changes.last().is_some_and(|last| last.revision != revision) {
-            return Err(Malformed);
-        }
-        self.state.revision = revision;
-        self.state.history = history.replaced(self.changes, revision + 1);
-        self.state.lease_changes = 1;
-        Ok(Replica { state: self.state, applied, membership })
-    }
 }

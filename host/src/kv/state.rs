@@ -125,7 +125,7 @@ impl State {
     fn swap(&mut self, condition: Condition, new: Option<Bytes>) -> Outcome {
         let current = self.entries.get(condition.path.bytes());
         if !holds(&condition.expect, current) {
-            return Outcome::Conflict { current: current.cloned() };
+            return Outcome::Conflict { current: current.cloned().map(Box::new) };
         }
         let lease = current.and_then(|entry| entry.lease);
         let path = condition.path;

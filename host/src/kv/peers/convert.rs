@@ -9,7 +9,7 @@ use openraft::raft::{
 
 use crate::kv::codec::{Malformed, Reader, Writer};
 use crate::kv::command::Proposal;
-use crate::kv::raft::{LogEntry, LogId, TypeConfig, Vote};
+use crate::kv::raft::{LogEntry, LogId, TypeConfig, Vote, size_in_memory};
 
 pub(super) fn ballot(vote: &Vote) -> wire::Ballot {
     wire::Ballot { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
@@ -29,30 +29,42 @@ pub(super) fn log_id(place: wire::LogPlace) -> LogId {
 }
 
 pub(super) fn append(request: &AppendEntriesRequest<TypeConfig>) -> wire::Append {
-    let entry = |entry: &LogEntry| {
-        let mut writer = Writer::default();
+    let mut writer = Writer::with_capacity(request.entries.iter().map(size_in_memory).sum());
+    let end = |entry: &LogEntry| {
         // It fails only for a membership that is no JSON, of which there is none.
         let written = writer.log_entry(entry);
         debug_assert!(written.is_ok(), "every entry has its bytes");
-        Bytes::from(writer.0)
+        writer.0.len()
     };
+    let ends: Vec<_> = request.entries.iter().map(end).collect();
     wire::Append {
         vote: Some(ballot(&request.vote)),
         previous: request.prev_log_id.map(place),
-        entries: request.entries.iter().map(entry).collect(),
+        entries: apart(&writer.0.into(), ends).collect(),
         committed: request.leader_commit.map(place),
     }
 }
 
+/// What lies together, apart, given where each ends.
+fn apart(together: &Bytes, ends: Vec<usize>) -> impl Iterator<Item = Bytes> {
+    ends.into_iter().scan(0, |start, end| Some(together.slice(std::mem::replace(start, end)..end)))
+}
+
 pub(super) fn read_append(append: wire::Append) -> Result<AppendEntriesRequest<TypeConfig>, Malformed> {
-    let entry = |bytes: Bytes| {
-        // A copy of its own: a small entry must not keep a large buffer of the network alive.
-        Reader(Bytes::copy_from_slice(&bytes)).log_entry()
+    // One copy for all, which leave memory at about the same time: a small entry must not keep a large buffer of the
+    // network alive.
+    let mut together = Vec::with_capacity(append.entries.iter().map(Bytes::len).sum());
+    let end = |entry: &Bytes| {
+        together.extend_from_slice(entry);
+        together.len()
     };
+    let ends = append.entries.iter().map(end).collect();
     Ok(AppendEntriesRequest {
         vote: vote(append.vote)?,
         prev_log_id: append.previous.map(log_id),
-        entries: append.entries.into_iter().map(entry).collect::<Result<_, _>>()?,
+        entries: apart(&together.into(), ends)
+            .map(|entry| Reader(entry).log_entry())
+            .collect::<Result<_, _>>()?,
         leader_commit: append.committed.map(log_id),
     })
 }
