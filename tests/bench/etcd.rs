@@ -2,11 +2,9 @@
 //! numbers of the fields are the protocol's.
 
 use bytes::Bytes;
-use tonic::client::Grpc;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
-use tonic::{Request, Status};
-use tonic_prost::ProstCodec;
+use tonic::Status;
+
+use crate::caller::Caller;
 
 /// `PutRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -43,25 +41,12 @@ struct Entry {
 }
 
 /// Gives a key a value.
-pub(crate) async fn put(channel: Channel, key: Bytes, value: Bytes) -> Result<(), Status> {
-    let path = PathAndQuery::from_static("/etcdserverpb.KV/Put");
-    call::<_, PutDone>(channel, path, Put { key, value }).await.map(drop)
+pub(crate) async fn put(etcd: &Caller, key: Bytes, value: Bytes) -> Result<(), Status> {
+    etcd.call::<_, PutDone>("/etcdserverpb.KV/Put", &Put { key, value }).await.map(drop)
 }
 
 /// The value of a key, as of now.
-pub(crate) async fn get(channel: Channel, key: Bytes) -> Result<Option<Bytes>, Status> {
-    let path = PathAndQuery::from_static("/etcdserverpb.KV/Range");
-    let found: Found = call(channel, path, Range { key }).await?;
+pub(crate) async fn get(etcd: &Caller, key: Bytes) -> Result<Option<Bytes>, Status> {
+    let found: Found = etcd.call("/etcdserverpb.KV/Range", &Range { key }).await?;
     Ok(found.entries.into_iter().next().map(|entry| entry.value))
-}
-
-pub(crate) async fn call<Q, A>(channel: Channel, path: PathAndQuery, request: Q) -> Result<A, Status>
-where
-    Q: prost::Message + Send + Sync + 'static,
-    A: prost::Message + Default + Send + Sync + 'static,
-{
-    let mut grpc = Grpc::new(channel);
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let codec = ProstCodec::<Q, A>::default();
-    grpc.unary(Request::new(request), path, codec).await.map(tonic::Response::into_inner)
 }

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
 
+use crate::caller::Caller;
 use crate::etcd;
 use crate::kv::free_port;
 
@@ -90,16 +89,16 @@ impl Cluster {
             Via::Leader => vec![self.leader().await],
         };
         let sharing = CLIENTS_PER_CONNECTION * members.len();
-        let mut channels = Vec::new();
+        let mut callers = Vec::new();
         for _ in 0..load.clients.div_ceil(sharing) {
             let mut group = Vec::new();
             for member in &members {
                 group.push(member.connect().await.expect("the member listens"));
             }
-            channels.push(group);
+            callers.push(group);
         }
         let began = Instant::now();
-        let clients = (0..load.clients).map(|client| ask(channels[client / sharing].clone(), load, client));
+        let clients = (0..load.clients).map(|client| ask(callers[client / sharing].clone(), load, client));
         clients.collect::<JoinSet<_>>().join_all().await;
         began.elapsed().as_secs_f64()
     }
@@ -107,9 +106,9 @@ impl Cluster {
     /// Whether each member takes a write, which goes through the leader.
     async fn writes(&self) -> bool {
         for member in &self.members {
-            let Some(channel) = member.connect().await else { return false };
+            let Some(caller) = member.connect().await else { return false };
             let key = Bytes::from_static(b"ready");
-            let written = tokio::time::timeout(PATIENCE, etcd::put(channel, key.clone(), key)).await;
+            let written = tokio::time::timeout(PATIENCE, etcd::put(&caller, key.clone(), key)).await;
             if !matches!(written, Ok(Ok(()))) {
                 return false;
             }
@@ -152,29 +151,28 @@ struct Member {
 }
 
 impl Member {
-    async fn connect(&self) -> Option<Channel> {
-        Endpoint::from_shared(url(self.port)).ok()?.tcp_nodelay(true).connect().await.ok()
+    async fn connect(&self) -> Option<Caller> {
+        Caller::open(self.port, None).await
     }
 
     /// Whether it says of itself that it leads; none where it does not answer.
     async fn leads(&self) -> Option<bool> {
-        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Status");
-        let asked = etcd::call(self.connect().await?, path, StatusRequest {});
-        let status: Status = asked.await.ok()?;
+        let caller = self.connect().await?;
+        let status: Status = caller.call("/etcdserverpb.Maintenance/Status", &StatusRequest {}).await.ok()?;
         Some(status.leader != 0 && status.leader == status.header?.member)
     }
 }
 
-/// What one client does: `channels` are used in turn.
-async fn ask(channels: Vec<Channel>, load: Load, client: usize) {
+/// What one client does: `callers` are used in turn.
+async fn ask(callers: Vec<Caller>, load: Load, client: usize) {
     let value = Bytes::from(vec![7; VALUE_BYTES]);
     for turn in 0..load.each {
-        let channel = channels[(client + turn) % channels.len()].clone();
+        let caller = &callers[(client + turn) % callers.len()];
         let key = Bytes::from(format!("client-{client}/{turn}"));
         if load.writes {
-            etcd::put(channel, key, value.clone()).await.expect("it is written");
+            etcd::put(caller, key, value.clone()).await.expect("it is written");
         } else {
-            let found = etcd::get(channel, key).await.expect("it is read");
+            let found = etcd::get(caller, key).await.expect("it is read");
             assert!(found.is_none_or(|found| found.len() == VALUE_BYTES));
         }
     }

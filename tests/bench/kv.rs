@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use matrix_proto::pipeline::Pipeline;
 use matrix_proto::v1::kv_client::KvClient;
-use matrix_proto::v1::{KvGetRequest, KvPutRequest};
+use matrix_proto::v1::{KvGetRequest, KvGetResponse, KvPutRequest, KvPutResponse};
 use matrix_tests::node::{PATIENCE, built};
 use tonic::Request;
+use tonic::codegen::http::HeaderValue;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::caller::Caller;
 use crate::etcd;
 use crate::table::{Row, Wanted, median};
 
@@ -156,31 +158,32 @@ pub(crate) async fn play(server: &Server, case: Case) -> f64 {
 /// How one client asks.
 #[derive(Clone)]
 enum Way {
-    Node(KvClient<Channel>, MetadataValue<Ascii>),
+    Node(Caller),
     Pipeline(Pipeline),
-    Etcd(Channel),
+    Etcd(Caller),
 }
 
 impl Way {
     async fn put(&self, key: Bytes, value: Bytes) {
         match self {
-            Self::Node(client, token) => {
+            Self::Node(node) => {
                 let put = KvPutRequest { bucket: "bench".into(), key, value, ..Default::default() };
-                client.clone().put(bearing(put, token)).await.map(drop).expect("it is written");
+                let written: Result<KvPutResponse, _> = node.call("/matrix.v1.Kv/Put", &put).await;
+                written.map(drop).expect("it is written");
             }
             Self::Pipeline(pipeline) => {
                 let put = KvPutRequest { bucket: "bench".into(), key, value, ..Default::default() };
                 pipeline.put(put).await.map(drop).expect("it is written");
             }
-            Self::Etcd(channel) => etcd::put(channel.clone(), key, value).await.expect("it is written"),
+            Self::Etcd(etcd) => etcd::put(etcd, key, value).await.expect("it is written"),
         }
     }
 
     async fn get(&self, key: Bytes) {
         let length = match self {
-            Self::Node(client, token) => {
+            Self::Node(node) => {
                 let get = KvGetRequest { bucket: "bench".into(), key, local: false };
-                let found = client.clone().get(bearing(get, token)).await.expect("it is read").into_inner();
+                let found: KvGetResponse = node.call("/matrix.v1.Kv/Get", &get).await.expect("it is read");
                 found.entry.map(|entry| entry.value.len())
             }
             Self::Pipeline(pipeline) => {
@@ -188,9 +191,7 @@ impl Way {
                 let found = pipeline.get(get).await.expect("it is read");
                 found.entry.map(|entry| entry.value.len())
             }
-            Self::Etcd(channel) => {
-                etcd::get(channel.clone(), key).await.expect("it is read").map(|value| value.len())
-            }
+            Self::Etcd(etcd) => etcd::get(etcd, key).await.expect("it is read").map(|value| value.len()),
         };
         assert!(length.is_none_or(|length| length == VALUE_BYTES));
     }
@@ -254,9 +255,9 @@ impl Server {
 
     /// A connection; to a node as a pipeline, where its clients share one.
     async fn way(&self, shared: bool) -> Way {
-        let channel = self.connect().await.expect("the server listens");
         match self.token.clone() {
             Some(token) if shared => {
+                let channel = self.connect().await.expect("the server listens");
                 let mut client = KvClient::with_interceptor(channel, move |mut request: Request<()>| {
                     request.metadata_mut().insert("authorization", token.clone());
                     Ok(request)
@@ -266,9 +267,16 @@ impl Server {
                 tokio::spawn(driver);
                 Way::Pipeline(pipeline)
             }
-            Some(token) => Way::Node(KvClient::new(channel), token),
-            None => Way::Etcd(channel),
+            Some(token) => {
+                let token = HeaderValue::try_from(token.as_encoded_bytes()).expect("it is one already");
+                Way::Node(self.caller(Some(token)).await)
+            }
+            None => Way::Etcd(self.caller(None).await),
         }
+    }
+
+    async fn caller(&self, token: Option<HeaderValue>) -> Caller {
+        Caller::open(self.grpc, token).await.expect("the server listens")
     }
 
     /// How often it has synced its files, as its metrics tell.

@@ -8,6 +8,7 @@
 mod asker;
 mod between;
 mod bystander;
+mod caller;
 mod distribution;
 mod etcd;
 mod etcd_cluster;
