@@ -27,9 +27,10 @@ const ROWS: [&[&str]; 14] = [
 const ENTWINED: [&str; 2] = ["runtime", "capabilities"];
 
 /// Libraries, and the only places in `host/src` that may name them.
-const CRATES: [(&[&str], &[&str]); 8] = [
+const CRATES: [(&[&str], &[&str]); 9] = [
     (&["wasmtime", "wasmtime_wasi"], &["runtime/", "capabilities/"]),
-    (&["wasmtime_wasi_http", "hyper", "http_body_util"], &["capabilities/http/"]),
+    (&["wasmtime_wasi_http", "http_body_util"], &["capabilities/http/"]),
+    (&["hyper", "hyper_util"], &["capabilities/http/", "admin/serving.rs"]),
     (&["openraft", "redb"], &["kv/"]),
     (&["libp2p", "libp2p_stream"], &["p2p/"]),
     (

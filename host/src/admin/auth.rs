@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tonic::codegen::http::{Extensions, HeaderMap};
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::codegen::http::HeaderMap;
 use tonic::{Request, Status};
 
 use super::book::{self, Page};
@@ -20,7 +19,7 @@ use super::convert;
 use super::error::{AdminError, failed};
 use super::roles::Role;
 use crate::clock;
-use crate::ids::{ClientName, Digest};
+use crate::ids::ClientName;
 
 /// The token's file, in the data folder.
 pub(super) const TOKEN_FILE: &str = "token";
@@ -119,15 +118,15 @@ impl Gate {
         Ok(Self { local: blake3::hash(token.as_bytes()), certificates, book })
     }
 
-    /// Who calls with these headers, on a connection with these properties.
-    pub(super) fn admit(&self, headers: &HeaderMap, connection: &Extensions) -> Result<Caller, Status> {
+    /// Who calls with these headers, and has shown a certificate with this fingerprint.
+    pub(super) fn admit(&self, headers: &HeaderMap, shown: Option<&str>) -> Result<Caller, Status> {
         let proof = match headers.get("authorization") {
-            Some(shown) => {
-                let token = shown.to_str().ok().and_then(|text| text.strip_prefix(SCHEME)).map(str::trim);
+            Some(header) => {
+                let token = header.to_str().ok().and_then(|text| text.strip_prefix(SCHEME)).map(str::trim);
                 let hash = blake3::hash(token.ok_or_else(convert::unauthenticated)?.as_bytes());
                 if hash == self.local { Proof::Local } else { Proof::Secret(*hash.as_bytes()) }
             }
-            None => Proof::Certificate(fingerprint(connection).ok_or_else(convert::unauthenticated)?),
+            None => Proof::Certificate(shown.ok_or_else(convert::unauthenticated)?.to_owned()),
         };
         self.know(proof)
     }
@@ -180,12 +179,6 @@ impl Gate {
             }
         }
     }
-}
-
-/// The fingerprint of the certificate that the client has shown.
-fn fingerprint(connection: &Extensions) -> Option<String> {
-    let certificates = connection.get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()?;
-    certificates.first().map(|certificate| Digest::of(certificate.as_ref()).hex())
 }
 
 /// Reads a file that nobody but its owner may read. Blocks on the disk.
@@ -247,7 +240,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert("authorization", value.parse().expect("a header"));
         }
-        let caller = gate.admit(&headers, &Extensions::new());
+        let caller = gate.admit(&headers, None);
         caller.map(|caller| caller.to_string()).map_err(|status| status.code())
     }
 

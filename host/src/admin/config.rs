@@ -159,6 +159,10 @@ impl AdminConfig {
         Duration::from_secs(self.idle_seconds)
     }
 
+    pub(super) const fn call(&self) -> Duration {
+        Duration::from_secs(self.call_seconds_max)
+    }
+
     pub(super) const fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_seconds)
     }

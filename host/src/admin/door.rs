@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
-use tonic::transport::server::Connected;
 
 use super::error::{AdminError, failed};
+use super::serving::Peer;
 
 /// A listener that takes a bounded number of connections: one too many is closed at once, so that it
 /// can be told from one that waits.
@@ -138,11 +138,9 @@ impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Connection<S, P> {
     }
 }
 
-impl<S: Connected, P> Connected for Connection<S, P> {
-    type ConnectInfo = S::ConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+impl<S, P> Peer for Connection<S, P> {
+    fn fingerprint(&self) -> Option<Arc<str>> {
+        None
     }
 }
 

@@ -1,10 +1,10 @@
 //! The operator's door: gRPC for people and programs, HTTP for machines that watch.
 //!
-//! [`door`] listens, and [`front`] takes each call: [`observe`] counts and traces it, [`guard`] lets in whom [`auth`] knows,
-//! by the token of the data folder or by the [`book`] of the realm, and who has the role that [`roles`] asks for; what
-//! changes something goes into the [`audit`] log. Then one file a service
-//! of `matrix.v1`: each reads the request, calls the room that does the work, and has [`convert`] write
-//! the answer. [`desk`] is what they share, [`replay`] makes retries safe, [`paging`] cuts lists.
+//! [`door`] listens, [`serving`] speaks HTTP/2, and [`front`] takes each call: [`observe`] counts and traces it, [`guard`]
+//! lets in whom [`auth`] knows, by the token of the data folder or by the [`book`] of the realm, and who has the role that
+//! [`roles`] asks for; what changes something goes into the [`audit`] log. Then one file a service of `matrix.v1`: each
+//! reads the request, calls the room that does the work, and has [`convert`] write the answer. [`desk`] is what they
+//! share, [`replay`] makes retries safe, [`paging`] cuts lists.
 //!
 //! Health and reflection answer without a token, so that stock clients find their way; everything else
 //! needs one, or a certificate.
@@ -20,6 +20,7 @@ mod front;
 mod guard;
 mod observe;
 mod roles;
+mod serving;
 mod threads;
 mod tls;
 
@@ -75,6 +76,7 @@ use desk::{Desk, Readiness};
 use door::{Door, bind_tcp, bind_unix};
 use guard::Guard;
 use server::{Health, Server};
+use serving::serve;
 use threads::Threads;
 use tls::Keys;
 
@@ -200,13 +202,12 @@ impl Bound {
     ) -> Result<(), AdminError> {
         let (max, idle, grace) = (desk.config.connections_max, desk.config.idle(), desk.config.shutdown());
         let stopping = tasks.stopping();
-        let unix = server.serve(Door::new(self.unix, max, idle).connections(), stopping.clone());
+        let unix = serve(server, Door::new(self.unix, max, idle).connections(), stopping.clone());
         let socket = self.socket;
         let unix = async move {
-            let end = unix.await;
+            unix.await;
             // Gone already where somebody tidied up; otherwise the next start removes it.
             let _ = std::fs::remove_file(&socket);
-            end
         };
         tasks.spawn("admin.unix", until(unix, stopping.clone(), grace, "the Unix socket"));
         if let Some(listener) = self.grpc {
@@ -218,9 +219,9 @@ impl Bound {
                 match tls {
                     Some(keys) => {
                         let connections = Box::pin(keys.secure(connections, max));
-                        until(server.serve(connections, stop.clone()), stop, grace, WHAT).await;
+                        until(serve(&server, connections, stop.clone()), stop, grace, WHAT).await;
                     }
-                    None => until(server.serve(connections, stop.clone()), stop, grace, WHAT).await,
+                    None => until(serve(&server, connections, stop.clone()), stop, grace, WHAT).await,
                 }
             };
             let threads = Threads::start(serving, idle).map_err(AdminError::Threads)?;
@@ -230,7 +231,11 @@ impl Bound {
             let pages = http::pages(desk.clone(), telemetry);
             let stop = stopping.clone().cancelled_owned();
             let serving = axum::serve(Door::new(listener, max, idle), pages).with_graceful_shutdown(stop);
-            let pages = async { serving.await.map_err(|error| error.to_string()) };
+            let pages = async {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "HTTP does not work any more");
+                }
+            };
             tasks.spawn("admin.http", until(pages, stopping, grace, "HTTP"));
         }
         Ok(())
@@ -239,7 +244,7 @@ impl Bound {
 
 /// Serves until it ends by itself; after `stopping`, for at most `grace` more.
 async fn until(
-    serving: impl Future<Output = Result<(), String>>,
+    serving: impl Future<Output = ()>,
     stopping: CancellationToken,
     grace: Duration,
     what: &'static str,
@@ -249,10 +254,7 @@ async fn until(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        end = serving => match end {
-            Ok(()) => tracing::debug!("{what} was closed"),
-            Err(error) => tracing::error!(error, "{what} does not work any more"),
-        },
+        () = serving => tracing::debug!("{what} was closed"),
         () = given_up => tracing::warn!("{what} was closed with calls under way: `admin.shutdown_seconds` are over"),
     }
 }

@@ -1,11 +1,7 @@
 //! The gRPC server: its services behind the gate, its limits, its health.
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::stream::Stream;
 use matrix_proto::FILE_DESCRIPTOR_SET;
 use matrix_proto::v1::access_server::AccessServer;
 use matrix_proto::v1::cluster_server::ClusterServer;
@@ -19,10 +15,7 @@ use matrix_proto::v1::matrices_server::MatricesServer;
 use matrix_proto::v1::memory_server::MemoryServer;
 use matrix_proto::v1::observe_server::ObserveServer;
 use matrix_proto::v1::souls_server::SoulsServer;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -51,8 +44,6 @@ use super::souls::SoulsService;
 /// The longest message of the node, in bytes: the largest value that the KV can be set to hold, or a
 /// page of a list, and room. Lists end their pages long before.
 const ANSWER_BYTES_MAX: usize = 20 << 20;
-/// The most bytes in the headers of a request: a token, a trace, a deadline.
-const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// The services whose health is told, and the node's as a whole.
 const HEALTHY: [&str; 13] = [
     "",
@@ -94,8 +85,8 @@ impl Health {
 /// The services, ready to be served on several addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    front: Front,
-    config: AdminConfig,
+    pub(super) front: Front,
+    pub(super) config: AdminConfig,
 }
 
 impl Server {
@@ -143,34 +134,7 @@ impl Server {
         open = open.add_service(reflection().build_v1alpha().map_err(refused)?);
         open = open.add_service(HealthServer::new(HealthService::from_health_reporter(health.0.clone())));
         let observer = Observer { metrics: desk.host.metrics.clone(), exports_spans };
-        Ok(Self { front: Front::new(services, open, guard, observer), config: desk.config.clone() })
-    }
-
-    /// Serves `connections` until they end, or until `stopping`: calls under way are let go on.
-    pub(super) fn serve<I, C>(
-        &self,
-        connections: I,
-        stopping: CancellationToken,
-    ) -> impl Future<Output = Result<(), String>> + Send + use<I, C>
-    where
-        I: Stream<Item = io::Result<C>> + Send + 'static,
-        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    {
-        let config = &self.config;
-        let keepalive = Duration::from_secs(config.keepalive_seconds);
-        let server = tonic::transport::Server::builder()
-            .timeout(Duration::from_secs(config.call_seconds_max))
-            .max_concurrent_streams(config.calls_per_connection)
-            .http2_keepalive_interval(Some(keepalive))
-            .http2_keepalive_timeout(Some(keepalive))
-            .http2_max_header_list_size(HEADER_BYTES_MAX);
-        let front = self.front.clone();
-        async move {
-            let stop = stopping.cancelled_owned();
-            server
-                .serve_with_incoming_shutdown(front, connections, stop)
-                .await
-                .map_err(|error| error.to_string())
-        }
+        let front = Front::new(services, open, guard, observer, desk.config.call());
+        Ok(Self { front, config: desk.config.clone() })
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod calls;
 mod pipelines;
 mod rooms;
+mod serving;
 mod streams;
 mod tls;
 

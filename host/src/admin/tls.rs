@@ -20,6 +20,8 @@ use tokio_rustls::server::TlsStream;
 use super::auth::{read_secret, read_text};
 use super::config::TlsConfig;
 use super::error::AdminError;
+use super::serving::Peer;
+use crate::ids::Digest;
 use crate::tasks::Tasks;
 
 /// How long a handshake may take.
@@ -113,6 +115,13 @@ impl Keys {
             // Whoever knocks and is not understood is no failure of the door's.
             shaken.inspect_err(|error| tracing::debug!(%error, "a handshake of TLS failed")).ok().map(Ok)
         })
+    }
+}
+
+impl<S> Peer for TlsStream<S> {
+    fn fingerprint(&self) -> Option<Arc<str>> {
+        let certificate = self.get_ref().1.peer_certificates()?.first()?;
+        Some(Digest::of(certificate.as_ref()).hex().into())
     }
 }
 

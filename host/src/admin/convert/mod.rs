@@ -20,6 +20,7 @@ mod swaps;
 mod tests;
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -157,6 +158,15 @@ pub(super) fn in_chain(digest: &dyn Display) -> Status {
 pub(super) fn too_slow(what: &str) -> Status {
     Failure::new(Code::DeadlineExceeded, "CLIENT_TOO_SLOW", &format!("{what}: send it again, without pauses"))
         .status()
+}
+
+/// A call did not begin to answer in the time that it had.
+pub(super) fn too_late(within: Duration) -> Status {
+    let message = format!(
+        "no answer within {within:?}, the call's deadline or `admin.call_seconds_max`: what it was to change may \
+         be done all the same"
+    );
+    Failure::new(Code::DeadlineExceeded, "CALL_TOO_LATE", &message).status()
 }
 
 /// The node is about to end.

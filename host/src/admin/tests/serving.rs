@@ -1,0 +1,89 @@
+//! Connections: what hyper, and the limits that it is given, make of them.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+
+use super::*;
+
+/// What HTTP/2 begins with, and empty settings (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Bytes of a frame's head: the length, the kind, flags, the stream.
+const HEAD_BYTES: usize = 9;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+/// That the headers are whole, and nothing follows them.
+const END: u8 = 0x5;
+/// The one header `:method: POST`, where a path would have to be.
+const NONSENSE: u8 = 0x83;
+/// Resets after which hyper ends a connection, unless told otherwise.
+const RESETS_MAX: usize = 1_024;
+
+/// A body that never comes.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_does_not_answer_in_time_is_told_so() {
+    let rooms = Rooms::open(AdminConfig { call_seconds_max: 1, ..config() }).await;
+    let mut known = rooms.known().await;
+    let request = http::Request::post("/matrix.v1.Kv/Put").header("content-type", "application/grpc");
+    poll_fn(|context| Service::<http::Request<Body>>::poll_ready(&mut known, context))
+        .await
+        .expect("it listens");
+    let answer = known.call(request.body(Body::new(Never)).expect("a request")).await.expect("an answer");
+    let status = Status::from_header_map(answer.headers()).expect("it failed");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(status.message().contains("1s") && status.message().contains("call_seconds_max"), "{status}");
+    rooms.close().await;
+}
+
+/// Sends so many requests that are none on one connection; returns how many the node reset until it closed it.
+fn resets(address: &str, requests: u32) -> usize {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    let mut text = PREFACE.to_vec();
+    for number in 0..requests {
+        text.extend_from_slice(&[0, 0, 1, HEADERS, END]);
+        text.extend_from_slice(&(2 * number + 1).to_be_bytes());
+        text.push(NONSENSE);
+    }
+    // It fails where the node has closed the connection already.
+    drop(stream.write_all(&text));
+    let mut told = Vec::new();
+    let ended = stream.read_to_end(&mut told);
+    assert!(
+        ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+        "it stays open"
+    );
+    let mut frames = &told[..];
+    let mut resets = 0;
+    while let Some(([a, b, c, kind, ..], rest)) = frames.split_first_chunk::<HEAD_BYTES>() {
+        resets += usize::from(*kind == RST_STREAM);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        frames = rest.get(length..).unwrap_or_default();
+    }
+    resets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_only_sends_nonsense_is_cut_off() {
+    let rooms = Rooms::open(config()).await;
+    let address = rooms.grpc()[1].trim_start_matches("http://").to_owned();
+    let resets = tokio::task::spawn_blocking(move || resets(&address, 20_000)).await.expect("no panic");
+    assert!((1..=RESETS_MAX + 1).contains(&resets), "{resets}");
+    rooms.cluster(&rooms.grpc()[1]).await.status(v1::StatusRequest {}).await.expect("others are served on");
+    rooms.close().await;
+}
