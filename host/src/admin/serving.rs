@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{Stream, StreamExt as _};
 use hyper::body::Incoming;
-use hyper::server::conn::http2::Builder;
+use hyper::server::conn::http2::{Builder, Connection};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -66,37 +66,45 @@ where
         .keep_alive_timeout(keepalive)
         .max_header_list_size(HEADER_BYTES_MAX);
     async move {
-        let mut connections = pin!(connections.take_until(stopping.clone().cancelled_owned()));
         let mut open = JoinSet::new();
-        loop {
-            let connection = tokio::select! {
-                Some(_) = open.join_next() => continue,
-                connection = connections.next() => connection,
-            };
-            match connection {
-                Some(Ok(connection)) => {
-                    let entrance = Entrance { front: front.clone(), shown: connection.fingerprint() };
-                    let serving = http.serve_connection(TokioIo::new(connection), entrance);
-                    let stopping = stopping.clone();
-                    open.spawn(async move {
-                        let mut serving = pin!(serving);
-                        let ended = tokio::select! {
-                            ended = &mut serving => ended,
-                            () = stopping.cancelled() => {
-                                serving.as_mut().graceful_shutdown();
-                                serving.await
-                            }
-                        };
-                        // A peer that breaks off, or breaks the protocol, is no failure of the door's.
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection was broken off");
-                        }
-                    });
+        {
+            // Gone before the calls under way have ended: who comes now shall not wait for somebody to take the connection.
+            let mut connections = pin!(connections.take_until(stopping.clone().cancelled_owned()));
+            loop {
+                let connection = tokio::select! {
+                    Some(_) = open.join_next() => continue,
+                    connection = connections.next() => connection,
+                };
+                match connection {
+                    Some(Ok(connection)) => {
+                        let entrance = Entrance { front: front.clone(), shown: connection.fingerprint() };
+                        let serving = http.serve_connection(TokioIo::new(connection), entrance);
+                        open.spawn(until_over(serving, stopping.clone()));
+                    }
+                    Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
+                    None => break,
                 }
-                Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
-                None => break,
             }
         }
         while open.join_next().await.is_some() {}
+    }
+}
+
+/// Serves a connection until it ends; once `stopping`, no call begins on it any more.
+async fn until_over<C>(serving: Connection<TokioIo<C>, Entrance, TokioExecutor>, stopping: CancellationToken)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stopping.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    // A peer that breaks off, or breaks the protocol, is no failure of the door's.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection was broken off");
     }
 }

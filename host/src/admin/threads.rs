@@ -108,6 +108,8 @@ impl Threads {
             }
         };
         stopping.run_until_cancelled(giving).await;
+        // Who comes now shall not wait for somebody to take the connection.
+        drop(door);
         join_all(self.0.into_iter().map(|thread| thread.ended)).await;
     }
 }

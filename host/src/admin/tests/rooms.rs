@@ -83,7 +83,7 @@ impl Rooms {
         ended
     }
 
-    async fn known_at(&self, url: &str) -> Known {
+    pub(super) async fn known_at(&self, url: &str) -> Known {
         let token = std::fs::read_to_string(self.data.path().join("token")).expect("the node made one");
         showing(channel(url).await, &token)
     }

@@ -2,12 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 
+use super::rooms::Known;
 use super::*;
 
 /// What HTTP/2 begins with, and empty settings (RFC 9113, section 3.4).
@@ -35,19 +36,59 @@ impl HttpBody for Never {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_does_not_answer_in_time_is_told_so() {
-    let rooms = Rooms::open(AdminConfig { call_seconds_max: 1, ..config() }).await;
-    let mut known = rooms.known().await;
+/// A call that hangs, for want of its request.
+async fn hang(mut known: Known) -> Option<Status> {
     let request = http::Request::post("/matrix.v1.Kv/Put").header("content-type", "application/grpc");
+    let request = request.body(Body::new(Never)).expect("a request");
     poll_fn(|context| Service::<http::Request<Body>>::poll_ready(&mut known, context))
         .await
         .expect("it listens");
-    let answer = known.call(request.body(Body::new(Never)).expect("a request")).await.expect("an answer");
-    let status = Status::from_header_map(answer.headers()).expect("it failed");
+    let answer = known.call(request).await.ok()?;
+    Status::from_header_map(answer.headers())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_does_not_answer_in_time_is_told_so() {
+    let rooms = Rooms::open(AdminConfig { call_seconds_max: 1, ..config() }).await;
+    let status = hang(rooms.known().await).await.expect("an answer, of failure");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(status.message().contains("1s") && status.message().contains("call_seconds_max"), "{status}");
     rooms.close().await;
+}
+
+/// Whether somebody takes connections at this address of gRPC's.
+async fn is_open(url: &str) -> bool {
+    match url.strip_prefix("unix:") {
+        Some(path) => tokio::net::UnixStream::connect(path).await.is_ok(),
+        None => tokio::net::TcpStream::connect(url.trim_start_matches("http://")).await.is_ok(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_takes_no_connections_while_calls_are_let_go_on() {
+    for place in 0..2 {
+        let rooms = Rooms::open(config()).await;
+        let url = rooms.grpc().swap_remove(place);
+        let known = rooms.known_at(&url).await;
+        let mut hanging = Box::pin(hang(known.clone()));
+        // A later call on the same connection is answered: the first one is under way.
+        tokio::select! {
+            biased;
+            _ = &mut hanging => panic!("nothing is to answer it"),
+            later = async { ClusterClient::new(known).status(v1::StatusRequest {}).await } => drop(later.expect("known")),
+        }
+        let mut closing = pin!(rooms.close());
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut closing => panic!("{url} was open to the end"),
+                is_open = is_open(&url) => if !is_open { break },
+            }
+        }
+        assert!(futures::poll!(&mut hanging).is_pending(), "{url}: it was let go on");
+        drop(hanging);
+        assert!(closing.await, "nothing is under way any more");
+    }
 }
 
 /// Sends so many requests that are none on one connection; returns how many the node reset until it closed it.
