@@ -72,6 +72,11 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_holds_no_value_is_small() {
+        assert_eq!(size_of::<(RequestId, Answer)>(), 48);
+    }
+
+    #[test]
     fn is_bounded_in_bytes() {
         let mut requests = Requests::default();
         let value = Bytes::from(vec![0; 1 << 20]);
