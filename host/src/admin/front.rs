@@ -89,7 +89,7 @@ impl Front {
         let guarded = rooms
             .services
             .of(path)
-            .map(|answer| rooms.guard.admit(request.headers(), shown).map(|caller| (caller, answer)));
+            .map(|answer| rooms.guard.gate.admit(request.headers(), shown).map(|caller| (caller, answer)));
         let caller = guarded.as_ref().and_then(|guarded| guarded.as_ref().ok()).map(|(caller, _)| caller);
         let (span, count) = rooms.observer.watch(method, caller, request.headers());
         let within = asked_within(request.headers()).map_or(rooms.within, |asked| asked.min(rooms.within));

@@ -38,11 +38,6 @@ pub(super) struct Guard {
 type Change<'a> = (&'static Method, &'a Caller, &'a Fields);
 
 impl Guard {
-    /// Who makes a call with these headers, and has shown a certificate with this fingerprint.
-    pub(super) fn admit(&self, headers: &HeaderMap, shown: Option<&str>) -> Result<Caller, Status> {
-        self.gate.admit(headers, shown)
-    }
-
     /// Lets a call through to what answers it, or says why not.
     pub(super) async fn pass(
         &self,
