@@ -1,6 +1,7 @@
 //! Snapshots on disk: one file, written whole or not at all.
 
 mod format;
+mod sum;
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File};

@@ -1,13 +1,12 @@
-//! A snapshot's bytes: records with their length before them, then a SHA-256 over everything: a file that was cut or
+//! A snapshot's bytes: records with their length before them, then a BLAKE3 over everything: a file that was cut or
 //! changed is refused, wherever it comes from. What a change of the history brought stands there once: where it is what
 //! a key holds now, or what the next change replaced, its revision stands for it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, SeekFrom, Take, Write};
 
-use sha2::{Digest, Sha256};
-
+use super::sum::{BYTES as CHECKSUM_BYTES, Sum, Summed};
 use super::{Image, Membership, Replica};
 use crate::kv::codec::{Malformed, Reader, Writer};
 use crate::kv::command::Answer;
@@ -17,15 +16,13 @@ use crate::kv::state::{Lease, State};
 use crate::kv::types::{Change, ChangeKind, Entry, LeaseId};
 
 /// What every snapshot starts with; the last byte is the format's version.
-const MAGIC: &[u8; 8] = b"MTXKV\0\0\x02";
-/// The version before, in which every entry stood whole wherever it was.
-const MAGIC_BEFORE: &[u8; 8] = b"MTXKV\0\0\x01";
+const MAGIC: &[u8; 8] = b"MTXKV\0\0\x03";
+/// The versions before, which end in a SHA-256; in the first of them every entry stood whole wherever it was.
+const MAGIC_BEFORE: [&[u8; 8]; 2] = [b"MTXKV\0\0\x01", b"MTXKV\0\0\x02"];
 /// Longest record: a change of the largest value allowed, with the value before it, and some room.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a record's length.
 const LENGTH_BYTES: usize = 4;
-/// Bytes of the checksum at the end.
-const CHECKSUM_BYTES: usize = 32;
 /// Bytes that are written, and read, at a time.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -45,9 +42,9 @@ const PREVIOUS_TOLD: u8 = 2;
 
 /// Writes `image` to `file`.
 pub(in crate::kv) fn save(file: impl Write, image: &Image) -> io::Result<()> {
-    let out = BufWriter::with_capacity(BUFFER_BYTES, file);
-    let mut out = Saver { out, hash: Sha256::new(), record: Writer::default() };
-    out.write(MAGIC)?;
+    let summed = Summed { inner: file, sum: Sum::blake3() };
+    let mut out = Saver { out: BufWriter::with_capacity(BUFFER_BYTES, summed), record: Writer::default() };
+    out.out.write_all(MAGIC)?;
     out.record(RECORD_HEAD, |writer| {
         writer.option(image.applied, Writer::log_id);
         writer.number(image.revision);
@@ -90,9 +87,9 @@ pub(in crate::kv) fn save(file: impl Write, image: &Image) -> io::Result<()> {
         })?;
     }
     out.record(RECORD_END, |_| Ok(()))?;
-    let checksum = out.hash.finalize();
-    out.out.write_all(&checksum)?;
-    out.out.flush()
+    let Summed { mut inner, sum } = out.out.into_inner().map_err(IntoInnerError::into_error)?;
+    inner.write_all(&sum.finish())?;
+    inner.flush()
 }
 
 fn write_change(writer: &mut Writer, change: &Change, told_from: u64) {
@@ -117,8 +114,7 @@ fn write_change(writer: &mut Writer, change: &Change, told_from: u64) {
 }
 
 struct Saver<W: Write> {
-    out: BufWriter<W>,
-    hash: Sha256,
+    out: BufWriter<Summed<W>>,
     /// Room for a record.
     record: Writer,
 }
@@ -132,43 +128,42 @@ impl<W: Write> Saver<W> {
         fill(&mut record)?;
         let length = u32::try_from(record.0.len() - LENGTH_BYTES).map_err(io::Error::other)?;
         record.0[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-        self.write(&record.0)?;
+        self.out.write_all(&record.0)?;
         self.record = record;
         Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hash.update(bytes);
-        self.out.write_all(bytes)
     }
 }
 
 /// Reads the snapshot in `file` and checks it. The history's bounds are taken from `history`.
 pub(in crate::kv) fn load(file: &mut File, history: &History) -> io::Result<Replica> {
     file.seek(SeekFrom::Start(0))?;
-    let length = file.metadata()?.len().saturating_sub(CHECKSUM_BYTES as u64);
-    let mut from =
-        Loader { from: BufReader::with_capacity(BUFFER_BYTES, file), hash: Sha256::new(), left: length };
     let mut magic = [0; MAGIC.len()];
-    from.read(&mut magic)?;
-    if &magic != MAGIC && &magic != MAGIC_BEFORE {
-        return Err(io::Error::other("this is no snapshot, or one of another version"));
-    }
+    file.read_exact(&mut magic)?;
+    let mut sum = match &magic {
+        now if now == MAGIC => Sum::blake3(),
+        before if MAGIC_BEFORE.contains(&before) => Sum::sha256(),
+        _ => return Err(io::Error::other("this is no snapshot, or one of another version")),
+    };
+    sum.update(&magic);
+    let around = (MAGIC.len() + CHECKSUM_BYTES) as u64;
+    let left = file.metadata()?.len().checked_sub(around).ok_or_else(|| io::Error::other(Malformed))?;
+    let summed = Summed { inner: file.take(left), sum };
+    let mut from = Loader { from: BufReader::with_capacity(BUFFER_BYTES, summed), left };
     let mut loading = Loading::new(history);
     while let Some(record) = from.record()? {
         loading.take(Reader(record.into())).map_err(io::Error::other)?;
     }
+    let (left, Summed { inner, sum }) = (from.left, from.from.into_inner());
     let mut checksum = [0; CHECKSUM_BYTES];
-    from.from.read_exact(&mut checksum)?;
-    if from.left != 0 || from.hash.finalize().as_slice() != checksum {
+    inner.into_inner().read_exact(&mut checksum)?;
+    if left != 0 || sum.finish() != checksum {
         return Err(io::Error::other("the checksum does not match: the file was cut or changed"));
     }
     loading.finish(history).map_err(io::Error::other)
 }
 
 struct Loader<'a> {
-    from: BufReader<&'a mut File>,
-    hash: Sha256,
+    from: BufReader<Summed<Take<&'a mut File>>>,
     /// Bytes before the checksum that are still to be read: no length in the file is believed beyond it.
     left: u64,
 }
@@ -189,7 +184,6 @@ impl Loader<'_> {
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<()> {
         self.from.read_exact(into)?;
-        self.hash.update(&*into);
         self.left = self.left.checked_sub(into.len() as u64).ok_or_else(|| io::Error::other(Malformed))?;
         Ok(())
     }
@@ -328,8 +322,9 @@ mod tests {
             bytes.extend_from_slice(&u32::try_from(record.len()).expect("short").to_le_bytes());
             bytes.extend_from_slice(record);
         }
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
+        let mut sum = Sum::blake3();
+        sum.update(&bytes);
+        bytes.extend_from_slice(&sum.finish());
         bytes
     }
 
@@ -353,19 +348,24 @@ mod tests {
     }
 
     #[test]
-    fn what_the_version_before_wrote_is_read() {
+    fn what_the_versions_before_wrote_is_read() {
         let mut image = replica(&["a", "b", "a"]).image();
-        // Without changes both versions write the same.
+        // Without changes all versions write the same records.
         image.changes.clear();
         let mut bytes = with(&image, &[]);
         let body = bytes.len() - CHECKSUM_BYTES;
-        bytes[..MAGIC.len()].copy_from_slice(MAGIC_BEFORE);
-        let checksum = Sha256::digest(&bytes[..body]);
-        bytes[body..].copy_from_slice(&checksum);
-        let back = loaded(&bytes).expect("sound").state;
-        let entry = back.entries.get(b"b\0a").expect("it is there");
-        assert_eq!((entry.value.clone(), entry.version), (Bytes::from(vec![3; VALUE_BYTES]), 2));
-        bytes[MAGIC.len() - 1] = 3;
+        for before in MAGIC_BEFORE {
+            bytes[..MAGIC.len()].copy_from_slice(before);
+            let mut sum = Sum::sha256();
+            sum.update(&bytes[..body]);
+            bytes[body..].copy_from_slice(&sum.finish());
+            let back = loaded(&bytes).expect("sound").state;
+            let entry = back.entries.get(b"b\0a").expect("it is there");
+            assert_eq!((entry.value.clone(), entry.version), (Bytes::from(vec![3; VALUE_BYTES]), 2));
+            bytes[body] ^= 1;
+            assert!(loaded(&bytes).is_err(), "another checksum");
+        }
+        bytes[MAGIC.len() - 1] = 4;
         assert!(loaded(&bytes).is_err(), "a version to come");
     }
 
