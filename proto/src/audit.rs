@@ -4,10 +4,14 @@
 //! A line's hash is the BLAKE3 of its bytes before `,"hash":`. Whoever can write the file can make a new chain, but not
 //! one that ends in a hash that was noted elsewhere.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// What the first line has in place of the hash of the one before.
 const NOTHING: blake3::Hash = blake3::Hash::from_bytes([0; blake3::OUT_LEN]);
+/// What stands before the hash of the line before.
+const PREV_KEY: &str = ",\"prev\":\"";
 /// What stands before a line's own hash.
 const HASH_KEY: &str = ",\"hash\":\"";
 /// What stands after it.
@@ -26,12 +30,12 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub call: u64,
     /// The method, as `Service/Method`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Who called.
     pub caller: String,
     /// What the caller may do.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub role: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub role: Cow<'static, str>,
     /// The peer that passed the call on; empty: the caller was here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub via: String,
@@ -42,9 +46,10 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_id: String,
     /// The status code; empty for an attempt.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub outcome: String,
-    /// The hash of the line before, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub outcome: Cow<'static, str>,
+    /// The hash of the line before, in hexadecimal digits. [`Chain::seal`] writes it.
+    #[serde(skip_serializing)]
     pub prev: String,
 }
 
@@ -106,12 +111,15 @@ impl Chain {
         self.prev.to_string()
     }
 
-    /// Appends the next line to `text`, with a line feed. Number and link of `entry` are filled in.
+    /// Appends the next line to `text`, with a line feed. The number of `entry` is filled in.
     pub fn seal(&mut self, entry: &mut Entry, text: &mut Vec<u8>) {
-        (entry.seq, entry.prev) = (self.next, self.prev.to_string());
+        entry.seq = self.next;
         let start = text.len();
         serde_json::to_writer(&mut *text, entry).expect("numbers and texts have a form in JSON");
         text.truncate(text.len() - 1);
+        for part in [PREV_KEY, &self.prev.to_hex(), "\""] {
+            text.extend_from_slice(part.as_bytes());
+        }
         self.prev = blake3::hash(&text[start..]);
         self.next += 1;
         for part in [HASH_KEY, &self.prev.to_hex(), END, "\n"] {

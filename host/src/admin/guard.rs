@@ -97,8 +97,7 @@ fn outcome(headers: &HeaderMap) -> Option<Code> {
 /// What is written down of a call with this request.
 pub(super) fn entry(method: &Method, caller: &Caller, fields: &Fields, request: &[u8]) -> Entry {
     let (target, request_id) = fields.read(request);
-    let (method, caller, role) =
-        (method.name.to_owned(), caller.to_string(), caller.role().name().to_owned());
+    let (method, caller, role) = (method.name.into(), caller.to_string(), caller.role().name().into());
     Entry { method, caller, role, target, request_id, ..Entry::default() }
 }
 

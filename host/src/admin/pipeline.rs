@@ -138,9 +138,9 @@ fn entry(caller: &Caller, operation: &Operation) -> Option<Entry> {
         Operation::CompareAndSwap(swap) => ("Kv/CompareAndSwap", &swap.bucket, &swap.key, &swap.request_id),
     };
     Some(Entry {
-        method: method.to_owned(),
+        method: method.into(),
         caller: caller.to_string(),
-        role: caller.role().name().to_owned(),
+        role: caller.role().name().into(),
         target: format!("{}/{}", shown(bucket.as_bytes()), shown(key)),
         request_id: shown(request_id.as_bytes()),
         ..Entry::default()

@@ -72,13 +72,13 @@ impl Disk {
         self.bytes >= self.config.file_bytes
     }
 
-    /// Appends entries, all of them or none; fills in their numbers. Does not wait until they are on the disk, unless
-    /// the file [is full](Self::is_full).
-    pub(super) fn append(&mut self, entries: &mut [Entry]) -> Result<(), String> {
+    /// Appends entries, some and then others, all of them or none; fills in their numbers. Does not wait until they are on
+    /// the disk, unless the file [is full](Self::is_full).
+    pub(super) fn append(&mut self, first: &mut [Entry], then: &mut [Entry]) -> Result<(), String> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        self.write(entries).map_err(|error| {
+        self.write(first.iter_mut().chain(then)).map_err(|error| {
             let whole = self.file.set_len(self.bytes);
             // That may have given back what was reserved.
             self.reserve();
@@ -100,7 +100,7 @@ impl Disk {
         self.broken = Some(format!("what was written may not be on the disk: {error}"));
     }
 
-    fn write(&mut self, entries: &mut [Entry]) -> io::Result<()> {
+    fn write<'a>(&mut self, entries: impl Iterator<Item = &'a mut Entry>) -> io::Result<()> {
         if self.is_full() {
             self.file.sync_data()?;
             self.file = begin(&self.folder, &self.chain)?;
@@ -111,7 +111,7 @@ impl Disk {
         let mut chain = self.chain.clone();
         self.text.clear();
         self.text.shrink_to(TEXT_BYTES_KEPT);
-        entries.iter_mut().for_each(|entry| chain.seal(entry, &mut self.text));
+        entries.for_each(|entry| chain.seal(entry, &mut self.text));
         self.file.write_all(&self.text)?;
         self.bytes += self.text.len() as u64;
         self.chain = chain;

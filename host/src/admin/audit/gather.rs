@@ -8,28 +8,56 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::super::convert;
-use super::{Attempt, Audit, Log};
+use super::{Attempt, Log};
 
-/// An attempt that is not written yet, and who waits for that.
-type Waiting = (Entry, oneshot::Sender<Result<Attempt, Status>>);
+/// Attempts of which room is kept from one write to the next.
+const KEPT_MAX: usize = 512;
+
+/// Attempts that are not written yet, and who waits for that, in the same order.
+#[derive(Debug, Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    waiting: Vec<oneshot::Sender<Result<Attempt, Status>>>,
+}
 
 /// What is to be written, by the thread whose calls it is of: each writes for its own, and wakes nobody elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(Vec<(ThreadId, Vec<Waiting>)>);
+pub(super) struct Gathered {
+    batches: Vec<(ThreadId, Batch)>,
+    /// An empty one, for its memory: new room of this size would be new pages from the system each time.
+    spare: Batch,
+}
 
 impl Gathered {
-    fn put(&mut self, thread: ThreadId, waiting: Waiting) -> bool {
-        if let Some((_, gathered)) = self.0.iter_mut().find(|(of, _)| *of == thread) {
-            gathered.push(waiting);
-            return false;
-        }
-        self.0.push((thread, vec![waiting]));
-        true
+    /// True: it is the thread's first that waits.
+    fn put(
+        &mut self,
+        thread: ThreadId,
+        entry: Entry,
+        waits: oneshot::Sender<Result<Attempt, Status>>,
+    ) -> bool {
+        let known = self.batches.iter().position(|(of, _)| *of == thread);
+        let place = known.unwrap_or_else(|| {
+            self.batches.push((thread, std::mem::take(&mut self.spare)));
+            self.batches.len() - 1
+        });
+        let (_, batch) = &mut self.batches[place];
+        batch.entries.push(entry);
+        batch.waiting.push(waits);
+        known.is_none()
     }
 
-    fn take(&mut self, thread: ThreadId) -> Vec<Waiting> {
-        let place = self.0.iter().position(|(of, _)| *of == thread);
-        place.map(|place| self.0.swap_remove(place).1).unwrap_or_default()
+    fn take(&mut self, thread: ThreadId) -> Batch {
+        let place = self.batches.iter().position(|(of, _)| *of == thread);
+        place.map(|place| self.batches.swap_remove(place).1).unwrap_or_default()
+    }
+
+    fn give_back(&mut self, Batch { mut entries, mut waiting }: Batch) {
+        entries.clear();
+        entries.shrink_to(KEPT_MAX);
+        waiting.clear();
+        waiting.shrink_to(KEPT_MAX);
+        self.spare = Batch { entries, waiting };
     }
 }
 
@@ -41,15 +69,16 @@ struct Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let gathered = self.log.book().gathered.take(self.thread);
-        let (entries, waiting): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+        let mut batch = self.log.book().gathered.take(self.thread);
+        let begun = self.log.begin(&mut batch.entries);
         // An attempt whose caller has gone away is dropped, which is its outcome.
-        match Audit(Arc::clone(&self.log)).attempts(entries) {
-            Ok(attempts) => waiting.into_iter().zip(attempts).for_each(|(waits, attempt)| {
-                drop(waits.send(Ok(attempt)));
-            }),
-            Err(refused) => waiting.into_iter().for_each(|waits| drop(waits.send(Err(refused.clone())))),
+        for (entry, waits) in batch.entries.drain(..).zip(batch.waiting.drain(..)) {
+            drop(waits.send(match &begun {
+                Ok(()) => Ok(Attempt::begun(&self.log, entry)),
+                Err(refused) => Err(refused.clone()),
+            }));
         }
+        self.log.book().gathered.give_back(batch);
     }
 }
 
@@ -57,7 +86,7 @@ impl Drop for Writer {
 pub(super) async fn write(log: &Arc<Log>, entry: Entry) -> Result<Attempt, Status> {
     let (written, waits) = oneshot::channel();
     let thread = thread::current().id();
-    let is_first = log.book().gathered.put(thread, (entry, written));
+    let is_first = log.book().gathered.put(thread, entry, written);
     if is_first {
         let writer = Writer { log: Arc::clone(log), thread };
         // Whoever else has a call that is read already goes first.

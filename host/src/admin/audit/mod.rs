@@ -79,6 +79,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// The call whose first line is `written`.
+    fn begun(log: &Arc<Log>, written: Entry) -> Self {
+        let Entry { seq: call, method, caller, .. } = written;
+        Self { log: Arc::clone(log), entry: Some(Entry { call, method, caller, ..Entry::default() }) }
+    }
+
     /// Writes down how the call ended.
     pub(super) fn ended(mut self, code: Code) {
         self.tell(code);
@@ -86,7 +92,7 @@ impl Attempt {
 
     fn tell(&mut self, code: Code) {
         if let Some(mut entry) = self.entry.take() {
-            (entry.at_ms, entry.outcome) = (clock::now_ms(), matrix_proto::code_name(code).to_owned());
+            (entry.at_ms, entry.outcome) = (clock::now_ms(), matrix_proto::code_name(code).into());
             self.log.ended(entry);
         }
     }
@@ -130,25 +136,21 @@ impl Audit {
     }
 
     /// Writes down that calls are about to be carried out, all or none. Whoever gets an error must not carry them out.
-    pub(super) fn attempts(&self, entries: Vec<Entry>) -> Result<Vec<Attempt>, Status> {
-        if entries.is_empty() {
-            return Ok(Vec::new());
+    pub(super) fn attempts(&self, mut entries: Vec<Entry>) -> Result<Vec<Attempt>, Status> {
+        if !entries.is_empty() {
+            self.0.begin(&mut entries)?;
         }
-        let call = |entry: &Entry| (entry.method.clone(), entry.caller.clone());
-        let calls: Vec<_> = entries.iter().map(call).collect();
-        let numbers = self.0.begin(entries)?..;
-        let attempts = numbers.zip(calls).map(|(call, (method, caller))| {
-            let entry = Some(Entry { call, method, caller, ..Entry::default() });
-            Attempt { log: self.0.clone(), entry }
-        });
-        Ok(attempts.collect())
+        Ok(entries.into_iter().map(|entry| Attempt::begun(&self.0, entry)).collect())
     }
 
     /// As [`Audit::attempts`], for one, and for those that other calls make at the same time.
     pub(super) async fn attempt(&self, entry: Entry) -> Result<Attempt, Status> {
         let is_alone = self.0.book().under_way == 0;
         if is_alone {
-            return self.attempts(vec![entry]).map(|mut attempts| attempts.remove(0));
+            let mut entries = [entry];
+            self.0.begin(&mut entries)?;
+            let [entry] = entries;
+            return Ok(Attempt::begun(&self.0, entry));
         }
         gather::write(&self.0, entry).await
     }
@@ -156,7 +158,7 @@ impl Audit {
     /// The lines that pass `filter`, the oldest first.
     pub(super) fn read(&self, filter: Filter) -> mpsc::Receiver<Result<v1::AuditRecord, Status>> {
         // What finds no room is told of by the node's own log.
-        let _ = self.0.book().write(Vec::new());
+        let _ = self.0.book().write(&mut []);
         let (send, receive) = mpsc::channel(AHEAD);
         let log = self.0.clone();
         drop(tokio::task::spawn_blocking(move || {
@@ -218,35 +220,35 @@ fn record(line: String, path: &Path) -> v1::AuditRecord {
         sequence,
         at_ms,
         call,
-        method,
+        method: method.into_owned(),
         caller,
-        role,
+        role: role.into_owned(),
         via,
         target,
         request_id,
-        outcome,
+        outcome: outcome.into_owned(),
         line,
         file,
     }
 }
 
 impl Log {
-    /// Writes attempts; returns the number of the first.
-    fn begin(&self, mut entries: Vec<Entry>) -> Result<u64, Status> {
+    /// Writes attempts, whose numbers are filled in.
+    fn begin(&self, entries: &mut [Entry]) -> Result<(), Status> {
         let mut book = self.book();
         if self.stopping.is_cancelled() {
             return Err(convert::stopping());
         }
-        let (now, count) = (clock::now_ms(), entries.len());
+        let now = clock::now_ms();
         entries.iter_mut().for_each(|entry| entry.at_ms = now);
         let was_synced = !book.unsynced;
-        let number = book.write(entries).map_err(|why| convert::audit_failed(&why))?;
-        book.under_way += count;
+        book.write(entries).map_err(|why| convert::audit_failed(&why))?;
+        book.under_way += entries.len();
         drop(book);
         if was_synced {
             self.changed.notify_one();
         }
-        Ok(number)
+        Ok(())
     }
 
     fn ended(&self, outcome: Entry) {
@@ -256,7 +258,7 @@ impl Log {
         book.keep(outcome);
         if book.outcomes.len() - book.late >= OUTCOMES_MAX {
             // Those that find no room are kept, and told of.
-            let _ = book.write(Vec::new());
+            let _ = book.write(&mut []);
         }
         drop(book);
         if is_first || self.stopping.is_cancelled() {
@@ -284,7 +286,7 @@ impl Log {
     async fn sync(&self) {
         let file = {
             let mut book = self.book();
-            if book.write(Vec::new()).is_err() {
+            if book.write(&mut []).is_err() {
                 self.changed.notify_one();
             }
             if !std::mem::take(&mut book.unsynced) {
@@ -306,40 +308,31 @@ impl Log {
 }
 
 impl Book {
-    /// Writes the outcomes that wait, then attempts, of which it returns the first one's number; all of them or none.
-    fn write(&mut self, attempts: Vec<Entry>) -> Result<u64, String> {
+    /// Writes the outcomes that wait, then attempts; all of them or none. Numbers are filled in.
+    fn write(&mut self, attempts: &mut [Entry]) -> Result<(), String> {
         if self.outcomes.is_empty() && attempts.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let mut entries = std::mem::take(&mut self.outcomes);
-        let outcomes = entries.len();
-        entries.extend(attempts);
-        match self.disk.append(&mut entries) {
-            Ok(()) => {
-                let first = entries.get(outcomes).map_or(0, |entry| entry.seq);
-                entries.clear();
-                entries.shrink_to(2 * OUTCOMES_MAX);
-                (self.late, self.unsynced, self.outcomes) = (0, true, entries);
-                Ok(first)
+        let Self { disk, outcomes, late, unsynced, .. } = self;
+        if let Err(why) = disk.append(outcomes, attempts) {
+            for entry in outcomes.iter().skip(*late) {
+                let Entry { call, method, caller, outcome, .. } = entry;
+                tracing::error!(
+                    call,
+                    %method,
+                    caller,
+                    %outcome,
+                    why,
+                    "an outcome is not in the audit log yet"
+                );
             }
-            Err(why) => {
-                entries.truncate(outcomes);
-                for entry in entries.iter().skip(self.late) {
-                    let Entry { call, method, caller, outcome, .. } = entry;
-                    tracing::error!(
-                        call,
-                        method,
-                        caller,
-                        outcome,
-                        why,
-                        "an outcome is not in the audit log yet"
-                    );
-                }
-                self.late = entries.len();
-                self.outcomes = entries;
-                Err(why)
-            }
+            *late = outcomes.len();
+            return Err(why);
         }
+        outcomes.clear();
+        outcomes.shrink_to(2 * OUTCOMES_MAX);
+        (*late, *unsynced) = (0, true);
+        Ok(())
     }
 
     fn keep(&mut self, outcome: Entry) {
@@ -349,9 +342,9 @@ impl Book {
         let Entry { call, method, caller, outcome, .. } = &outcome;
         tracing::error!(
             call,
-            method,
+            %method,
             caller,
-            outcome,
+            %outcome,
             "an outcome will not be in the audit log: its disk is full"
         );
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::tasks::Tasks;
 
 fn attempt(target: &str) -> Entry {
-    let (method, caller) = ("Kv/Put".to_owned(), "token/ci".to_owned());
+    let (method, caller) = ("Kv/Put".into(), "token/ci".to_owned());
     Entry { method, caller, role: "operate".into(), target: target.into(), ..Entry::default() }
 }
 
