@@ -10,6 +10,9 @@ use tonic::Status;
 use super::super::convert;
 use super::{Attempt, Log};
 
+/// Who waits for an attempt to be written.
+type Waits = oneshot::Sender<Result<Attempt, Status>>;
+
 /// Attempts of which room is kept from one write to the next.
 const KEPT_MAX: usize = 512;
 
@@ -17,7 +20,7 @@ const KEPT_MAX: usize = 512;
 #[derive(Debug, Default)]
 struct Batch {
     entries: Vec<Entry>,
-    waiting: Vec<oneshot::Sender<Result<Attempt, Status>>>,
+    waiting: Vec<Waits>,
 }
 
 /// What is to be written, by the thread whose calls it is of: each writes for its own, and wakes nobody elsewhere.
@@ -30,12 +33,7 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// True: it is the thread's first that waits.
-    fn put(
-        &mut self,
-        thread: ThreadId,
-        entry: Entry,
-        waits: oneshot::Sender<Result<Attempt, Status>>,
-    ) -> bool {
+    fn put(&mut self, thread: ThreadId, entry: Entry, waits: Waits) -> bool {
         let known = self.batches.iter().position(|(of, _)| *of == thread);
         let place = known.unwrap_or_else(|| {
             self.batches.push((thread, std::mem::take(&mut self.spare)));
