@@ -212,6 +212,27 @@ mod tests {
     }
 
     #[test]
+    fn lines_have_the_bytes_that_they_always_had() {
+        const ATTEMPT: &str = concat!(
+            r#"{"seq":3,"at_ms":1795891429097,"method":"Access/RevokeToken","caller":"local","role":"admin","target":"ci","#,
+            r#""request_id":"68b3fd2c9c51ac9580eeffbe198138d9","#,
+            r#""prev":"aa97e2901495b662115227c13f9768db5dcf451d61c8a9c5845eeed249bdec9d","#,
+            r#""hash":"d7e1a8fed3215bc201568c8db11cf18b0bc78a4454be2c16e4b5fbd7222e3501"}"#,
+        );
+        const OUTCOME: &str = concat!(
+            r#"{"seq":4,"at_ms":1795891429098,"call":3,"method":"Access/RevokeToken","caller":"local","outcome":"NOT_FOUND","#,
+            r#""prev":"d7e1a8fed3215bc201568c8db11cf18b0bc78a4454be2c16e4b5fbd7222e3501","#,
+            r#""hash":"e12db70cf1370fb99973015d44f71d055a73c31d9c75d17d94e22362813892e6"}"#,
+        );
+        let prev = blake3::Hash::from_hex("aa97e2901495b662115227c13f9768db5dcf451d61c8a9c5845eeed249bdec9d");
+        let mut chain = Chain { next: 3, prev: prev.expect("a hash") };
+        for line in [ATTEMPT, OUTCOME] {
+            let mut entry = Chain::after(line).expect("sound").1;
+            assert_eq!(seal(&mut chain, &mut entry), line);
+        }
+    }
+
+    #[test]
     fn a_chain_goes_on_from_its_last_line() {
         let sound = lines(3);
         let (mut chain, last) = Chain::after(&sound[2]).expect("sound");

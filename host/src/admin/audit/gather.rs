@@ -50,12 +50,11 @@ impl Gathered {
         place.map(|place| self.batches.swap_remove(place).1).unwrap_or_default()
     }
 
-    fn give_back(&mut self, Batch { mut entries, mut waiting }: Batch) {
-        entries.clear();
-        entries.shrink_to(KEPT_MAX);
-        waiting.clear();
-        waiting.shrink_to(KEPT_MAX);
-        self.spare = Batch { entries, waiting };
+    /// Keeps the room of a batch from which all was taken.
+    fn give_back(&mut self, mut emptied: Batch) {
+        emptied.entries.shrink_to(KEPT_MAX);
+        emptied.waiting.shrink_to(KEPT_MAX);
+        self.spare = emptied;
     }
 }
 

@@ -80,18 +80,29 @@ impl Access for Services {
         let is_changed = self.enter("Audit", request.get_ref())?.audit_is_changed;
         let mut chain = Chain::default();
         let mut record = |call: u64, outcome: &'static str| {
-            let (method, caller) = ("Kv/Put", "local".to_owned());
-            let mut entry = Entry { call, method: method.into(), caller, ..Entry::default() };
-            entry.outcome = outcome.into();
+            let (method, caller) = ("Kv/Put", "local");
+            let mut entry = Entry {
+                call,
+                method: method.into(),
+                caller: caller.into(),
+                outcome: outcome.into(),
+                ..Entry::default()
+            };
             let mut text = Vec::new();
             chain.seal(&mut entry, &mut text);
             let mut line = String::from_utf8_lossy(&text).trim_end().to_owned();
             if is_changed {
                 line = line.replace("\"OK\"", "\"NO\"");
             }
-            let (method, outcome) = (method.to_owned(), outcome.to_owned());
-            let (sequence, caller) = (call + 1, entry.caller);
-            AuditRecord { sequence, call, method, caller, outcome, line, ..AuditRecord::default() }
+            AuditRecord {
+                sequence: call + 1,
+                call,
+                method: method.into(),
+                caller: caller.into(),
+                outcome: outcome.into(),
+                line,
+                ..AuditRecord::default()
+            }
         };
         answers(vec![record(0, ""), record(1, "OK")])
     }
